@@ -1,0 +1,48 @@
+"""The built-in roles: named sets of permissions, one row each. A role only allows; nothing takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from salver.access.actions import PERMISSIONS
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """A name for what one kind of caller needs."""
+
+    name: str
+    description: str
+    permissions: frozenset[str]
+
+
+_READ = frozenset({"models.list", "models.get", "metrics.read"})
+_PREDICT = _READ | {"models.predict"}
+
+ANONYMOUS = Role(
+    name="anonymous",
+    description="Callers without a key, where the server lets them in; never the role of a key.",
+    permissions=_PREDICT,
+)
+ADMIN = Role(
+    name="admin",
+    description="Everything.",
+    permissions=frozenset(permission.name for permission in PERMISSIONS),
+)
+
+KEY_ROLES = (
+    Role(name="viewer", description="Sees models and metrics; may not predict.", permissions=_READ),
+    Role(name="user", description="An application that calls models.", permissions=_PREDICT),
+    Role(
+        name="developer", description="Builds models and tries them; may not change what is live.", permissions=_PREDICT
+    ),
+    Role(name="operator", description="Runs the server; may not call its models.", permissions=_READ),
+    ADMIN,
+)
+"""The roles that a key may have."""
+
+ROLES = (*KEY_ROLES, ANONYMOUS)
+
+GRANTS: Mapping[str, frozenset[str]] = {role.name: role.permissions for role in ROLES}
+"""The permissions of a role, by its name."""

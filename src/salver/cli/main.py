@@ -1,0 +1,121 @@
+"""The command `salver`: finds the subcommand, runs it, and turns every failure into two lines and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from salver import __version__
+from salver.cli.failure import CommandFailed
+from salver.cli.terminal import show_error
+from salver.errors import Code, SalverError, StartupError
+
+COMMANDS = {
+    "serve": "Serve models until Ctrl-C.",
+    "models": "List what the running server serves.",
+    "predict": "Ask the running server for a prediction.",
+    "keys": "Make, list and revoke API keys.",
+    "config": "Show each setting's value and where it came from.",
+    "doctor": "Find out why something does not work here.",
+}
+"""Each is a module of this package with a click command called `command`, imported only when it is asked for."""
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group that imports its commands when they are asked for, and the one place where their errors end."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"salver.cli.{name}").command
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(arguments[0], possibilities=COMMANDS, ctx=context)
+        return super().resolve_command(context, arguments)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            return INTERRUPTED
+        except (SalverError, CommandFailed) as error:
+            return _told(error, is_debug=context.params["debug"])
+        except Exception as error:  # noqa: BLE001  the outermost boundary: a user never sees a traceback unasked
+            return _told(_unexpected(error), is_debug=context.params["debug"])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="salver")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def salver(debug: bool) -> None:
+    """Serve any model over the protocols that clients already speak.
+
+    \b
+    Examples:
+      salver serve model.onnx                     serve one model at http://127.0.0.1:8080
+      salver serve models/ --port 9000            every model of a folder, at another port
+      salver predict digits --input seven.png     ask the running server
+      salver doctor                               find out why something does not work
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 failed, 2 wrongly used or cannot start, 130 interrupted."""
+    try:
+        result = salver.main(
+            args=None if arguments is None else list(arguments), prog_name="salver", standalone_mode=False
+        )
+    except click.ClickException as error:
+        show_error(error.format_message(), _usage_fix(error))
+        return USAGE
+    except click.Abort:
+        return INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def exit_code(error: SalverError | CommandFailed) -> int:
+    return USAGE if isinstance(error, StartupError) else FAILED
+
+
+def _told(error: SalverError | CommandFailed, *, is_debug: bool) -> int:
+    if is_debug:
+        import traceback
+
+        traceback.print_exception(error)
+    show_error(error.message, error.fix)
+    return exit_code(error)
+
+
+def _unexpected(error: Exception) -> SalverError:
+    wrapped = SalverError(
+        Code.INTERNAL,
+        f"Something failed that should not: {type(error).__name__}: {error}",
+        fix="Run `salver --debug` with the same command for the traceback, and report it.",
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _usage_fix(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"`{context.command_path if context else 'salver'} --help` shows what can be given."

@@ -1,0 +1,32 @@
+"""`salver serve`: hands the paths and the settings to the composition root and prints what it tells."""
+
+from __future__ import annotations
+
+import click
+
+from salver.cli.options import SettingsCommand, resolution, setting_options
+
+
+@click.command("serve", cls=SettingsCommand)
+@click.argument("paths", nargs=-1, required=True)
+@setting_options()
+@click.pass_context
+def command(context: click.Context, paths: tuple[str, ...]) -> int:
+    """Serve the models at PATHS until Ctrl-C or SIGTERM.
+
+    A path is a model's file, a model's folder, a folder of numbered versions, or a folder of models. Every protocol
+    answers at one port. Each setting below can also stand in salver.toml or in a SALVER_ variable.
+
+    \b
+    Examples:
+      salver serve model.onnx
+      salver serve models/ --port 9000 --access-log off
+      salver serve classifier.pkl --compat tfserving,mms
+    """
+    from salver.app import serve
+    from salver.cli.narration import Narrator
+    from salver.cli.terminal import console
+
+    settings = resolution(context).settings
+    narrator = Narrator(console(), needs_key=settings.access.anonymous == "none")
+    return serve(settings, paths, on_event=narrator)

@@ -1,0 +1,125 @@
+"""What a model.toml must keep to beyond the types of its keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from salver.models.manifest import ExampleSection, Manifest, Step
+from salver.models.manifestwords import Problem, closest, in_words
+from salver.models.naming import NAME_RULE, is_name
+from salver.models.tomllines import KeyPath
+from salver_worker.runtimes.specs import SPECS
+
+MAX_DEPTH = 32
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def first_plain_problem(document: dict[str, Any]) -> Problem | None:
+    """What TOML has and JSON lacks, or what is nested too deep: judged before the types are."""
+    return next(_not_plain(document, ()), None)
+
+
+def first_problem(manifest: Manifest) -> Problem | None:
+    """The first rule that the manifest breaks."""
+    return next(_problems(manifest), None)
+
+
+def _problems(manifest: Manifest) -> Iterator[Problem]:
+    if manifest.name is not None and not is_name(manifest.name):
+        yield Problem(("name",), f"`name`: a model's name is {NAME_RULE}")
+    yield from _runtime_problems(manifest.runtime)
+    yield from _outside(("artifact",), manifest.artifact)
+    yield from _outside(("handler",), manifest.handler)
+    yield from _endless(("deadline_s",), manifest.deadline_s)
+    yield from _environment_problems(manifest)
+    yield from _endless(("batching", "max_batch_delay_ms"), manifest.batching.max_batch_delay_ms)
+    yield from _endless(("batching", "latency_objective_ms"), manifest.batching.latency_objective_ms)
+    yield from _section_problems("inputs", [(section.name, section.convert) for section in manifest.inputs])
+    yield from _section_problems("outputs", [(section.name, section.convert) for section in manifest.outputs])
+    if manifest.example is not None:
+        yield from _example_problems(manifest.example)
+
+
+def _runtime_problems(name: str | None) -> Iterator[Problem]:
+    known = [spec.name for spec in SPECS]
+    if name is not None and name not in known:
+        match = closest(name, known)
+        meant = f"; did you mean `{match}`?" if match else ""
+        yield Problem(("runtime",), f"`runtime`: there is no runtime `{name}`{meant}", f"Use one of {', '.join(known)}.")
+
+
+def _environment_problems(manifest: Manifest) -> Iterator[Problem]:
+    python = manifest.environment.python
+    if python is not None and not PurePosixPath(python).is_absolute():
+        yield Problem(("environment", "python"), "`environment.python` must be the absolute path of an interpreter")
+    for name, value in manifest.environment.variables.items():
+        path = ("environment", "variables", name)
+        if not _VARIABLE_NAME.fullmatch(name):
+            yield Problem(path, f"{in_words(path)}: a variable's name is letters, digits and underscores")
+        if "\0" in value:
+            yield Problem(path, f"{in_words(path)}: a variable's value cannot hold a zero byte")
+
+
+def _section_problems(kind: str, sections: list[tuple[str | None, tuple[Step, ...]]]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, (name, steps) in enumerate(sections):
+        if name in seen:
+            yield Problem((kind, index, "name"), f"two of the {kind} are named `{name}`")
+        if name is not None:
+            seen.add(name)
+        for number, step in enumerate(steps):
+            yield from _step_problems((kind, index, "convert", number), step)
+
+
+def _step_problems(path: KeyPath, step: Step) -> Iterator[Problem]:
+    if isinstance(step, dict) and len(step) != 1:
+        found = ", ".join(step) or "none"
+        fix = "Write each step as its name, or as { name = parameters }."
+        yield Problem(path, f"{in_words(path)}: a step is a table with one key, this one has {found}", fix)
+
+
+def _example_problems(example: ExampleSection) -> Iterator[Problem]:
+    yield from _endless(("example", "tolerance"), example.tolerance)
+    if not example.inputs:
+        yield Problem(("example", "inputs"), "`example.inputs` names no input")
+    for name, value in example.inputs.items():
+        if not isinstance(value, dict):
+            continue
+        path = ("example", "inputs", name)
+        if set(value) != {"file"} or not isinstance(value["file"], str):
+            yield Problem(path, f'{in_words(path)} must be values, or a file as {{ file = "kitten.jpg" }}')
+        else:
+            yield from _outside((*path, "file"), value["file"])
+
+
+def _outside(path: KeyPath, value: str | None) -> Iterator[Problem]:
+    """A file that a manifest names lies in the model's own folder."""
+    if value is None:
+        return
+    parts = PurePosixPath(value).parts
+    if not value or value.startswith("/") or "\\" in value or "\0" in value or ".." in parts:
+        yield Problem(path, f"{in_words(path)} must name a file of the model's folder, with `/` between folders")
+
+
+def _endless(path: KeyPath, value: float | None) -> Iterator[Problem]:
+    if value is not None and not math.isfinite(value):
+        yield Problem(path, f"{in_words(path)} must be a finite number")
+
+
+def _not_plain(value: Any, path: KeyPath) -> Iterator[Problem]:
+    if len(path) > MAX_DEPTH:
+        yield Problem(path, f"values are nested deeper than {MAX_DEPTH} levels")
+    elif isinstance(value, (dt.date, dt.time)):
+        yield Problem(path, f"{in_words(path)} is a date or a time; write it as text, in quotes")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_plain(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _not_plain(inner, (*path, index))

@@ -1,0 +1,224 @@
+"""Formats that are known by sight and have no runtime yet, so that an error can name them and say what helps.
+
+A row belongs to the runtime that would serve it; a runtime that is added takes its rows away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+_FUNCTION = "write a Python file with a `predict` function that loads it, and serve that file"
+_EITHER = f"or {_FUNCTION}"
+
+
+class Unserved(msgspec.Struct, frozen=True, kw_only=True):
+    """One format: the runtime it waits for (empty: it is no model), how it is recognised, and what to do instead.
+
+    `starts` are (offset, bytes) of which one must be there; `endings` are of the file's name, in lower case. A row with
+    both needs both. `members` are names in a zip or a folder that must all be there; one that begins with `*` is an
+    ending.
+    """
+
+    runtime: str
+    label: str
+    advice: str
+    starts: tuple[tuple[int, bytes], ...] = ()
+    endings: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """What follows the file's name in a message."""
+        if not self.runtime:
+            return f"is {self.label}"
+        return f"is {self.label}: its runtime is not part of this release"
+
+    def fits_file(self, name: str, head: bytes) -> bool:
+        if self.members or not (self.starts or self.endings):
+            return False
+        fits_start = not self.starts or any(head.startswith(start, offset) for offset, start in self.starts)
+        return fits_start and (not self.endings or name.lower().endswith(self.endings))
+
+    def fits_members(self, members: Collection[str]) -> bool:
+        return bool(self.members) and all(_has(members, wanted) for wanted in self.members)
+
+
+def unserved_file(name: str, head: bytes) -> Unserved | None:
+    """The first row that fits a file of this name and these first bytes (4096 are enough)."""
+    return next((row for row in FILES if row.fits_file(name, head)), None)
+
+
+def unserved_members(rows: tuple[Unserved, ...], members: Collection[str]) -> Unserved | None:
+    """The first of `rows` that fits the names in a zip, or the entries of a folder."""
+    return next((row for row in rows if row.fits_members(members)), None)
+
+
+def _has(members: Collection[str], wanted: str) -> bool:
+    if wanted.startswith("*"):
+        return any(member.endswith(wanted[1:]) for member in members)
+    return wanted in members
+
+
+_SAVED_MODEL = Unserved(
+    runtime="tensorflow",
+    label="a TensorFlow SavedModel",
+    advice=f"Convert it to ONNX with `python -m tf2onnx.convert --saved-model`, {_EITHER}.",
+)
+_KERAS = Unserved(
+    runtime="tensorflow",
+    label="a Keras model",
+    advice=f"Export it to ONNX with `model.export(path, format='onnx')`, {_EITHER}.",
+)
+_PYTORCH = Unserved(
+    runtime="pytorch",
+    label="a PyTorch file",
+    advice=f"Export the model to ONNX with `torch.onnx.export`, {_EITHER}.",
+)
+_XGBOOST = Unserved(
+    runtime="xgboost",
+    label="an XGBoost model",
+    advice=f"Convert it to ONNX with `onnxmltools`, {_EITHER}.",
+)
+
+
+def _row(base: Unserved, **changes: object) -> Unserved:
+    return msgspec.structs.replace(base, **changes)
+
+
+FILES: tuple[Unserved, ...] = (
+    Unserved(
+        runtime="",
+        label="a Git LFS pointer, not the file that it points to",
+        advice="Fetch the file itself with `git lfs pull`.",
+        starts=((0, b"version https://git-lfs.github.com/spec/"),),
+    ),
+    Unserved(
+        runtime="",
+        label="a web page, not a model",
+        advice="Download the file itself; this is the page about it, or about an error.",
+        starts=((0, b"<!DOCTYPE html"), (0, b"<!doctype html"), (0, b"<html")),
+    ),
+    Unserved(
+        runtime="",
+        label="a tar archive",
+        advice="Unpack it and give the folder; model archives are taken as .mar (zip) or as a folder.",
+        starts=((257, b"ustar"),),
+    ),
+    _row(_PYTORCH, starts=((2, b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."),)),  # torch.save before 1.6: its magic number
+    _row(_KERAS, starts=((0, b"\x89HDF\r\n\x1a\n"),)),
+    _row(_SAVED_MODEL, endings=("saved_model.pb", "saved_model.pbtxt")),
+    Unserved(
+        runtime="tensorflow",
+        label="a TensorFlow Lite model",
+        advice=f"Convert it to ONNX with `python -m tf2onnx.convert --tflite`, {_EITHER}.",
+        starts=((4, b"TFL3"),),
+    ),
+    _row(_XGBOOST, starts=((0, b'{"learner"'), (0, b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"), (0, b"binf"))),
+    Unserved(
+        runtime="lightgbm",
+        label="a LightGBM model",
+        advice=f"Convert it to ONNX with `onnxmltools`, {_EITHER}.",
+        starts=((0, b"tree\nversion="), (0, b"tree\r\nversion=")),
+    ),
+    Unserved(
+        runtime="catboost",
+        label="a CatBoost model",
+        advice=f"Save it again with `save_model(path, format='onnx')`, {_EITHER}.",
+        starts=((0, b"CBM1"),),
+    ),
+    Unserved(
+        runtime="llama",
+        label="a GGUF language model",
+        advice="Serve it with an engine for language models.",
+        starts=((0, b"GGUF"),),
+    ),
+    Unserved(
+        runtime="pytorch",
+        label="a safetensors file: weights without the model",
+        advice=f"Load the weights into the model and export that to ONNX, {_EITHER}.",
+        starts=((8, b"{"),),
+        endings=(".safetensors",),
+    ),
+    Unserved(
+        runtime="pmml",
+        label="a PMML document",
+        advice=f"Export the model from its library to ONNX, {_EITHER}.",
+        endings=(".pmml",),
+    ),
+    Unserved(
+        runtime="r",
+        label="an R object",
+        advice="Export the model to ONNX, or to a format of its library that Python reads.",
+        endings=(".rds", ".rdata"),
+    ),
+    Unserved(
+        runtime="mxnet",
+        label="an MXNet model",
+        advice=f"Convert it to ONNX with `mxnet.onnx.export_model`, {_EITHER}.",
+        endings=(".params", "-symbol.json"),
+    ),
+    Unserved(
+        runtime="caffe",
+        label="a Caffe model",
+        advice="Convert it to ONNX.",
+        endings=(".caffemodel",),
+    ),
+    Unserved(
+        runtime="coreml",
+        label="a Core ML model",
+        advice="Export the model from its own library to ONNX.",
+        endings=(".mlmodel",),
+    ),
+    Unserved(
+        runtime="tensorrt",
+        label="a TensorRT engine",
+        advice="Serve the ONNX file that it was built from.",
+        endings=(".plan", ".engine"),
+    ),
+    _row(_PYTORCH, endings=(".pt", ".pth", ".torchscript")),
+    _row(_KERAS, endings=(".keras", ".h5", ".hdf5")),
+    _row(_XGBOOST, endings=(".ubj", ".xgb")),
+    Unserved(
+        runtime="tensorflow",
+        label="a TensorFlow graph",
+        advice=f"Convert it to ONNX with `python -m tf2onnx.convert`, {_EITHER}.",
+        endings=(".pb", ".tflite"),
+    ),
+)
+
+ZIPS: tuple[Unserved, ...] = (
+    Unserved(
+        runtime="",
+        label="a model archive of MXNet Model Server 0.4, which has its MANIFEST.json at the top",
+        advice="Pack it again with `model-archiver`; archives of version 0.4 come later.",
+        members=("MANIFEST.json",),
+    ),
+    _row(_PYTORCH, label="a TorchScript model", members=("*/data.pkl", "*/constants.pkl")),
+    _row(_PYTORCH, members=("*/data.pkl",)),
+    _row(_KERAS, members=("config.json", "model.weights.h5")),
+    Unserved(
+        runtime="h2o",
+        label="an H2O model",
+        advice="Serve it through H2O's own scorer.",
+        members=("model.ini",),
+    ),
+)
+
+FOLDERS: tuple[Unserved, ...] = (
+    _row(_SAVED_MODEL, members=("saved_model.pb",)),
+    _row(_SAVED_MODEL, members=("saved_model.pbtxt",)),
+    Unserved(
+        runtime="mlflow",
+        label="an MLflow model",
+        advice=f"Give the model file inside of it, {_EITHER} (`mlflow.pyfunc.load_model`).",
+        members=("MLmodel",),
+    ),
+    Unserved(
+        runtime="",
+        label="a model archive of MXNet Model Server 0.4, which has its MANIFEST.json at the top",
+        advice="Pack it again with `model-archiver`; archives of version 0.4 come later.",
+        members=("MANIFEST.json",),
+    ),
+)

@@ -1,0 +1,30 @@
+"""Which of a model's numbered folders are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+MAX_VERSION = 2**63 - 1
+
+
+def version_of(folder_name: str) -> int | None:
+    """The version that a folder's name stands for: `3` and `00000003` are 3; None for any other name."""
+    if not (folder_name.isascii() and folder_name.isdigit()):
+        return None
+    version = int(folder_name[-20:]) if folder_name.strip("0") else 0
+    return version if version <= MAX_VERSION and len(folder_name.lstrip("0")) <= 19 else None
+
+
+def numbered(folder_names: Iterable[str]) -> dict[int, str]:
+    """The folders that are versions. Of two names for one number the shorter stands for it."""
+    found: dict[int, str] = {}
+    for name in sorted(folder_names, key=len, reverse=True):
+        version = version_of(name)
+        if version is not None:
+            found[version] = name
+    return found
+
+
+def newest(versions: Mapping[int, str], count: int = 1) -> dict[int, str]:
+    """The `count` highest versions, highest first."""
+    return {version: versions[version] for version in sorted(versions, reverse=True)[:count]}

@@ -1,0 +1,209 @@
+"""What all connections of one listener share: limits, routes of the fast lane, the sweep that ends slow ones."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from salver.net.base import NetSettings
+from salver.operations.base import Answer, Credentials, PredictRoute
+from salver.operations.inference import Predictions
+from salver.types import SlabSlice
+
+if TYPE_CHECKING:
+    from salver.net.http import LaneProtocol
+
+log = logging.getLogger("salver.net")
+SWEEP_S = 0.5
+MAX_ROUTES = 10_000
+PEER_CREDENTIALS = struct.Struct("3i")
+
+
+class LaneSource(Protocol):
+    """Who knows which addresses are predictions: a wire."""
+
+    def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None: ...
+
+
+class Memory(Protocol):
+    """Where large bodies go."""
+
+    def take(self, size_bytes: int) -> SlabSlice | None: ...
+
+
+class Edge:
+    """One listener's rules. All its connections live on one loop."""
+
+    def __init__(
+        self,
+        settings: NetSettings,
+        predictions: Predictions,
+        wires: Sequence[LaneSource],
+        loop: asyncio.AbstractEventLoop,
+        memory: Memory | None,
+        *,
+        hosts: frozenset[str],
+    ) -> None:
+        self.settings = settings
+        self.predictions = predictions
+        self.now: Callable[[], float] = loop.time
+        self.max_header_bytes = settings.max_header_kb * 1024
+        self.max_headers = settings.max_headers
+        self.max_body_bytes = int(settings.max_body_mb * 1024 * 1024)
+        self.can_switch_protocol = True
+        self.is_draining = False
+        self.date = b""
+        self.connections: set[LaneProtocol] = set()
+        self.refused_connections = 0
+        self._wires = wires
+        self._loop = loop
+        self._memory = memory
+        self._hosts = hosts
+        self._known_hosts: dict[bytes, bool] = {}
+        self._routes: dict[bytes, PredictRoute] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweep()
+
+    # Routes
+
+    def lane_route(self, method: bytes, target: bytes) -> PredictRoute | None:
+        """The prediction behind an address, or None for the ordinary road."""
+        if method == b"POST":
+            route = self._routes.get(target)
+            if route is not None:
+                return route
+        for wire in self._wires:
+            route = wire.predict_route(method, target)
+            if route is not None:
+                if method == b"POST" and len(self._routes) < MAX_ROUTES and route.model in self.predictions.model_names:
+                    self._routes[target] = route
+                return route
+        return None
+
+    def forget_routes(self) -> None:
+        """What is served has changed."""
+        self._routes.clear()
+
+    # Who asks
+
+    def credentials_of(self, transport: asyncio.BaseTransport) -> Credentials:
+        """What a connection itself says about its other end."""
+        peer = transport.get_extra_info("peername")
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family == socket.AF_UNIX:
+            _, uid, _ = PEER_CREDENTIALS.unpack(
+                raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+            )
+            return Credentials(None, "unix", is_loopback=True, local_uid=uid)
+        host = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        return Credentials(None, host, is_loopback=is_loopback(host))
+
+    def with_token(self, credentials: Credentials, authorization: bytes | None) -> Credentials:
+        """The credentials of one request: the connection's, and the key of its Authorization header."""
+        if authorization is None:
+            return credentials
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
+        return msgspec.structs.replace(credentials, token=token.strip() if scheme.lower() == "bearer" else "")
+
+    def is_host_allowed(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether the Host header names this server: a web page must not reach it under a name of its own."""
+        if "*" in self._hosts:
+            return True
+        host = next((value for name, value in headers if len(name) == 4 and name.lower() == b"host"), b"")
+        known = self._known_hosts.get(host)
+        if known is None:
+            known = self._is_host_name_allowed(host)
+            if len(self._known_hosts) < 1024:
+                self._known_hosts[host] = known
+        return known
+
+    def _is_host_name_allowed(self, host: bytes) -> bool:
+        name = host.decode("latin-1").strip().lower()
+        name = name[1 : name.index("]")] if name.startswith("[") and "]" in name else name.rsplit(":", 1)[0]
+        return not name or name in self._hosts or is_address(name)
+
+    # Memory
+
+    def buffer_for(self, size_bytes: int) -> SlabSlice | bytearray:
+        piece = self._memory.take(size_bytes) if self._memory is not None else None
+        return bytearray(size_bytes) if piece is None else piece
+
+    # Connections
+
+    def opened(self, connection: LaneProtocol) -> bool:
+        """Whether the connection may stay."""
+        if len(self.connections) >= self.settings.max_connections:
+            self.refused_connections += 1
+            return False
+        self.connections.add(connection)
+        return True
+
+    def closed(self, connection: LaneProtocol) -> None:
+        self.connections.discard(connection)
+
+    def refusal(self, status: int, message: str) -> Answer:
+        body = msgspec.json.encode({"error": {"code": REFUSAL_CODES.get(status, "INVALID_INPUT"), "message": message}})
+        return Answer(status, body, close=True)
+
+    def drain(self) -> None:
+        """Every answer from now on closes its connection."""
+        self.is_draining = True
+
+    def close_idle(self) -> None:
+        for connection in list(self.connections):
+            connection.shutdown()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any request is on its way in or out."""
+        return any(connection.is_busy for connection in self.connections)
+
+    def close(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    def _sweep(self) -> None:
+        """Twice a second: end what is too slow. One pass over all connections costs less than a timer for each request."""
+        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        now = self.now()
+        for connection in list(self.connections):
+            connection.check_pace(now)
+
+
+REFUSAL_CODES = {
+    400: "INVALID_INPUT",
+    408: "DEADLINE_EXCEEDED",
+    413: "PAYLOAD_TOO_LARGE",
+    421: "PERMISSION_DENIED",
+    429: "QUOTA_EXCEEDED",
+    431: "PAYLOAD_TOO_LARGE",
+    503: "OVERLOADED",
+}
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_address(name: str) -> bool:
+    """A literal address cannot be rebound by a name server."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

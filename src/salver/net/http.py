@@ -1,0 +1,325 @@
+"""The HTTP edge: uvicorn's protocol class with a fast lane for predictions, and the limits that it lacks.
+
+A request whose address a wire knows as a prediction is answered inside the protocol class, without a task, a scope or an
+event object; every other request goes to the ASGI application. Limits hold for both, before any route is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from salver.net.edge import Edge
+from salver.net.exchange import LaneExchange, render_head
+from salver.net.large import LargeBody
+from salver.operations.base import Answer, Credentials
+
+LARGE_BODY_BYTES = 64 * 1024
+"""Bodies from this size on are received straight into shared memory."""
+MAX_PIPELINED = 64
+TOO_LONG = "The request line and headers are too long, or there are too many headers."
+
+
+class Phase(enum.IntEnum):
+    """What a connection is waiting for; each phase has its own time limit, held by the edge's sweep."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    ANSWER = 3
+
+
+class LaneProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    def __init__(self, edge: Edge, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config, state, {})
+        self.edge = edge
+        self.credentials = Credentials(None, "", is_loopback=False)
+        self.phase = Phase.IDLE
+        self.phase_since = 0.0
+        self.body_bytes = 0
+        self._head_bytes = 0
+        self._unparsed_bytes = 0
+        self._authorization: bytes | None = None
+        self._length: int | None = None
+        self._lane: LaneExchange | None = None
+        """The prediction whose body is arriving."""
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self._is_refused = False
+        self._never_asked = True
+
+    # Connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the transport of asyncio.Protocol
+        self.credentials = self.edge.credentials_of(transport)
+        self._enter(Phase.IDLE)
+        if not self.edge.opened(self):
+            self.refuse(503, "The server has as many connections as it may.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.edge.closed(self)
+        if self._lane is not None:
+            self._lane.hang_up()
+            self._lane = None
+        if type(self.cycle) is LaneExchange:
+            self.cycle.hang_up()
+        for cycle, _ in self.pipeline:
+            if type(cycle) is LaneExchange:
+                cycle.hang_up()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self.phase_since = self.edge.now()
+
+    # Bytes in
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.refuse(400, "This server does not switch protocols on a connection.")
+            return
+        except httptools.HttpParserError:
+            if not self._is_refused:
+                self.refuse(400, "The request is not valid HTTP/1.1.")
+            return
+        if self.phase is Phase.HEAD:
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > self.edge.max_header_bytes:
+                self.refuse(431, TOO_LONG)
+        elif self._lane is not None and self._length is not None and self._length >= LARGE_BODY_BYTES:
+            self._receive_large(self._lane, self._length)
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self.body_bytes = 0
+        self._head_bytes = 0
+        self._unparsed_bytes = 0
+        self._authorization = None
+        self._length = None
+        self._never_asked = False
+        self.phase = Phase.HEAD
+        self.phase_since = self.edge.now()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        self._head_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > self.edge.max_header_bytes or len(self.headers) > self.edge.max_headers:
+            self.refuse(431, TOO_LONG)
+            return
+        size = len(name)
+        if size == 14:
+            if name.lower() == b"content-length":
+                self._length = int(value)
+        elif size == 13:
+            if name.lower() == b"authorization":
+                self._authorization = value
+        elif size == 6 and name.lower() == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        edge = self.edge
+        if self._is_refused:
+            return
+        if self._length is not None and self._length > edge.max_body_bytes:
+            self.refuse(413, f"The body is above the limit of {edge.max_body_bytes} bytes (--max-body-mb).")
+            return
+        self.phase = Phase.BODY
+        method = self.parser.get_method()
+        route = edge.lane_route(method, self.url)
+        if route is None:
+            self._ordinary()
+            return
+        if not edge.is_host_allowed(self.headers):
+            self.refuse(421, "The Host header names none of this server's hosts (--allowed-hosts).")
+            return
+        credentials = self.credentials
+        if self._authorization is not None:
+            credentials = edge.with_token(credentials, self._authorization)
+        self._lane = LaneExchange(
+            self, route, method, self.url, self.headers, credentials, keep_alive=self.parser.should_keep_alive()
+        )
+        self._parts = []
+        if self.expect_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _ordinary(self) -> None:
+        """Hand the request to the ASGI application, as uvicorn does."""
+        self.headers = [(name.lower(), value) for name, value in self.headers]
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": {"credentials": self.edge.with_token(self.credentials, self._authorization)},
+        }  # type: ignore[typeddict-item]  # uvicorn fills method and path next
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.refuse(429, "Too many requests were sent ahead on one connection.")
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.body_bytes += len(body)
+        if self.body_bytes > self.edge.max_body_bytes:
+            self.refuse(413, f"The body is above the limit of {self.edge.max_body_bytes} bytes (--max-body-mb).")
+        elif self._lane is not None:
+            self._parts.append(body)
+        elif not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._is_refused:
+            return
+        self.phase = Phase.ANSWER
+        lane = self._lane
+        if lane is None:
+            super().on_message_complete()
+            return
+        parts = self._parts
+        lane.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.received(lane)
+
+    def _receive_large(self, lane: LaneExchange, length: int) -> None:
+        """Let the rest of a large body flow straight into shared memory, past the parser."""
+        if not self.edge.can_switch_protocol or self.pipeline or self.body_bytes >= length:
+            return
+        self._lane = None
+        LargeBody(self, lane, length, self._parts, self.edge.buffer_for(length))
+        self._parts = []
+
+    def large_body_received(self, lane: LaneExchange, body: Any) -> None:
+        """The whole body is there: the connection is HTTP again, with a fresh parser."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.transport.set_protocol(self)
+        lane.body = body
+        self.phase = Phase.ANSWER
+        self.received(lane)
+
+    # Predictions
+
+    def received(self, lane: LaneExchange) -> None:
+        """The whole request is there; it starts unless another one is before it on this connection."""
+        self._lane = None
+        lane.is_complete = True
+        before = self.cycle
+        if before is None or before.response_complete:
+            self.cycle = lane  # type: ignore[assignment]  # a lane exchange stands for uvicorn's cycle
+            lane.start()
+        elif len(self.pipeline) >= MAX_PIPELINED:
+            lane.release_body()
+            self.refuse(429, "Too many requests were sent ahead on one connection.")
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((lane, self.app))  # type: ignore[arg-type]  # see above
+
+    def resumed(self, lane: LaneExchange) -> None:
+        if not lane.disconnected:
+            self.cycle = lane  # type: ignore[assignment]  # see `received`
+            lane.start()
+
+    def answered(self, lane: LaneExchange, answer: Answer) -> None:
+        transport = self.transport
+        if lane.disconnected or transport.is_closing():
+            return
+        close = answer.close or not lane.keep_alive or self.edge.is_draining
+        head = render_head(answer, date=self.edge.date, close=close)
+        if lane.method == b"HEAD":
+            transport.write(head)
+        else:
+            transport.write(head + answer.body)
+        self.phase = Phase.IDLE
+        self.phase_since = self.edge.now()
+        if close:
+            transport.close()
+        elif self.pipeline:
+            self.flow.resume_reading()
+            self._next_in_line()
+
+    def _next_in_line(self) -> None:
+        cycle, app = self.pipeline.pop()
+        if type(cycle) is LaneExchange:
+            self.loop.call_soon(self.resumed, cycle)
+        else:
+            self._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        self.phase = Phase.IDLE
+        self.phase_since = self.edge.now()
+        super().on_response_complete()
+
+    # Refusals
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer in the edge's own words and close: the request never reached a wire."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            lane.hang_up()
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            answer = self.edge.refusal(status, message)
+            transport.write(render_head(answer, date=self.edge.date, close=True) + answer.body)
+        transport.close()
+
+    def check_pace(self, now: float) -> None:
+        """End the connection when its client takes longer than it may."""
+        settings = self.edge.settings
+        waited = now - self.phase_since
+        in_flight = self.cycle is not None and not self.cycle.response_complete
+        if in_flight or self._is_refused:
+            if waited > settings.write_timeout_s and self.flow.write_paused:
+                self.transport.abort()
+        elif self.phase is Phase.IDLE:
+            if waited > settings.keep_alive_s or (self._never_asked and waited > settings.header_timeout_s):
+                self.transport.close()
+        elif self.phase is Phase.HEAD:
+            if waited > settings.header_timeout_s:
+                self.refuse(408, f"The headers took longer than {settings.header_timeout_s:g} s (--header-timeout-s).")
+        elif self.phase is Phase.BODY and waited > settings.body_timeout_s:
+            if self.body_bytes < settings.min_body_rate * waited:
+                self.refuse(408, f"The body came slower than {settings.min_body_rate} bytes/s (--min-body-rate).")
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Idle connections are closed by the edge's sweep."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is on its way in or out."""
+        return self.phase is not Phase.IDLE or (self.cycle is not None and not self.cycle.response_complete)
+
+    def shutdown(self) -> None:
+        """Close as soon as nothing is in flight on this connection."""
+        if not self.is_busy:
+            self.transport.close()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False

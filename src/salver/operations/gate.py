@@ -1,0 +1,180 @@
+"""The one path for every door: authenticate, permit, limit, run, count, audit.
+
+Default deny: an operation that is not in the catalogue cannot be named, and one without a row's permission is refused.
+What must be quick (predictions) is admitted from memory, without a task; everything else goes through `run`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from salver.access.authenticator import Authenticator
+from salver.access.limits import RateLimiter
+from salver.access.permit import Principal, denial, is_allowed
+from salver.errors import Code, SalverError, StartupError
+from salver.operations.base import Body, Call, Credentials, Exchange, Operation, Route, Scope
+
+NOBODY = Principal(id="nobody", role="")
+"""Who asks for what anyone may ask, and who was not admitted."""
+
+
+class Auditor(Protocol):
+    """Keeps who was refused. (Who changed what is written by the control half, before it acknowledges the change.)"""
+
+    def denied(self, call: Call, error: SalverError) -> None:
+        """Does not block; a flood of denials is counted, not kept line by line."""
+
+
+class Meter(Protocol):
+    """Counts a finished call and writes its line to the access log."""
+
+    def finished(self, call: Call, error: SalverError | None, now: float) -> None: ...
+
+
+class Gate:
+    """Holds every door to the same rules. One per front end; `admit` and `finish` never block."""
+
+    def __init__(
+        self,
+        operations: tuple[Operation, ...],
+        bodies: Mapping[str, Body],
+        *,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        auditor: Auditor,
+        meter: Meter,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        new_request_id: Callable[[], str],
+    ) -> None:
+        self._operations = {operation.name: operation for operation in operations}
+        missing = sorted(self._operations.keys() - bodies.keys() - {"models.predict"})
+        if missing:
+            raise StartupError(Code.INTERNAL, f"These operations have no body: {', '.join(missing)}.")
+        self._bodies = bodies
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._auditor = auditor
+        self._meter = meter
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._new_request_id = new_request_id
+
+    def check_routes(self, routes: tuple[Route, ...], wire: str) -> None:
+        """Raises StartupError when a route names no operation of the catalogue, so that no address is unguarded."""
+        for route in routes:
+            if route.operation not in self._operations:
+                raise StartupError(
+                    Code.INTERNAL,
+                    f"The address {route.path} of the protocol {wire} declares the operation "
+                    f"{route.operation!r}, which does not exist.",
+                    fix="Name an operation of salver.operations in the route's row.",
+                )
+
+    def operation(self, name: str) -> Operation:
+        return self._operations[name]
+
+    # The prediction lane
+
+    def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str) -> Call:
+        """Who, may they, how much is left. Raises RequestError; then `refused` makes the call for the record."""
+        credentials = exchange.credentials
+        started_at = self._clock()
+        principal = self._authenticator.identify(credentials, self._wall_clock())
+        if not is_allowed(principal, operation.permission, model):
+            raise denial(principal, operation.permission or "", model)
+        if principal.requests_per_second is not None:
+            self._limiter.admit(principal, started_at)
+        return Call(
+            operation,
+            principal,
+            self._request_id(exchange),
+            credentials.peer,
+            model=model,
+            wire=wire,
+            started_at=started_at,
+        )
+
+    def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str, error: SalverError) -> Call:
+        """The call of a request that was not admitted: for its id, the log and the audit."""
+        call = Call(
+            operation,
+            NOBODY,
+            self._request_id(exchange),
+            exchange.credentials.peer,
+            model=model,
+            wire=wire,
+            started_at=self._clock(),
+        )
+        self._auditor.denied(call, error)
+        return call
+
+    def _request_id(self, exchange: Exchange) -> str:
+        given = exchange.header(b"x-request-id")
+        return self._new_request_id() if given is None else checked_request_id(given) or self._new_request_id()
+
+    def finish(self, call: Call, error: SalverError | None) -> None:
+        """Count the call, once."""
+        if not call.is_done:
+            call.is_done = True
+            self._meter.finished(call, error, self._clock())
+
+    # Ordinary operations
+
+    async def run(
+        self,
+        operation: str,
+        credentials: Credentials,
+        parameters: Any,
+        *,
+        model: str = "",
+        wire: str = "",
+        request_id: str = "",
+    ) -> Any:
+        """Run an operation for whoever asks. Raises SalverError."""
+        row = self._operations[operation]
+        call = Call(
+            row,
+            NOBODY,
+            request_id or self._new_request_id(),
+            credentials.peer,
+            model=model,
+            wire=wire,
+            started_at=self._clock(),
+        )
+        error: SalverError | None = None
+        try:
+            call.principal = self._permitted(row, credentials, model, call)
+            return await self._bodies[row.name](call, parameters)
+        except SalverError as failure:
+            error = failure
+            raise
+        finally:
+            self.finish(call, error)
+
+    def _permitted(self, row: Operation, credentials: Credentials, model: str, call: Call) -> Principal:
+        if row.permission is None:
+            return NOBODY
+        try:
+            principal = self._authenticator.identify(credentials, self._wall_clock())
+            about = model if row.scope is Scope.MODEL else ""
+            if not is_allowed(principal, row.permission, about):
+                raise denial(principal, row.permission, about)
+            self._limiter.admit(principal, self._clock())
+        except SalverError as error:
+            self._auditor.denied(call, error)
+            raise
+        return principal
+
+
+def checked_request_id(given: bytes) -> str:
+    """A client's own request id when it is harmless in logs and headers (1 to 128 of A-Z a-z 0-9 . _ - :), else ''."""
+    if len(given) > 128:
+        return ""
+    text = given.decode("latin-1")
+    return text if text.isascii() and text.translate(_HARMLESS) == "" else ""
+
+
+_HARMLESS = {ord(letter): None for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:"}

@@ -1,0 +1,259 @@
+"""One front end: its doors, its gate, its pipeline. It reads only memory; the control half tells it what it must know."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import uvicorn
+from uvicorn.server import ServerState
+
+from salver.access.audit import AuditEvent
+from salver.access.authenticator import Authenticator
+from salver.access.base import AccessSettings
+from salver.access.keys import KeyRing
+from salver.access.limits import RateLimiter
+from salver.errors import Code, SalverError, StartupError
+from salver.net.base import NetSettings
+from salver.net.edge import Edge
+from salver.net.http import LaneProtocol
+from salver.net.ordinary import OrdinaryRoad
+from salver.operations.base import Call, Operation
+from salver.operations.gate import Gate
+from salver.operations.inference import Predictions
+from salver.processes.base import Control, Door
+from salver.processes.queries import Queries
+from salver.replicas.link import Link
+from salver.replicas.slab import Slab
+from salver.serving.pipeline import Pipeline
+from salver.store.base import KeyRecord
+from salver.telemetry.accesslog import AccessLog
+from salver.telemetry.counters import BatchCount, Counters, Report
+from salver.telemetry.meter import Meter
+from salver.types import ModelStatus, ModelVersion, VersionInfo
+from salver.wire.base import Wire
+
+log = logging.getLogger("salver.frontend")
+BACKLOG = 1024
+
+
+class RequestIds:
+    """Ids in the form of a random UUID, cheap enough for every request: a random prefix and a count."""
+
+    def __init__(self) -> None:
+        raw = os.urandom(8).hex()
+        self._prefix = f"{raw[:8]}-{raw[8:12]}-4{raw[12:15]}-8{os.urandom(2).hex()[:3]}-"
+        self._count = int.from_bytes(os.urandom(3), "big")
+
+    def __call__(self) -> str:
+        self._count += 1
+        return f"{self._prefix}{self._count & 0xFFFFFFFFFFFF:012x}"
+
+
+class FrontEndSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups that a front end acts on."""
+
+    net: NetSettings
+    access: AccessSettings
+    deadline_s: float
+    deadline_grace_s: float
+    socket_path: str | None
+    """Where this front end answers the server's own user; None when another one does."""
+
+
+class WireMaker(Protocol):
+    def __call__(self, front_end: FrontEnd) -> Mapping[str, Wire]: ...
+
+
+class FrontEnd:
+    """Answers clients on one event loop. Made once; `listen`, then `drain`, then `finish`."""
+
+    def __init__(
+        self,
+        settings: FrontEndSettings,
+        doors: Sequence[Door],
+        open_door: Callable[[Door], socket.socket],
+        slab: Slab,
+        operations: tuple[Operation, ...],
+        control: Control,
+        make_wires: WireMaker,
+        access_log: AccessLog,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.settings = settings
+        self._doors = doors
+        self._open_door = open_door
+        self._control = control
+        self._loop = loop
+        self._slab = slab
+        self.slab_fd = slab.fd
+        self.slab_bytes = slab.size_bytes
+        self.counters = Counters()
+        self._access_log = access_log
+        self.pipeline = Pipeline(loop, self, deadline_grace_s=settings.deadline_grace_s)
+        self._authenticator = Authenticator(settings.access, server_uid=os.getuid(), keys=KeyRing(()))
+        self.new_request_id: Callable[[], str] = RequestIds()
+        self.is_draining = False
+        queries = Queries(self.pipeline, control, lambda: self.is_draining)
+        self.gate = Gate(
+            operations,
+            queries.bodies(),
+            authenticator=self._authenticator,
+            limiter=RateLimiter(),
+            auditor=self,
+            meter=Meter(self.counters, access_log),
+            clock=loop.time,
+            new_request_id=self.new_request_id,
+        )
+        self._predictions = Predictions(self.gate, self.pipeline, loop, default_deadline_s=settings.deadline_s)
+        self.wires = make_wires(self)
+        queries.wire_names = tuple(sorted(self.wires))
+        self._edges: list[Edge] = []
+        self._servers: list[asyncio.Server] = []
+
+    # What the control half says (processes.base.FrontEndHandle)
+
+    async def publish(self, models: Sequence[ModelStatus]) -> None:
+        self.pipeline.apply(models)
+        for edge in self._edges:
+            edge.forget_routes()
+
+    async def set_keys(self, keys: Sequence[KeyRecord]) -> None:
+        self._authenticator.keys = KeyRing(tuple(keys))
+
+    async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        link = Link(replica_id, link_number, self.pipeline)
+        await self._loop.create_unix_connection(lambda: link, sock=sock)
+        self.pipeline.attach(version, link)
+
+    async def report(self) -> Report:
+        return Report(
+            requests=self.counters.requests(),
+            batches=tuple(
+                BatchCount(
+                    model=id.model,
+                    version=id.version,
+                    batches=queue.batches,
+                    rows=queue.batched_rows,
+                    waiting_rows=queue.waiting_rows,
+                    flying_rows=queue.flying_rows,
+                )
+                for id, queue in self.pipeline.queues.items()
+            ),
+            connections=sum(len(edge.connections) for edge in self._edges),
+            refused_connections=sum(edge.refused_connections for edge in self._edges),
+            dropped_log_lines=self._access_log.dropped_lines,
+        )
+
+    async def listen(self) -> None:
+        for door in self._doors:
+            protocol = self._door_protocol(door.wires)
+            sock = self._open_door(door)
+            self._servers.append(await self._loop.create_server(protocol, sock=sock, backlog=BACKLOG))
+        if self.settings.socket_path is not None:
+            await self._listen_locally(self.settings.socket_path)
+
+    async def _listen_locally(self, path: str) -> None:
+        """The door of the server's own user: the kernel says who is at the other end."""
+        if os.path.exists(path):
+            os.unlink(path)
+        protocol = self._door_protocol(tuple(self.wires))
+        before = os.umask(0o177)
+        try:
+            server = await self._loop.create_unix_server(protocol, path)
+        except OSError as error:
+            raise StartupError(Code.SETTINGS_INVALID, f"The socket {path} cannot be made: {error}.") from error
+        finally:
+            os.umask(before)
+        self._servers.append(server)
+
+    def _door_protocol(self, names: Sequence[str]) -> Callable[[], LaneProtocol]:
+        wires = [self.wires[name] for name in names]
+        net = self.settings.net
+        edge = Edge(net, self._predictions, wires, self._loop, self._slab, hosts=_hosts(net))
+        self._edges.append(edge)
+        road = OrdinaryRoad(self.gate, wires, is_host_allowed=edge.is_host_allowed, new_request_id=self.new_request_id)
+        config = uvicorn.Config(
+            road,  # type: ignore[arg-type]  # an ASGI application whose scope is a plain dict
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=int(net.keep_alive_s),
+        )
+        config.load()
+        state = ServerState()
+        return lambda: LaneProtocol(edge, config, state)
+
+    async def drain(self) -> None:
+        self.is_draining = True
+        for edge in self._edges:
+            edge.drain()
+
+    async def finish(self, timeout_s: float) -> None:
+        for server in self._servers:
+            server.close()
+        for edge in self._edges:
+            edge.drain()
+            edge.close_idle()
+        deadline = self._loop.time() + timeout_s
+        while self._loop.time() < deadline and self._is_busy():
+            await asyncio.sleep(0.01)
+            for edge in self._edges:
+                edge.close_idle()
+        self.pipeline.close()
+        for edge in self._edges:
+            edge.close()
+        self._access_log.close()
+        if self.settings.socket_path is not None and os.path.exists(self.settings.socket_path):
+            os.unlink(self.settings.socket_path)
+        await asyncio.sleep(0)
+        self._slab.close()
+
+    def _is_busy(self) -> bool:
+        return not self.pipeline.is_idle or any(edge.is_busy for edge in self._edges)
+
+    # What the pipeline and the gate ask for
+
+    def cancel_batch(self, replica_id: str, link_number: int, batch_id: int) -> None:
+        self._control.cancel_batch(replica_id, link_number, batch_id)
+
+    def replace_worker(self, replica_id: str, reason: str) -> None:
+        self._control.replace_worker(replica_id, reason)
+
+    def log_model_error(self, version: VersionInfo, request_id: str, header: dict[str, Any]) -> None:
+        log.warning(
+            "model_error",
+            extra={
+                "version": str(version.id),
+                "request_id": request_id,
+                "code": header.get("code"),
+                "exception": header.get("exception"),
+                "detail": header.get("detail"),
+            },
+        )
+
+    def denied(self, call: Call, error: SalverError) -> None:
+        self._control.denied(
+            AuditEvent(
+                principal=call.principal.id,
+                operation=call.operation.name,
+                outcome=error.code.value,
+                is_allowed=False,
+                scope=f"model/{call.model}" if call.model else "server",
+                request_id=call.request_id,
+                peer=call.peer,
+                detail=error.log_detail,
+            )
+        )
+
+
+def _hosts(net: NetSettings) -> frozenset[str]:
+    return frozenset({"localhost", net.host.lower(), *(host.lower() for host in net.allowed_hosts)})

@@ -1,0 +1,122 @@
+"""The bodies of the ordinary operations, as a front end runs them: from its own memory, or by the control half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from salver import __version__
+from salver.access.permit import visible
+from salver.errors import Code, RequestError
+from salver.operations import access, models, server
+from salver.operations.base import Body, Call
+from salver.processes.base import Control, ControlRequest
+from salver.serving.pipeline import Pipeline
+from salver.store.base import AuditLine, KeyRecord
+from salver.types import ModelStatus, VersionState
+
+T = TypeVar("T")
+
+RESULTS: dict[str, Any] = {
+    access.KEYS_CREATE.name: access.CreatedKey,
+    access.KEYS_LIST.name: tuple[KeyRecord, ...],
+    access.KEYS_REVOKE.name: KeyRecord,
+    access.AUDIT_READ.name: tuple[AuditLine, ...],
+    server.METRICS.name: bytes,
+}
+"""What the operations of the control half answer."""
+
+
+class Queries:
+    """Bodies by operation name."""
+
+    def __init__(self, pipeline: Pipeline, control: Control, is_draining: Callable[[], bool]) -> None:
+        self._pipeline = pipeline
+        self._control = control
+        self._is_draining = is_draining
+        self.wire_names: tuple[str, ...] = ()
+
+    def bodies(self) -> dict[str, Body]:
+        return {
+            models.LIST.name: self._list_models,
+            models.GET.name: self._get_model,
+            server.LIVE.name: self._health,
+            server.READY.name: self._health,
+            server.DESCRIBE.name: self._describe,
+            **dict.fromkeys(RESULTS, self._elsewhere),
+        }
+
+    async def _list_models(self, call: Call, parameters: models.ListModels) -> models.ModelList:
+        known = self._pipeline.models
+        return tuple(self._with_live_links(known[name]) for name in visible(call.principal, sorted(known)))
+
+    async def _get_model(self, call: Call, parameters: models.GetModel) -> ModelStatus:
+        status = self._pipeline.models.get(parameters.model)
+        if status is None:
+            raise RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {parameters.model!r}.")
+        call.version = status.default_version or 0
+        version = parameters.version
+        if parameters.label is not None:
+            version = status.labels.get(parameters.label)
+            if version is None:
+                raise RequestError(
+                    Code.LABEL_NOT_FOUND, f"The model {parameters.model!r} has no label {parameters.label!r}."
+                )
+        if version is None:
+            return self._with_live_links(status)
+        found = tuple(entry for entry in status.versions if entry.id.version == version)
+        if not found:
+            raise RequestError(Code.VERSION_NOT_FOUND, f"The model {parameters.model!r} has no version {version}.")
+        return self._with_live_links(msgspec.structs.replace(status, versions=found))
+
+    def _with_live_links(self, status: ModelStatus) -> ModelStatus:
+        """A version that no live replica answers here is not called ready, whatever was last published."""
+        versions = tuple(
+            msgspec.structs.replace(entry, state=VersionState.STARTING)
+            if entry.state in (VersionState.READY, VersionState.DEGRADED) and not self._links(entry.id)
+            else entry
+            for entry in status.versions
+        )
+        return msgspec.structs.replace(status, versions=versions)
+
+    def _links(self, id: Any) -> int:
+        queue = self._pipeline.queues.get(id)
+        return 0 if queue is None else len(queue.links)
+
+    async def _health(self, call: Call, parameters: server.GetHealth) -> server.HealthReport:
+        reasons: list[str] = ["The server is stopping."] if self._is_draining() else []
+        ready = wanted = 0
+        for model in self._pipeline.models.values():
+            for version in model.versions:
+                links = self._links(version.id)
+                ready += min(links, version.replicas_wanted)
+                wanted += version.replicas_wanted
+                if not links:
+                    why = f": {version.reason}" if version.reason else "."
+                    reasons.append(f"{version.id} has no live replica; it is {version.state.value}{why}")
+        return server.HealthReport(
+            is_live=True,
+            is_ready=not reasons,
+            reasons=tuple(reasons),
+            replicas_ready=ready,
+            replicas_wanted=wanted,
+        )
+
+    async def _describe(self, call: Call, parameters: server.Describe) -> server.ServerDescription:
+        return server.ServerDescription(version=__version__, wires=self.wire_names)
+
+    async def _elsewhere(self, call: Call, parameters: Any) -> Any:
+        name = call.operation.name
+        raw = await self._control.operate(
+            ControlRequest(
+                operation=name,
+                parameters=msgspec.Raw(msgspec.msgpack.encode(parameters)),
+                principal=call.principal,
+                request_id=call.request_id,
+                peer=call.peer,
+                wire=call.wire,
+            )
+        )
+        return msgspec.msgpack.decode(raw, type=RESULTS[name])

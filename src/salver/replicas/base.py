@@ -1,0 +1,136 @@
+"""The seam between what should be served and where it runs, and its settings."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Any, Protocol
+
+import msgspec
+
+from salver.types import BatchSettings, ModelVersion, PayloadKind, Signature
+
+
+class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How workers are started, watched and stopped."""
+
+    load_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
+    """Longest time a model may take to load and to give its example's answer."""
+    heartbeat_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """Time between two signs of life asked of a worker."""
+    heartbeat_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    """A ready worker that gives no sign of life for this long is killed and replaced."""
+    deadline_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+    """How long a worker may go on after the deadline of all requests in its batch; then it is killed and replaced."""
+    stop_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    """How long a worker may take to stop when asked to."""
+    backoff_min_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """First pause before a crashed worker is started again; it doubles with each crash."""
+    backoff_max_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """Longest such pause."""
+    threads: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """Threads of the numerical libraries in each worker, unless model.toml says otherwise."""
+    slab_mb: Annotated[int, msgspec.Meta(ge=0)] = 256
+    """Shared memory of each front end for big bodies, in MiB; touched only as far as it is used."""
+
+
+class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to run one version: where its files are, how to start it, how its requests are treated."""
+
+    id: ModelVersion
+    runtime: str
+    path: str
+    """The artefact: a file or a folder, absolute."""
+    folder: str
+    """Where files that the manifest names are looked for, absolute."""
+    manifest: dict[str, Any] = {}
+    """The parts of model.toml that the worker acts on."""
+    python: str
+    """The interpreter, absolute."""
+    threads: int = 1
+    variables: dict[str, str] = {}
+    replicas: int = 1
+    batching: BatchSettings
+    deadline_s: float | None = None
+    is_idempotent: bool | None = None
+    """None: as the runtime says."""
+    description: str = ""
+    details: dict[str, str] = {}
+    source: str = ""
+    """The path or address that the user named."""
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker tells when its model is loaded, warmed and has given its example's answer."""
+
+    signatures: dict[str, Signature]
+    payload: PayloadKind
+    runtime_version: str
+    python: str
+    has_batch_dimension: bool
+    is_idempotent: bool
+    rss: int = 0
+    load_s: float = 0.0
+    example_s: float | None = None
+    details: dict[str, str] = {}
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a worker could not load its model, in the worker's own words."""
+
+    code: str
+    message: str
+    fix: str = ""
+    exception: str = ""
+    traceback: str = ""
+    where: list[str | int] | None = None
+
+
+class Worker(Protocol):
+    """One running worker, wherever it runs."""
+
+    id: str
+    pid: int | None
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last lines that the model's code printed."""
+
+    async def load(self) -> Ready:
+        """Load the model. Raises LoadFailed (the model's fault, final) or WorkerLost (the process is gone)."""
+
+    async def attach(self, link_number: int, slab_fd: int, slab_bytes: int) -> socket.socket:
+        """A new data link to the worker; the caller owns the end that is returned. Raises WorkerLost."""
+
+    async def ping(self) -> int:
+        """A sign of life: the resident memory in bytes. Raises WorkerLost."""
+
+    async def cancel(self, link_number: int, batch_id: int) -> None:
+        """Interrupt a batch where the model's code yields; a batch that is over is left alone."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Let what runs finish, then end the process; kill it after the grace."""
+
+    def kill(self) -> None:
+        """End the process and all that it started, at once."""
+
+    async def wait(self) -> str:
+        """Return when the process has ended: how, in words."""
+
+
+class Engine(Protocol):
+    """Where workers run: this machine's processes, or a cluster."""
+
+    async def start(self, spec: ReplicaSpec, replica_id: str) -> Worker:
+        """A new worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN)."""
+
+
+class LoadFailed(Exception):
+    """The worker tried and cannot; trying again would give the same answer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class WorkerLost(Exception):
+    """The worker's process is gone."""

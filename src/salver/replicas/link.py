@@ -1,0 +1,143 @@
+"""One front end's connection to one worker: frames out, frames in, one batch outstanding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+from salver_worker import frames
+
+Buffer = bytes | bytearray | memoryview
+
+RECEIVE_BYTES = 256 * 1024
+JOIN_BYTES = 64 * 1024
+"""Below this size the pieces of a frame are joined and written at once; above, they are handed over one by one."""
+MAX_RESULT_BYTES = 1 << 31
+
+
+class Result(NamedTuple):
+    """A worker's answer. `body` is only valid until the callback returns: the buffer behind it is used again."""
+
+    verb: int
+    header: bytes
+    body: memoryview
+
+
+Reply = Callable[[Result | None], None]
+"""Told the answer, or None when the worker is gone."""
+
+
+class LinkOwner(Protocol):
+    """Who gives a link its work."""
+
+    def link_lost(self, link: Link) -> None:
+        """The worker is gone; the outstanding batch, if any, has been told already."""
+
+
+class Link(asyncio.BufferedProtocol):
+    """The front end's side of a data link.
+
+    One outstanding batch: `send` may be called only while `is_idle`. The link becomes idle again just before the reply
+    is called, so that the next batch can be sent before the answers of this one are written.
+    """
+
+    def __init__(self, replica_id: str, link_number: int, owner: LinkOwner) -> None:
+        self.replica_id = replica_id
+        self.link_number = link_number
+        self._owner = owner
+        self._transport: asyncio.WriteTransport | None = None
+        self._reply: Reply | None = None
+        self.batch_id = 0
+        self._buffer = bytearray(RECEIVE_BYTES)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._prefix: frames.Prefix | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return self._reply is None and self._transport is not None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    def send(self, header: bytes, pieces: Sequence[Buffer], size: int, deadline_ms: int, reply: Reply) -> int:
+        """Send one batch; returns its id. `size` is the sum of the pieces' sizes."""
+        transport = self._transport
+        if transport is None or self._reply is not None:
+            raise RuntimeError("a link takes one batch at a time")
+        self._reply = reply
+        self.batch_id += 1
+        prefix = frames.pack_prefix(frames.PREDICT, self.batch_id, deadline_ms, len(header), size)
+        if size <= JOIN_BYTES:
+            transport.write(b"".join((prefix, header, *pieces)))
+        else:
+            transport.write(prefix + header)
+            for piece in pieces:
+                transport.write(piece)
+        return self.batch_id
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's transports do not inherit from it
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply(None)
+        self._owner.link_lost(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._filled += nbytes
+        while self._filled >= frames.PREFIX_SIZE:
+            try:
+                prefix = frames.unpack_prefix(self._view)
+            except frames.FrameError:
+                self._abort()
+                return
+            total = frames.PREFIX_SIZE + prefix.header_length + prefix.body_length
+            if self._filled < total:
+                self._make_room(total)
+                return
+            self._deliver(prefix, total)
+
+    def _make_room(self, total: int) -> None:
+        if total > MAX_RESULT_BYTES:
+            self._abort()
+        elif total > len(self._buffer):
+            self._replace_buffer(total)
+
+    def _replace_buffer(self, size: int) -> None:
+        grown = bytearray(size)
+        grown[: self._filled] = self._view[: self._filled]
+        self._buffer = grown
+        self._view = memoryview(grown)
+
+    def _deliver(self, prefix: frames.Prefix, total: int) -> None:
+        start = frames.PREFIX_SIZE + prefix.header_length
+        header = bytes(self._view[frames.PREFIX_SIZE : start])
+        body = self._view[start:total]
+        reply = self._reply
+        rest = self._filled - total
+        if reply is None or prefix.id != self.batch_id or rest:
+            self._abort()  # one batch is outstanding, so anything but its one answer is a fault of the worker
+            return
+        self._reply = None
+        self._filled = 0
+        if total > RECEIVE_BYTES:
+            self._buffer = bytearray(RECEIVE_BYTES)  # do not keep the size of the largest answer ever seen
+            self._view = memoryview(self._buffer)
+        reply(Result(prefix.verb, header, body))
+
+    def _abort(self) -> None:
+        transport: Any = self._transport
+        if transport is not None:
+            transport.abort()

@@ -1,0 +1,69 @@
+"""One piece of shared memory per front end, for bodies that are too big to copy through a socket."""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from salver.types import SlabSlice
+
+PAGE = 256 * 1024
+"""Slices are whole numbers of these bytes; fewer, larger pages keep the search short."""
+
+
+class Slab:
+    """A memfd, mapped here and in every worker that has a link to this front end.
+
+    Memory of this size costs as many page faults as the copy it saves, so it is made once and its pages are used again:
+    the lowest free run that fits is taken. Not thread-safe: the loop that owns the front end owns it.
+    """
+
+    def __init__(self, size_bytes: int, inherited_fd: int | None = None) -> None:
+        self._pages = max(1, size_bytes // PAGE)
+        self.size_bytes = self._pages * PAGE
+        self.fd = os.memfd_create("salver-slab", os.MFD_CLOEXEC) if inherited_fd is None else inherited_fd
+        os.ftruncate(self.fd, self.size_bytes)
+        self._map = mmap.mmap(self.fd, self.size_bytes)
+        self._view = memoryview(self._map)
+        self._free: list[tuple[int, int]] = [(0, self._pages)]
+        """Free runs as (first page, pages), by first page, never touching each other."""
+
+    def take(self, size_bytes: int) -> SlabSlice | None:
+        """A slice of exactly `size_bytes`, or None when no free run is long enough."""
+        pages = -(-size_bytes // PAGE)
+        for index, (first, length) in enumerate(self._free):
+            if length >= pages:
+                if length == pages:
+                    del self._free[index]
+                else:
+                    self._free[index] = (first + pages, length - pages)
+                offset = first * PAGE
+                return SlabSlice(self, offset, self._view[offset : offset + size_bytes])
+        return None
+
+    def free(self, piece: SlabSlice) -> None:
+        first, pages = piece.offset // PAGE, -(-piece.view.nbytes // PAGE)
+        piece.view.release()
+        runs = self._free
+        index = next((i for i, run in enumerate(runs) if run[0] > first), len(runs))
+        if index < len(runs) and first + pages == runs[index][0]:
+            pages += runs[index][1]
+            del runs[index]
+        if index and runs[index - 1][0] + runs[index - 1][1] == first:
+            first, pages = runs[index - 1][0], runs[index - 1][1] + pages
+            runs[index - 1] = (first, pages)
+        else:
+            runs.insert(index, (first, pages))
+
+    @property
+    def free_bytes(self) -> int:
+        return sum(length for _, length in self._free) * PAGE
+
+    def close(self) -> None:
+        """Give the memory back. Slices still held keep the mapping alive until they are released."""
+        os.close(self.fd)
+        try:
+            self._view.release()
+            self._map.close()
+        except BufferError:
+            return

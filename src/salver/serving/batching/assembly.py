@@ -1,0 +1,205 @@
+"""Many requests become one batch and one result many answers: pure, on bytes and arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from salver.errors import Code, RequestError
+from salver.types import Array, BodyResult, InferRequest, InferResponse, SlabSlice, Tensor, VersionInfo
+from salver_worker import frames
+
+Buffer = bytes | bytearray | memoryview
+CACHE_LIMIT = 512
+
+
+class Assembled:
+    """One batch ready to send: the header, the pieces of the body in order, and their size together."""
+
+    __slots__ = ("header", "pieces", "size")
+
+    def __init__(self, header: bytes, pieces: list[Buffer], size: int) -> None:
+        self.header = header
+        self.pieces = pieces
+        self.size = size
+
+
+class Assembler:
+    """Builds batches for one version. Headers repeat, so they are kept by what they say."""
+
+    def __init__(self, version: VersionInfo) -> None:
+        self._version = version
+        self._headers: dict[Any, bytes] = {}
+        self._results: dict[bytes, list[tuple[str, str, tuple[int, ...], int]]] = {}
+
+    def assemble(self, requests: Sequence[InferRequest]) -> Assembled:
+        """Requests of one group as one batch. Raises RequestError(INVALID_INPUT) when values do not fit their datatype."""
+        pieces: list[Buffer] = []
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        for name, tensor in (requests[0].inputs or {}).items():
+            parts = [tensor] if len(requests) == 1 else [request.inputs[name] for request in requests if request.inputs]
+            shape = tensor.shape if len(requests) == 1 else (sum(part.shape[0] for part in parts), *tensor.shape[1:])
+            if len(parts) == 1 and type(tensor.data) is SlabSlice:
+                rows.append((name, tensor.datatype, shape, len(tensor.data), tensor.data.offset))
+                continue
+            before = len(pieces)
+            _join(parts, shape, pieces)
+            tensor_size = sum(map(len, pieces[before:]))
+            rows.append((name, tensor.datatype, shape, tensor_size))
+            size += tensor_size
+            if gap := frames.padding(size):
+                pieces.append(b"\0" * gap)
+                size += gap
+        return Assembled(self._header(requests[0], tuple(rows)), pieces, size)
+
+    def _header(self, first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
+        if first.parameters:
+            return _tensor_header(first, rows)
+        key = (first.signature_name, rows)
+        header = self._headers.get(key)
+        if header is None:
+            header = _tensor_header(first, rows)
+            if len(self._headers) >= CACHE_LIMIT:
+                self._headers.clear()
+            self._headers[key] = header
+        return header
+
+    def arrays(self, header: bytes, body: memoryview) -> dict[str, Array]:
+        """The outputs of a RESULT frame as views of `body`. Raises FrameError when they do not fit it."""
+        described = self._results.get(header)
+        if described is None:
+            described = _describe(header)
+            if len(self._results) >= CACHE_LIMIT:
+                self._results.clear()
+            self._results[header] = described
+        outputs: dict[str, Array] = {}
+        offset = 0
+        for name, dtype, shape, size in described:
+            piece = body[offset : offset + size]
+            if dtype:
+                outputs[name] = np.frombuffer(piece, dtype).reshape(shape)
+            else:
+                outputs[name] = _bytes_array(piece, shape)
+            offset += size + frames.padding(size)
+        return outputs
+
+    def split(self, outputs: dict[str, Array], requests: Sequence[InferRequest]) -> list[InferResponse]:
+        """One answer per request, in order. Raises RequestError(OUTPUT_INVALID) when rows out differ from rows in."""
+        version = self._version
+        if not version.has_batch_dimension:
+            return [InferResponse(version, outputs)]
+        expected = sum(request.rows for request in requests)
+        for name, array in outputs.items():
+            if not array.ndim or array.shape[0] != expected:
+                raise RequestError(
+                    Code.OUTPUT_INVALID,
+                    f"The model answered {array.shape[0] if array.ndim else 'no'} rows in {name!r} to {expected} rows.",
+                )
+        if len(requests) == 1:
+            return [InferResponse(version, outputs)]
+        responses: list[InferResponse] = []
+        start = 0
+        items = list(outputs.items())
+        for request in requests:
+            end = start + request.rows
+            responses.append(InferResponse(version, {name: array[start:end] for name, array in items}))
+            start = end
+        return responses
+
+
+def assemble_bodies(requests: Sequence[InferRequest], ids: Sequence[str]) -> Assembled:
+    """Requests to a body runtime as one batch; the ids reach the handler."""
+    rows: list[dict[str, Any]] = []
+    pieces: list[Buffer] = []
+    for request, id in zip(requests, ids, strict=True):
+        body = request.body
+        assert body is not None
+        parts: list[tuple[str, str, int]] = []
+        for part in body.parts:
+            data = part.data.view if type(part.data) is SlabSlice else part.data
+            parts.append((part.name, part.content_type, len(data)))
+            pieces.append(data)
+        rows.append({"id": id, "headers": body.headers, "parts": parts})
+    header = json.dumps({"signature": requests[0].signature_name, "requests": rows}, separators=(",", ":"))
+    return Assembled(header.encode(), pieces, sum(map(len, pieces)))
+
+
+def split_bodies(version: VersionInfo, header: bytes, body: memoryview, count: int) -> list[InferResponse]:
+    """The answers of a body runtime. Raises RequestError(OUTPUT_INVALID) when their number is not `count`."""
+    rows = frames.decode_header(header)["responses"]
+    if len(rows) != count:
+        raise RequestError(Code.OUTPUT_INVALID, f"The model answered {len(rows)} results to {count} requests.")
+    responses: list[InferResponse] = []
+    offset = 0
+    for row in rows:
+        end = offset + row["size"]
+        result = BodyResult(
+            bytes(body[offset:end]), row["content_type"], row["status"], row["phrase"], row.get("headers") or {}
+        )
+        responses.append(InferResponse(version, None, result))
+        offset = end
+    return responses
+
+
+def _tensor_header(first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
+    header: dict[str, Any] = {"signature": first.signature_name, "tensors": rows}
+    if first.parameters:
+        header["parameters"] = first.parameters
+    return json.dumps(header, separators=(",", ":")).encode()
+
+
+def _join(parts: Sequence[Tensor], shape: tuple[int, ...], pieces: list[Buffer]) -> None:
+    """Append the rows of all parts, one after the other, as raw bytes."""
+    if parts[0].datatype == "BYTES":
+        pieces.append(frames.encode_bytes_elements([element for part in parts for element in part.data]))
+    elif all(type(part.data) is list for part in parts):
+        values = parts[0].data if len(parts) == 1 else [row for part in parts for row in part.data]
+        pieces.append(_raw(values, parts[0].datatype, shape))
+    else:
+        pieces.extend(_buffer(part) for part in parts)
+
+
+def _buffer(part: Tensor) -> Buffer:
+    data = part.data
+    if type(data) is list:
+        return _raw(data, part.datatype, part.shape)
+    if type(data) is SlabSlice:
+        return data.view
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data, frames.NUMPY_NAMES[part.datatype]).reshape(-1).view(np.uint8).data
+    view = memoryview(data)
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+
+
+def _raw(values: list[Any], datatype: str, shape: tuple[int, ...]) -> bytes:
+    try:
+        array = np.array(values, frames.NUMPY_NAMES[datatype])
+    except (ValueError, OverflowError, TypeError) as error:
+        raise RequestError(
+            Code.INVALID_INPUT, f"A value does not fit the datatype {datatype}.", log_detail=str(error)
+        ) from error
+    if array.shape != shape:
+        raise RequestError(Code.INVALID_INPUT, f"The values have the shape {list(array.shape)}, not {list(shape)}.")
+    return array.tobytes()
+
+
+def _describe(header: bytes) -> list[tuple[str, str, tuple[int, ...], int]]:
+    try:
+        rows = frames.decode_header(header)["tensors"]
+        return [
+            (name, "" if datatype == "BYTES" else frames.NUMPY_NAMES[datatype], tuple(shape), size)
+            for name, datatype, shape, size in rows
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise frames.FrameError(f"the header of a result is malformed: {error}") from error
+
+
+def _bytes_array(piece: memoryview, shape: tuple[int, ...]) -> Array:
+    elements = frames.decode_bytes_elements(piece, frames.element_count(shape))
+    array = np.empty(len(elements), object)
+    array[:] = elements
+    return array.reshape(shape)

@@ -1,0 +1,449 @@
+"""Requests of one version wait here for a free replica; this file acts on what ``planner.py`` decides.
+
+A ticket is answered exactly once: with its own rows, or with its own error. Timers do not depend on workers: at its
+deadline a ticket hears so, while the replica stays taken until the worker has really stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from salver.errors import Code, RequestError, SalverError
+from salver.replicas.link import Link, Result
+from salver.serving.batching.assembly import Assembler, assemble_bodies, split_bodies
+from salver.serving.batching.latency import BatchCost, completion_time
+from salver.serving.batching.planner import batch_rows, pause_before_batch
+from salver.serving.batching.ticket import FOREVER, Flight, Ticket, Watcher, without_done
+from salver.types import InferResponse, VersionInfo
+from salver_worker import frames
+
+log = logging.getLogger("salver.serving")
+
+
+class VersionQueue:
+    """The waiting requests of one version and the links to its replicas, in one front end."""
+
+    def __init__(
+        self, version: VersionInfo, loop: asyncio.AbstractEventLoop, watcher: Watcher, *, deadline_grace_s: float
+    ) -> None:
+        self.version = version
+        self.cost = BatchCost()
+        self.batches = 0
+        self.batched_rows = 0
+        self._loop = loop
+        self._watcher = watcher
+        self._grace_s = deadline_grace_s
+        self._assembler = Assembler(version)
+        self._settings = version.batching
+        self._links: list[Link] = []
+        self._groups: dict[Any, deque[Ticket]] = {}
+        self._alone: deque[Ticket] = deque()
+        self._flights: dict[Link, Flight] = {}
+        self.waiting_rows = 0
+        self.flying_rows = 0
+        self._done_waiting = 0
+        """Tickets that were answered while they waited, and are still in a group."""
+        self._is_scheduled = False
+        self._pause: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = FOREVER
+        self._is_closed = False
+
+    # Links
+
+    @property
+    def links(self) -> Sequence[Link]:
+        return self._links
+
+    @property
+    def is_available(self) -> bool:
+        return bool(self._links)
+
+    def add_link(self, link: Link) -> None:
+        self._links.append(link)
+        self._schedule()
+
+    def link_lost(self, link: Link) -> None:
+        if link in self._links:
+            self._links.remove(link)
+        if not self._links:
+            self._fail_waiting()
+
+    # Arrival
+
+    def submit(self, ticket: Ticket) -> None:
+        """Take a ticket in; raises RequestError when it cannot be answered in time (its reply is then never called)."""
+        request = ticket.request
+        rows = request.rows
+        now = self._loop.time()
+        self._admit(ticket, rows, now)
+        ticket.queued_at = now
+        self.waiting_rows += rows
+        group = self._groups.get(request.group)
+        if group is None:
+            self._groups[request.group] = deque((ticket,))
+        else:
+            group.append(ticket)
+        if ticket.deadline < self._alarm_at:
+            self._set_alarm(ticket.deadline)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _admit(self, ticket: Ticket, rows: int, now: float) -> None:
+        if not self._links:
+            raise RequestError(
+                Code.MODEL_NOT_READY, f"No replica of {self.version.id} is alive at the moment.", retry_after_s=1.0
+            )
+        ahead = self.waiting_rows + self.flying_rows
+        if not ahead and rows <= self._settings.max_batch_rows:
+            return
+        if self.waiting_rows + rows > self._settings.max_queue_rows and self.waiting_rows:
+            raise self._overloaded(
+                f"{self.waiting_rows} rows wait already, the limit is {self._settings.max_queue_rows}."
+            )
+        if not self.cost.is_known:
+            return
+        needed = completion_time(
+            self.cost,
+            ahead_rows=ahead,
+            rows=rows,
+            replicas=len(self._links),
+            max_batch_rows=self._settings.max_batch_rows,
+        )
+        if now + needed > ticket.deadline:
+            raise self._overloaded(f"It would be answered in {needed:.3f} s, after its deadline.")
+
+    def _overloaded(self, why: str) -> RequestError:
+        rows = self.waiting_rows + self.flying_rows
+        busy_s = completion_time(
+            self.cost, ahead_rows=rows, rows=1, replicas=len(self._links), max_batch_rows=self._settings.max_batch_rows
+        )
+        return RequestError(
+            Code.OVERLOADED, f"{self.version.id} is overloaded: {why}", retry_after_s=max(1.0, round(busy_s))
+        )
+
+    # Departure
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and not self._is_closed:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        self._pause = None
+        while self.waiting_rows or self._alone:
+            link = next((link for link in self._links if link.is_idle), None)
+            if link is None:
+                return
+            if pause := self._pause_needed():
+                self._is_scheduled = True
+                self._pause = self._loop.call_later(pause, self._flush)
+                return
+            tickets = self._take()
+            if tickets:
+                self._send(link, tickets)
+
+    def _pause_needed(self) -> float:
+        if not self._settings.max_batch_delay_s or self._alone:
+            return 0.0
+        oldest = min(group[0].queued_at for group in self._groups.values())
+        return pause_before_batch(
+            self._settings, waiting_rows=self.waiting_rows, oldest_wait_s=self._loop.time() - oldest
+        )
+
+    def _take(self) -> list[Ticket]:
+        """The next tickets to run together: the group that has waited longest, as many rows as the planner allows."""
+        if self._alone:
+            ticket = self._alone.popleft()
+            self._left(ticket)
+            if not ticket.is_done:
+                return [ticket]
+            ticket.settle()
+            return []
+        groups = self._groups
+        key = next(iter(groups)) if len(groups) == 1 else min(groups, key=lambda key: groups[key][0].queued_at)
+        group = groups[key]
+        limit = batch_rows(self._settings, self.cost) if self.version.has_batch_dimension else 0
+        taken: list[Ticket] = []
+        rows = 0
+        while group:
+            ticket = group[0]
+            if taken and rows + ticket.request.rows > limit:
+                break
+            group.popleft()
+            self._left(ticket)
+            if ticket.is_done:
+                ticket.settle()
+                continue
+            taken.append(ticket)
+            rows += ticket.request.rows
+        if not group:
+            del groups[key]
+        return taken
+
+    def _left(self, ticket: Ticket) -> None:
+        if ticket.is_done:
+            self._done_waiting -= 1
+        else:
+            self.waiting_rows -= ticket.request.rows
+
+    def _send(self, link: Link, tickets: list[Ticket]) -> None:
+        try:
+            if tickets[0].request.inputs is None:
+                batch = assemble_bodies(
+                    [ticket.request for ticket in tickets], [ticket.request_id for ticket in tickets]
+                )
+            else:
+                batch = self._assembler.assemble([ticket.request for ticket in tickets])
+        except RequestError as error:
+            self._fail_batch(tickets, error)
+            return
+        now = self._loop.time()
+        rows = 0
+        latest = 0.0
+        for ticket in tickets:
+            ticket.sent_at = now
+            ticket.attempts += 1
+            rows += ticket.request.rows
+            if ticket.deadline > latest:
+                latest = ticket.deadline
+        flight = Flight(link, tickets, rows, now)
+        self._flights[link] = flight
+        self.flying_rows += rows
+        milliseconds = max(1, min(int((latest - now) * 1000), 0xFFFFFFFF)) if latest < FOREVER else 0
+        link.send(batch.header, batch.pieces, batch.size, milliseconds, lambda result: self._landed(flight, result))
+
+    # Answers
+
+    def _landed(self, flight: Flight, result: Result | None) -> None:
+        del self._flights[flight.link]
+        self.flying_rows -= flight.rows
+        if result is None:
+            self._worker_died(flight.tickets)
+            return
+        if self.waiting_rows and not self._is_scheduled:
+            self._flush()  # the worker is free: give it the next batch before writing the answers of this one
+        if result.verb == frames.RESULT:
+            self.cost.observe(flight.rows, self._loop.time() - flight.sent_at)
+            self.batches += 1
+            self.batched_rows += flight.rows
+            self._deliver(flight.tickets, result)
+        else:
+            self._model_failed(flight.tickets, result)
+
+    def _deliver(self, tickets: list[Ticket], result: Result) -> None:
+        requests = [ticket.request for ticket in tickets]
+        try:
+            if requests[0].inputs is None:
+                responses = split_bodies(self.version, result.header, result.body, len(requests))
+            else:
+                responses = self._assembler.split(self._assembler.arrays(result.header, result.body), requests)
+        except RequestError as error:
+            self._fail_batch(tickets, error)
+            return
+        except (frames.FrameError, ValueError, KeyError) as error:
+            log.error("malformed_result", extra={"version": str(self.version.id), "error": str(error)})
+            self._fail_batch(tickets, RequestError(Code.OUTPUT_INVALID, "The worker's answer cannot be read."))
+            return
+        for ticket, response in zip(tickets, responses, strict=True):
+            self._answer(ticket, response, None)
+            ticket.settle()
+
+    def _answer(self, ticket: Ticket, response: InferResponse | None, error: SalverError | None) -> None:
+        if ticket.is_done:
+            return
+        ticket.is_done = True
+        try:
+            ticket.reply(response, error)
+        except Exception:
+            log.exception("reply_failed")
+
+    def _model_failed(self, tickets: list[Ticket], result: Result) -> None:
+        header = frames.decode_header(result.header)
+        code = _code(header.get("code"))
+        error = RequestError(
+            code,
+            str(header.get("message") or "The model failed."),
+            status=header.get("status"),
+            log_detail=str(header.get("detail") or ""),
+        )
+        if len(tickets) == 1 and code is not Code.CANCELLED:
+            self._watcher.log_model_error(self.version, tickets[0].request_id, header)
+        self._fail_batch(tickets, error)
+
+    def _fail_batch(self, tickets: list[Ticket], error: RequestError) -> None:
+        """A lone request gets the error; the requests of a batch are run one by one, so that only the guilty gets it."""
+        if len(tickets) == 1:
+            self._answer(tickets[0], None, error)
+            tickets[0].settle()
+            return
+        self._run_alone(tickets)
+
+    def _run_alone(self, tickets: list[Ticket]) -> None:
+        for ticket in tickets:
+            if ticket.is_done:
+                ticket.settle()
+                continue
+            ticket.is_alone = True
+            self._alone.append(ticket)
+            self.waiting_rows += ticket.request.rows
+        self._schedule()
+
+    def _worker_died(self, tickets: list[Ticket]) -> None:
+        """Requests in a dead worker: once more elsewhere when that is allowed and possible, otherwise told so."""
+        again: list[Ticket] = []
+        others = any(link.is_open for link in self._links)
+        for ticket in tickets:
+            if not ticket.is_done and self.version.is_idempotent and ticket.attempts < 2 and others:
+                again.append(ticket)
+                continue
+            self._answer(
+                ticket,
+                None,
+                RequestError(
+                    Code.WORKER_DIED, "The model's process died while it had this request.", retry_after_s=1.0
+                ),
+            )
+            ticket.settle()
+        self._run_alone(again)
+
+    def _fail_waiting(self) -> None:
+        for ticket in self._drop_waiting():
+            self._answer(
+                ticket,
+                None,
+                RequestError(
+                    Code.MODEL_NOT_READY, f"No replica of {self.version.id} is alive at the moment.", retry_after_s=1.0
+                ),
+            )
+            ticket.settle()
+
+    def _drop_waiting(self) -> list[Ticket]:
+        tickets = [*self._alone, *(ticket for group in self._groups.values() for ticket in group)]
+        self._alone.clear()
+        self._groups.clear()
+        self.waiting_rows = 0
+        self._done_waiting = 0
+        return tickets
+
+    # Deadlines and cancellation
+
+    def cancel(self, ticket: Ticket) -> None:
+        """The caller is gone: nothing is answered, a waiting ticket is skipped, a batch of such tickets is interrupted."""
+        if ticket.is_done:
+            return
+        ticket.is_done = True
+        flight = next((flight for flight in self._flights.values() if ticket in flight.tickets), None)
+        if flight is None:
+            self.waiting_rows -= ticket.request.rows
+            self._done_waiting += 1
+            self._forget_done()
+        else:
+            self._interrupt_if_unwanted(flight)
+
+    def _forget_done(self) -> None:
+        """Take answered tickets out once nothing else waits, or once there are many of them."""
+        if not self._done_waiting or (self.waiting_rows and self._done_waiting < 64):
+            return
+        self._done_waiting = 0
+        self._alone = without_done(self._alone)
+        for key in list(self._groups):
+            kept = without_done(self._groups[key])
+            if kept:
+                self._groups[key] = kept
+            else:
+                del self._groups[key]
+
+    def _interrupt_if_unwanted(self, flight: Flight) -> None:
+        if flight.is_cancelled or not all(ticket.is_done for ticket in flight.tickets):
+            return
+        flight.is_cancelled = True
+        self._watcher.cancel_batch(flight.link.replica_id, flight.link.link_number, flight.link.batch_id)
+        flight.kill_at = max(self._loop.time(), max(ticket.deadline for ticket in flight.tickets)) + self._grace_s
+        if flight.kill_at < self._alarm_at:
+            self._set_alarm(flight.kill_at)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = at
+        if at < FOREVER:
+            self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        """Answer every ticket past its deadline, replace workers past their grace, and set the alarm anew.
+
+        The alarm stands at the earliest deadline known when it was set, usually of a request answered long ago, so one
+        alarm serves thousands of requests.
+        """
+        now = self._loop.time()
+        for flight in list(self._flights.values()):
+            for ticket in flight.tickets:
+                self._expire(ticket, now)
+            self._interrupt_if_unwanted(flight)
+            if flight.kill_at <= now:
+                flight.kill_at = FOREVER
+                self._watcher.replace_worker(flight.link.replica_id, "it went on after the deadline of its requests")
+        for group in (*self._groups.values(), self._alone):
+            for ticket in group:
+                if not ticket.is_done and ticket.deadline <= now:
+                    self.waiting_rows -= ticket.request.rows
+                    self._done_waiting += 1
+                    self._expire(ticket, now)
+        self._forget_done()
+        self._set_alarm(self._next_alarm())
+
+    def _expire(self, ticket: Ticket, now: float) -> None:
+        if not ticket.is_done and ticket.deadline <= now:
+            waited = now - ticket.queued_at
+            self._answer(
+                ticket, None, RequestError(Code.DEADLINE_EXCEEDED, f"The deadline passed after {waited:.3f} s.")
+            )
+
+    def _next_alarm(self) -> float:
+        earliest = FOREVER
+        for flight in self._flights.values():
+            earliest = min(earliest, flight.kill_at)
+            for ticket in flight.tickets:
+                if not ticket.is_done:
+                    earliest = min(earliest, ticket.deadline)
+        for group in (*self._groups.values(), self._alone):
+            for ticket in group:
+                if not ticket.is_done:
+                    earliest = min(earliest, ticket.deadline)
+        return earliest
+
+    # The end
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._flights and not self.waiting_rows
+
+    def close(self) -> None:
+        """No more requests come: what waits is refused, links are closed."""
+        self._is_closed = True
+        self._fail_waiting()
+        self._set_alarm(FOREVER)
+        for link in list(self._links):
+            link.close()
+
+
+def _code(name: Any) -> Code:
+    try:
+        return Code(name)
+    except ValueError:
+        return Code.MODEL_ERROR
+
+
+def _code(name: Any) -> Code:
+    try:
+        return Code(name)
+    except ValueError:
+        return Code.MODEL_ERROR

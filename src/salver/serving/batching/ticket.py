@@ -1,0 +1,73 @@
+"""One request on its way through a queue, and the batch that carries it to a worker."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+from salver.errors import SalverError
+from salver.replicas.link import Link
+from salver.types import InferRequest, InferResponse, VersionInfo
+
+FOREVER = float("inf")
+
+
+class Ticket:
+    """One request in the queue. Its owner subclasses it with what must happen at the end.
+
+    `reply` is called exactly once, on the loop, with a response or an error. `settle` is called exactly once when no
+    worker can be reading the request's memory any more; it may come before or after `reply`.
+    """
+
+    __slots__ = ("attempts", "deadline", "is_alone", "is_done", "queued_at", "request", "request_id", "sent_at")
+
+    def __init__(self, request: InferRequest, deadline: float, request_id: str) -> None:
+        self.request = request
+        self.deadline = deadline
+        self.request_id = request_id
+        self.is_done = False
+        self.is_alone = False
+        self.attempts = 0
+        self.queued_at = 0.0
+        self.sent_at = 0.0
+
+    def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Most requests hold no shared memory and need nothing here."""
+
+
+class Watcher(Protocol):
+    """Who reaches the workers beside the link: interrupts a batch, replaces a worker that will not stop."""
+
+    def cancel_batch(self, replica_id: str, link_number: int, batch_id: int) -> None: ...
+
+    def replace_worker(self, replica_id: str, reason: str) -> None: ...
+
+    def log_model_error(self, version: VersionInfo, request_id: str, header: dict[str, Any]) -> None: ...
+
+
+class Flight:
+    """A batch that a worker has."""
+
+    __slots__ = ("is_cancelled", "kill_at", "link", "rows", "sent_at", "tickets")
+
+    def __init__(self, link: Link, tickets: list[Ticket], rows: int, sent_at: float) -> None:
+        self.link = link
+        self.tickets = tickets
+        self.rows = rows
+        self.sent_at = sent_at
+        self.kill_at = FOREVER
+        self.is_cancelled = False
+
+
+def without_done(tickets: deque[Ticket]) -> deque[Ticket]:
+    """The tickets that still wait for an answer; the others are settled."""
+    kept: deque[Ticket] = deque()
+    for ticket in tickets:
+        if ticket.is_done:
+            ticket.settle()
+        else:
+            kept.append(ticket)
+    return kept

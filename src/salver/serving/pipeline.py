@@ -1,0 +1,118 @@
+"""How one prediction is made, top to bottom: find the version, then its queue, then a replica."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from salver.errors import Code, RequestError
+from salver.replicas.link import Link
+from salver.serving.batching.queue import VersionQueue
+from salver.serving.batching.ticket import Ticket, Watcher
+from salver.types import ModelStatus, ModelVersion, VersionInfo, VersionState
+
+GONE = (VersionState.DRAINING, VersionState.STOPPED)
+
+
+class Pipeline:
+    """One front end's prediction path. It reads only memory: `apply` brings it what the control half knows.
+
+    Owned by one event loop; nothing here may be called from another thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, watcher: Watcher, *, deadline_grace_s: float) -> None:
+        self._loop = loop
+        self._watcher = watcher
+        self._grace_s = deadline_grace_s
+        self._models: dict[str, ModelStatus] = {}
+        self._queues: dict[ModelVersion, VersionQueue] = {}
+        self._found: dict[tuple[str, int | None, str | None], VersionQueue] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    # What is served
+
+    @property
+    def models(self) -> dict[str, ModelStatus]:
+        return self._models
+
+    @property
+    def queues(self) -> dict[ModelVersion, VersionQueue]:
+        return self._queues
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change of what is served."""
+        self._listeners.append(listener)
+
+    def apply(self, models: Sequence[ModelStatus]) -> None:
+        """Take over what is served. Queues of versions that stand stay as they are; the others are closed."""
+        self._models = {model.name: model for model in models}
+        infos: dict[ModelVersion, VersionInfo] = {
+            version.id: version.info
+            for model in models
+            for version in model.versions
+            if version.info is not None and version.state not in GONE
+        }
+        for id in [id for id, queue in self._queues.items() if infos.get(id) != queue.version]:
+            self._queues.pop(id).close()
+        for id, info in infos.items():
+            if id not in self._queues:
+                self._queues[id] = VersionQueue(info, self._loop, self._watcher, deadline_grace_s=self._grace_s)
+        self._found.clear()
+        for listener in self._listeners:
+            listener()
+
+    def attach(self, id: ModelVersion, link: Link) -> None:
+        """A replica of the version can be reached by `link` from now on."""
+        queue = self._queues.get(id)
+        if queue is None:
+            link.close()
+        else:
+            queue.add_link(link)
+
+    def link_lost(self, link: Link) -> None:
+        for queue in self._queues.values():
+            queue.link_lost(link)
+
+    # One prediction
+
+    def find(self, model: str, version: int | None, label: str | None) -> VersionQueue:
+        """The queue that answers for a name. Raises RequestError for what is unknown or not ready."""
+        key = (model, version, label)
+        queue = self._found.get(key)
+        if queue is None:
+            queue = self._find(model, version, label)
+            self._found[key] = queue
+        return queue
+
+    def submit(self, queue: VersionQueue, ticket: Ticket) -> None:
+        """Let the ticket be answered. Raises RequestError when that cannot be in time; then it is not queued."""
+        queue.submit(ticket)
+
+    def _find(self, model: str, version: int | None, label: str | None) -> VersionQueue:
+        status = self._models.get(model)
+        if status is None:
+            raise RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {model!r}.")
+        if label is not None:
+            version = status.labels.get(label)
+            if version is None:
+                raise RequestError(Code.LABEL_NOT_FOUND, f"The model {model!r} has no label {label!r}.")
+        if version is None:
+            version = status.default_version
+        found = next((entry for entry in status.versions if entry.id.version == version), None)
+        if found is None and version is not None:
+            raise RequestError(Code.VERSION_NOT_FOUND, f"The model {model!r} has no version {version}.")
+        queue = self._queues.get(ModelVersion(model, version)) if version is not None else None
+        if queue is None:
+            state = found.state.value if found is not None else "not loaded"
+            raise RequestError(
+                Code.MODEL_NOT_READY, f"The model {model!r} is not ready: it is {state}.", retry_after_s=1.0
+            )
+        return queue
+
+    @property
+    def is_idle(self) -> bool:
+        return all(queue.is_idle for queue in self._queues.values())
+
+    def close(self) -> None:
+        for queue in self._queues.values():
+            queue.close()

@@ -1,0 +1,263 @@
+"""The values that pass between the layers: frozen, complete when built, the same for every wire, runtime and engine."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+TensorData: TypeAlias = "bytes | bytearray | memoryview | list[Any] | Array | SlabSlice"
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One named input or output of a signature. A dimension of -1 is free; the first one, when free, counts rows."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """Two outputs that belong together, highest first: labels and how sure the model is of each (shapes [rows, k])."""
+
+    classes: str
+    probabilities: str
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """Named inputs and outputs with datatype and shape, as callers see them (after the manifest's conversions)."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ranking: Ranking | None = None
+
+    def input(self, name: str) -> TensorSpec | None:
+        return next((spec for spec in self.inputs if spec.name == name), None)
+
+
+class PayloadKind(enum.Enum):
+    """What a runtime takes: named tensors, or bodies (bytes with a content type, as MMS handlers do)."""
+
+    TENSORS = "tensors"
+    BODY = "body"
+
+
+class ModelVersion(msgspec.Struct, frozen=True, order=True):
+    """The identity of one immutable artefact: a model's name and its version's number."""
+
+    model: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.version}"
+
+
+class SlabSlice:
+    """Some bytes in a front end's shared slab, so that a worker can read them without a copy through the socket.
+
+    Whoever holds it last calls `release` exactly once, after the worker has answered or died.
+    """
+
+    __slots__ = ("_owner", "offset", "view")
+
+    def __init__(self, owner: SlabOwner, offset: int, view: memoryview) -> None:
+        self._owner: SlabOwner | None = owner
+        self.offset = offset
+        self.view = view
+
+    def __len__(self) -> int:
+        return self.view.nbytes
+
+    def release(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.free(self)
+
+
+class SlabOwner(Protocol):
+    """Gives slices out and takes them back."""
+
+    def free(self, piece: SlabSlice) -> None: ...
+
+
+class Tensor(msgspec.Struct, frozen=True, gc=False):
+    """One tensor on its way to a model.
+
+    `data` is raw row-major little-endian bytes (any buffer, or a slab slice), a NumPy array, or nested Python values
+    exactly of `shape` that become an array once per batch. For BYTES it is a flat list of `bytes`, `shape` elements long.
+    """
+
+    datatype: str
+    shape: tuple[int, ...]
+    data: Any
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """One named piece of a body: a form field, or the whole body under the name `body`. `content_type` may be empty."""
+
+    name: str
+    content_type: str
+    data: Any
+
+
+class Body(msgspec.Struct, frozen=True, gc=False):
+    """Bytes with a content type: what MMS clients send and MMS handlers take. Header names keep the client's case."""
+
+    parts: tuple[Part, ...]
+    headers: Mapping[str, str]
+
+
+class BodyResult(msgspec.Struct, frozen=True, gc=False):
+    """What a body runtime answers to one request: bytes, and what its code set of status, headers and content type."""
+
+    data: bytes
+    content_type: str | None = None
+    status: int = 200
+    phrase: str = ""
+    headers: Mapping[str, str] = {}
+
+
+class BatchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version's requests are put together. Rows are counted, not requests."""
+
+    max_batch_rows: int = 64
+    max_batch_delay_s: float = 0.0
+    latency_objective_s: float | None = None
+    max_queue_rows: int = 4096
+
+
+class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the prediction path must know of one live version. Replaced whole when anything changes."""
+
+    id: ModelVersion
+    runtime: str
+    payload: PayloadKind
+    signatures: dict[str, Signature]
+    batching: BatchSettings
+    has_batch_dimension: bool
+    is_idempotent: bool
+    deadline_s: float | None = None
+    description: str = ""
+    example: dict[str, Any] | None = None
+    details: dict[str, str] = {}
+
+    def signature(self, name: str = "") -> Signature | None:
+        return self.signatures.get(name or DEFAULT_SIGNATURE)
+
+
+class InferRequest(msgspec.Struct, gc=False):
+    """One caller's prediction, decoded: named tensors or a body, for one version and signature.
+
+    `rows` is the size of the first dimension (1 where a model has none). Requests of one version may share a batch when
+    their `group` compares equal: the same signature, input names, datatypes and trailing dimensions.
+    """
+
+    version: VersionInfo
+    signature_name: str
+    inputs: dict[str, Tensor] | None
+    body: Body | None
+    rows: int
+    group: Any
+    parameters: dict[str, Any] | None = None
+
+
+class InferResponse(msgspec.Struct, gc=False):
+    """One caller's answer: arrays by output name (BYTES as object arrays of bytes), or a body result."""
+
+    version: VersionInfo
+    outputs: dict[str, Array] | None
+    body: BodyResult | None = None
+
+
+class VersionState(enum.Enum):
+    """Where a version is in its life. ``models/states.py`` has the legal moves and the drawing."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    READY = "READY"
+    DEGRADED = "DEGRADED"
+    CRASHLOOP = "CRASHLOOP"
+    FAILED = "FAILED"
+    DRAINING = "DRAINING"
+    STOPPED = "STOPPED"
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One replica as its supervisor sees it."""
+
+    id: str
+    pid: int | None
+    state: str
+    started_at: float
+    restarts: int = 0
+    rss_bytes: int = 0
+    reason: str = ""
+
+
+class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator is told of a version: desired and actual, and why."""
+
+    id: ModelVersion
+    state: VersionState
+    runtime: str
+    source: str
+    environment: str
+    replicas_wanted: int
+    replicas: tuple[ReplicaStatus, ...] = ()
+    reason: str = ""
+    fix: str = ""
+    log_tail: tuple[str, ...] = ()
+    info: VersionInfo | None = None
+
+    @property
+    def replicas_ready(self) -> int:
+        return sum(replica.state == "READY" for replica in self.replicas)
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, its versions (highest first), the default one and the labels."""
+
+    name: str
+    versions: tuple[VersionStatus, ...]
+    default_version: int | None
+    labels: dict[str, int] = {}
+
+
+def nested_list_shape(values: Any) -> tuple[int, ...]:
+    """The shape that nested lists claim, read along their first elements."""
+    shape: list[int] = []
+    while isinstance(values, list):
+        shape.append(len(values))
+        if not values:
+            break
+        values = values[0]
+    return tuple(shape)
+
+
+def shape_matches(spec: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a concrete shape fits a spec with free dimensions."""
+    return len(spec) == len(shape) and all(want in (-1, have) for want, have in zip(spec, shape, strict=True))
+
+
+def as_array(tensor: Tensor) -> Array:
+    """The tensor's values as a NumPy array of its datatype and shape (BYTES: object array of bytes; BF16 unsupported)."""
+    from salver_worker.frames import NUMPY_NAMES
+
+    if tensor.datatype == "BYTES":
+        array = np.empty(len(tensor.data), dtype=object)
+        array[:] = tensor.data
+        return array.reshape(tensor.shape)
+    dtype = NUMPY_NAMES[tensor.datatype]
+    data = tensor.data
+    if isinstance(data, SlabSlice):
+        data = data.view
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return np.frombuffer(data, dtype).reshape(tensor.shape)
+    return np.asarray(data, dtype).reshape(tensor.shape)

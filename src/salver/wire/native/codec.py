@@ -1,0 +1,228 @@
+"""Bodies of the native protocol become requests, by their content type."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from salver.errors import Code, RequestError
+from salver.serving.payload import as_bytes, bare_media_type, batch_group, body_to_inputs, is_json
+from salver.serving.payload.raw import as_view
+from salver.serving.payload.values import count_rows, fitted_shape, refused
+from salver.types import DEFAULT_SIGNATURE, Body, InferRequest, Part, PayloadKind, Signature, Tensor, VersionInfo
+from salver.wire.jsonbody import unpacked
+from salver.wire.native.accept import AnswerKind, check_answer_kind, wanted_kind
+from salver.wire.native.fast import Decoded, Reader, json_reader, raw_reader
+from salver.wire.torchserve.forms import parse_multipart
+from salver_worker.frames import DATATYPE_SIZES
+
+RAW = "application/octet-stream"
+JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+"""How clients write it; any other spelling takes the general way."""
+FORM = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+BODY_GROUP = ("body",)
+WITHHELD = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+"""The caller's credentials are between the caller and the server; a model's code does not get them."""
+
+UNDERSTOOD = {
+    RAW: "raw",
+    "application/x-npy": "npy",
+    "application/npy": "npy",
+    "text/csv": "csv",
+    "text/plain": "text",
+    FORM: "form",
+}
+"""What the answer's header Salver-Understood says of a content type; `image` for all images, `bytes` for any other."""
+
+
+class NativeRequest(InferRequest, gc=False):
+    """A prediction of this wire: also how its body was understood, and in which form to answer."""
+
+    understood: str = ""
+    answer: AnswerKind = AnswerKind.JSON
+
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+Sent: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
+"""Content-Type, Accept, Salver-Shape and Content-Encoding; None where a request has no such header."""
+
+
+def read_headers(headers: Headers) -> Sent:
+    """The four headers that matter here, in one pass; of a repeated header the first."""
+    content_type = accept = shape = encoding = None
+    for name, value in headers:
+        size = len(name)
+        if size == 12:
+            lower = name.lower()
+            if lower == b"content-type":
+                content_type = content_type or value
+            elif lower == b"salver-shape":
+                shape = shape or value
+        elif size == 6:
+            if name.lower() == b"accept":
+                accept = accept or value
+        elif size == 16 and name.lower() == b"content-encoding":
+            encoding = encoding or value
+    return content_type, accept, shape, encoding
+
+
+class Plan:
+    """What is worked out once for a version and one of its signatures."""
+
+    __slots__ = ("_group", "_max_body_bytes", "_name", "_readers", "_signature", "version")
+
+    def __init__(self, version: VersionInfo, signature: Signature, name: str, max_body_bytes: int) -> None:
+        self.version = version
+        self._signature = signature
+        self._name = name
+        self._max_body_bytes = max_body_bytes
+        self._readers = quick_readers(signature) if version.has_batch_dimension else {}
+        samples = {spec.name: Tensor(spec.datatype, spec.shape, b"") for spec in signature.inputs}
+        self._group = batch_group(name, samples)
+        """The group of what the quick readers make: rows of fixed shapes."""
+
+    def decode(self, body: Any, headers: Headers) -> NativeRequest:
+        """The body as a request. Raises RequestError."""
+        content_type, accept, shape, encoding = read_headers(headers)
+        answer = AnswerKind.JSON
+        if accept is not None and accept != b"*/*":
+            answer = wanted_kind(accept)
+            check_answer_kind(answer, self._signature)
+        if encoding is not None:
+            body = unpacked(as_view(body), encoding, self._max_body_bytes)
+        reader = self._readers.get(content_type) if shape is None else None
+        decoded = None if reader is None else reader(body)
+        if decoded is not None:
+            inputs, rows, understood = decoded
+            group: Any = self._group
+        else:
+            inputs, rows, understood = decode_body(body, content_type, shape, self._signature)
+            group = batch_group(self._name, inputs)
+        return NativeRequest(self.version, self._name, inputs, None, rows, group, None, understood, answer)
+
+
+def quick_readers(signature: Signature) -> dict[bytes | None, Reader]:
+    """The short ways that the signature allows, by content type."""
+    raw, json = raw_reader(signature), json_reader(signature)
+    readers: dict[bytes | None, Reader] = {} if json is None else dict.fromkeys(JSON_TYPES, json.read)
+    if raw is not None:
+        readers[b"application/octet-stream"] = raw.read
+    return readers
+
+
+class BodyPlan:
+    """The plan of a version whose own code takes bodies: they are passed on with their type and headers."""
+
+    __slots__ = ("_max_body_bytes", "_name", "version")
+
+    def __init__(self, version: VersionInfo, name: str, max_body_bytes: int) -> None:
+        self.version = version
+        self._name = name
+        self._max_body_bytes = max_body_bytes
+
+    def decode(self, body: Any, headers: Headers) -> NativeRequest:
+        """The body as a request. Raises RequestError."""
+        sent_type, _, _, encoding = read_headers(headers)
+        if encoding is not None:
+            body = unpacked(as_view(body), encoding, self._max_body_bytes)
+        content_type = (sent_type or b"").decode("latin-1")
+        media_type = bare_media_type(content_type)
+        parts = form_parts(body, content_type) if media_type == FORM else (Part("body", media_type, body),)
+        kept = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name.lower() not in WITHHELD
+        }
+        return NativeRequest(self.version, self._name, None, Body(parts, kept), 1, BODY_GROUP, None, "body")
+
+
+def plan_for(version: VersionInfo, signature_name: str, max_body_bytes: int) -> Plan | BodyPlan:
+    """Raises RequestError(SIGNATURE_NOT_FOUND)."""
+    if version.payload is PayloadKind.BODY and not signature_name:
+        return BodyPlan(version, DEFAULT_SIGNATURE, max_body_bytes)
+    name = signature_name or DEFAULT_SIGNATURE
+    signature = version.signature(name)
+    if signature is None:
+        listed = ", ".join(sorted(version.signatures)) or "none"
+        raise RequestError(
+            Code.SIGNATURE_NOT_FOUND,
+            f"The model has no signature {name!r}; it has: {listed}.",
+            fix="Name one of them in the address: `?signature=...`.",
+        )
+    return Plan(version, signature, name, max_body_bytes)
+
+
+def decode_body(body: Any, sent_type: bytes | None, shape: bytes | None, signature: Signature) -> Decoded:
+    """Any body by its content type. Raises RequestError(INVALID_INPUT | UNSUPPORTED_MEDIA_TYPE)."""
+    content_type = (sent_type or b"").decode("latin-1")
+    media_type = bare_media_type(content_type)
+    if is_json(media_type) or is_json_in_disguise(media_type, body):
+        inputs, rows = body_to_inputs((Part("body", "application/json", body),), signature)
+        return inputs, rows, json_form(body)
+    if shape is not None:
+        return shaped_inputs(body, shape, media_type, signature)
+    parts = form_parts(body, content_type) if media_type == FORM else (Part("body", media_type, body),)
+    inputs, rows = body_to_inputs(parts, signature)
+    return inputs, rows, understood_as(media_type)
+
+
+def understood_as(media_type: str) -> str:
+    if media_type.startswith("image/"):
+        return "image"
+    return UNDERSTOOD.get(media_type or RAW, "bytes")
+
+
+def is_json_in_disguise(media_type: str, body: Any) -> bool:
+    """`curl -d '[[1, 2]]'` says form and means JSON; no form begins like that."""
+    return media_type == URLENCODED and bytes(as_view(body)[:64]).lstrip()[:1] in (b"[", b"{")
+
+
+_FORM_AT_ONCE = re.compile(rb'\s*(?:(?P<rows>\[)|\{(?:\s*"(?P<form>inputs|instances)"\s*:)?)')
+
+
+def json_form(body: Any) -> str:
+    """The form of a JSON body that has been read: inputs, instances, rows, names, or value."""
+    view = as_view(body)
+    match = _FORM_AT_ONCE.match(view)
+    if match is None:
+        return "value"
+    if match["form"]:
+        return match["form"].decode()
+    if match["rows"]:
+        return "rows"
+    keys = msgspec.json.decode(view, type=dict[str, msgspec.Raw])
+    return next((form for form in ("inputs", "instances") if form in keys), "names")
+
+
+def shaped_inputs(body: Any, header: bytes, media_type: str, signature: Signature) -> Decoded:
+    """Raw values of the only input, in the shape that the header Salver-Shape gives."""
+    if media_type not in ("", RAW) or len(signature.inputs) != 1 or signature.inputs[0].datatype == "BYTES":
+        raise RequestError(
+            Code.INVALID_INPUT,
+            "Salver-Shape goes with application/octet-stream and a model with one input of numbers.",
+            fix="Leave the header out.",
+        )
+    (spec,) = signature.inputs
+    if re.fullmatch(rb"\s*\d{1,12}\s*(?:,\s*\d{1,12}\s*){0,31}", header) is None:
+        raise RequestError(
+            Code.INVALID_INPUT, "Salver-Shape must be whole numbers with commas.", fix="For example 2,3,224,224."
+        )
+    shape = tuple(map(int, header.split(b",")))
+    fitted = fitted_shape(spec, shape)
+    announced = math.prod(shape) * DATATYPE_SIZES[spec.datatype]
+    if announced != len(body):
+        raise refused(spec, f"of shape {list(shape)} is {announced} bytes long as {spec.datatype}, not {len(body)}")
+    inputs = {spec.name: Tensor(spec.datatype, fitted, body)}
+    return inputs, count_rows(inputs, signature), "raw"
+
+
+def form_parts(body: Any, content_type: str) -> tuple[Part, ...]:
+    """The fields of a form; a field without a type is text, unless it came as a file."""
+    fields = {field.name: field for field in parse_multipart(as_bytes(body), content_type)}
+    return tuple(
+        Part(field.name, field.content_type or ("" if field.is_file else "text/plain"), field.data)
+        for field in fields.values()
+    )

@@ -1,0 +1,53 @@
+"""One prediction address: what its bytes mean, and how its answers and errors look."""
+
+from __future__ import annotations
+
+from salver.errors import Code, SalverError
+from salver.operations.base import Answer, Call, Exchange
+from salver.types import InferRequest, InferResponse, VersionInfo
+from salver.wire.native.addresses import PredictAddress
+from salver.wire.native.answers import AnswerPlan
+from salver.wire.native.codec import BodyPlan, NativeRequest, Plan, plan_for
+from salver.wire.native.errors import error_answer
+
+
+class NativePredictRoute:
+    """Keeps what it has worked out for the version that it met last: a VersionInfo is replaced whole."""
+
+    wire = "native"
+    operation = "models.predict"
+
+    def __init__(self, address: PredictAddress, max_body_bytes: int) -> None:
+        self.model = address.model
+        self.version = address.version
+        self.label = address.label
+        self._signature_name = address.signature
+        self._max_body_bytes = max_body_bytes
+        self._plan: Plan | BodyPlan | None = None
+        self._answers: AnswerPlan | None = None
+        self._answers_version: VersionInfo | None = None
+
+    def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
+        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE | PAYLOAD_TOO_LARGE)."""
+        plan = self._plan
+        if plan is None or plan.version is not version:
+            plan = self._plan = plan_for(version, self._signature_name, self._max_body_bytes)
+        return plan.decode(exchange.body, exchange.headers)
+
+    def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID)."""
+        assert isinstance(request, NativeRequest)
+        return self._answers_of(response.version).encode(response, request, call.request_id)
+
+    def _answers_of(self, version: VersionInfo) -> AnswerPlan:
+        """By the answer's own version: another may have gone live while this one was asked."""
+        answers = self._answers
+        if answers is None or self._answers_version is not version:
+            signature = version.signature(self._signature_name)
+            answers = AnswerPlan(version.id, signature.ranking if signature else None)
+            self._answers, self._answers_version = answers, version
+        return answers
+
+    def error(self, error: SalverError, call: Call | None) -> Answer:
+        allow = ("POST",) if error.code is Code.METHOD_NOT_ALLOWED else ()
+        return error_answer(error, "" if call is None else call.request_id, allow)

@@ -1,0 +1,39 @@
+"""What the worker is doing, for PONG: written by the main thread, read by the control thread."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from typing import Any, Dict
+
+
+class Activity:
+    def __init__(self) -> None:
+        self.is_loading = True
+        self._busy_since = 0.0
+        self._predictions = 0
+
+    def begin(self) -> None:
+        self._busy_since = time.monotonic()
+
+    def end(self) -> None:
+        self._busy_since = 0.0
+        self._predictions += 1
+
+    def report(self) -> Dict[str, Any]:
+        """The PONG header: resident memory, how long the batch has run that runs now, batches answered so far."""
+        since = self._busy_since
+        busy_s = time.monotonic() - since if since else 0.0
+        return {"rss": resident_bytes(), "busy_s": round(busy_s, 6), "predictions": self._predictions}
+
+
+def resident_bytes() -> int:
+    """The process's memory now; where the system does not tell, the most it ever was."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,90 @@
+"""The loop of a worker: a frame from any front end, an answer, the next frame."""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import Any, Dict, List, Optional, Protocol
+
+from salver_worker import frames, request
+from salver_worker.activity import Activity
+from salver_worker.failures import Cancelled, error_header
+from salver_worker.inbox import Inbox
+from salver_worker.interrupt import Interrupt
+from salver_worker.links import DataLink, Frame
+from salver_worker.outputs import Answer
+
+
+class Predictor(Protocol):
+    """From the frame of a question to what the frame of its answer holds."""
+
+    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer: ...
+
+
+class Host:
+    """Serves all links of one loaded model on the main thread, one batch at a time."""
+
+    def __init__(self, predictor: Predictor, inbox: Inbox, interrupt: Interrupt, activity: Activity) -> None:
+        self._predictor = predictor
+        self._inbox = inbox
+        self._interrupt = interrupt
+        self._activity = activity
+        self._links: Dict[int, DataLink] = {}
+        self._poll = select.poll()
+        self._poll.register(inbox.fileno(), select.POLLIN)
+
+    def run(self) -> None:
+        """Until STOP; what had been sent before STOP is still answered."""
+        while not self._inbox.is_stopping:
+            self._serve(None)
+        self._serve(0)
+
+    def _serve(self, timeout_ms: Optional[int]) -> None:
+        for descriptor, _event in self._poll.poll(timeout_ms):
+            link = self._links.get(descriptor)
+            if link is not None:
+                self._serve_link(link)
+            else:
+                self._attach(self._inbox.take_links())
+
+    def _attach(self, links: List[DataLink]) -> None:
+        for link in links:
+            self._links[link.fileno()] = link
+            self._poll.register(link.fileno(), select.POLLIN)
+
+    def _serve_link(self, link: DataLink) -> None:
+        try:
+            frame = link.receive()
+            if frame is not None:
+                self._answer(link, frame)
+                return
+        except frames.FrameError as error:
+            print("salver_worker: link %d is dropped: %s" % (link.number, error), file=sys.stderr)
+        except OSError:
+            pass  # the front end is gone, and with it whoever waited
+        self._drop(link)
+
+    def _drop(self, link: DataLink) -> None:
+        self._poll.unregister(link.fileno())
+        del self._links[link.fileno()]
+        link.close()
+
+    def _answer(self, link: DataLink, frame: Frame) -> None:
+        prefix = frame.prefix
+        if prefix.verb != frames.PREDICT:
+            raise frames.FrameError("the verb %d has no meaning on a data link" % prefix.verb)
+        request.begin(prefix.deadline_ms)
+        self._activity.begin()
+        try:
+            answer = self._interrupt.run((link.number, prefix.id), self._predictor.answer, frame, link.slab)
+            verb = frames.RESULT
+        except frames.FrameError:
+            raise
+        except (Exception, Cancelled, SystemExit) as error:  # noqa: BLE001  the boundary: a model may raise anything
+            answer = Answer(frames.encode_header(error_header(error)), [], 0)
+            verb = frames.ERROR
+        finally:
+            self._activity.end()
+        raw = frames.pack_prefix(verb, prefix.id, 0, len(answer.header), answer.body_length)
+        buffers: List[Any] = [raw, answer.header, *answer.buffers]
+        link.send(buffers, len(raw) + len(answer.header) + answer.body_length)

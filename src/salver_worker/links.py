@@ -1,0 +1,155 @@
+"""One data link: whole frames in, whole frames out, over a blocking Unix stream socket.
+
+The buffers are reused from frame to frame, so a frame's body is good until the next `receive` on the same link. A body
+always starts at a multiple of frames.ALIGNMENT in memory: small frames are received behind the gap that was right for the
+last header, which is nearly always right for the next one, and moved when it was not.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+from typing import Any, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from salver_worker.frames import ALIGNMENT, PREFIX_SIZE, FrameError, Prefix, unpack_prefix
+
+SMALL_BYTES = 64 * 1024
+KEPT_BYTES = 64 * 1024 * 1024
+"""A buffer for a body above this many bytes is given back after use."""
+MAX_BUFFERS = 512
+"""Buffers in one sendmsg: below the least IOV_MAX that any system has (1024)."""
+
+
+class Frame(NamedTuple):
+    """A frame as received. `body` is read-only and belongs to the link."""
+
+    prefix: Prefix
+    header: bytes
+    body: memoryview
+
+
+class DataLink:
+    """The link to one front end, and that front end's slab when it has one."""
+
+    def __init__(self, number: int, connection: socket.socket, slab: Optional[memoryview] = None) -> None:
+        self.number = number
+        self.slab = slab
+        self._connection = connection
+        self._small = aligned_buffer(SMALL_BYTES + ALIGNMENT)
+        self._small_read_only = self._small.toreadonly()
+        self._large = aligned_buffer(0)
+        self._start = 0
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def receive(self) -> Optional[Frame]:
+        """The next frame; None when the other end has closed the link. Raises FrameError when it is not one."""
+        self._give_back()
+        buffer, start = self._small, self._start
+        count = self._connection.recv_into(buffer[start:SMALL_BYTES])
+        if count == 0:
+            return None
+        end = start + count
+        if count < PREFIX_SIZE:
+            end = self._fill(buffer, end, start + PREFIX_SIZE)
+        prefix = unpack_prefix(buffer, start)
+        total = PREFIX_SIZE + prefix.header_length + prefix.body_length
+        if end - start > total:
+            raise FrameError("a frame came before the last one was answered")
+        self._start = -(PREFIX_SIZE + prefix.header_length) % ALIGNMENT
+        if start + total <= SMALL_BYTES:
+            self._fill(buffer, end, start + total)
+            return self._small_frame(prefix, start)
+        return self._large_frame(prefix, start + PREFIX_SIZE, end)
+
+    def send(self, buffers: Sequence[Any], total: int) -> None:
+        """All of the buffers, `total` bytes, in order. Raises OSError when the other end is gone."""
+        sent = self._connection.sendmsg(buffers if len(buffers) <= MAX_BUFFERS else buffers[:MAX_BUFFERS])
+        if sent < total:
+            self._send_rest(buffers, sent)
+
+    def _send_rest(self, buffers: Sequence[Any], sent: int) -> None:
+        views = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
+        first = 0
+        while True:
+            while first < len(views) and sent >= views[first].nbytes:
+                sent -= views[first].nbytes
+                first += 1
+            if first == len(views):
+                return
+            views[first] = views[first][sent:]
+            sent = self._connection.sendmsg(views[first : first + MAX_BUFFERS])
+
+    def _small_frame(self, prefix: Prefix, start: int) -> Frame:
+        buffer = self._small
+        body_at = start + PREFIX_SIZE + prefix.header_length
+        header = bytes(buffer[start + PREFIX_SIZE : body_at])
+        gap = -body_at % ALIGNMENT
+        if gap and prefix.body_length:
+            moved = body_at + gap
+            buffer[moved : moved + prefix.body_length] = buffer[body_at : body_at + prefix.body_length]
+            body_at = moved
+        return Frame(prefix, header, self._small_read_only[body_at : body_at + prefix.body_length])
+
+    def _large_frame(self, prefix: Prefix, header_at: int, end: int) -> Frame:
+        """A frame that is too big for the small buffer, whose bytes up to `end` are there already."""
+        body_at = header_at + prefix.header_length
+        header = memoryview(bytearray(prefix.header_length))
+        have = min(end, body_at) - header_at
+        header[:have] = self._small[header_at : header_at + have]
+        self._fill(header, have, prefix.header_length)
+        body = self._large_buffer(prefix.body_length)
+        have = max(end - body_at, 0)
+        body[:have] = self._small[body_at : body_at + have]
+        self._fill(body, have, prefix.body_length)
+        return Frame(prefix, bytes(header), body.toreadonly())
+
+    def _large_buffer(self, size: int) -> memoryview:
+        if len(self._large) < size:
+            self._large = aligned_buffer(max(size, 2 * len(self._large)))
+        return self._large[:size]
+
+    def _give_back(self) -> None:
+        if len(self._large) > KEPT_BYTES:
+            self._large = aligned_buffer(0)
+
+    def _fill(self, buffer: memoryview, have: int, want: int) -> int:
+        """Receive into `buffer` until `want` bytes of it are there; returns `want`."""
+        while have < want:
+            count = self._connection.recv_into(buffer[have:want], want - have, socket.MSG_WAITALL)
+            if count == 0:
+                raise FrameError("the link was closed in the middle of a frame")
+            have += count
+        return have
+
+
+def aligned_buffer(size: int) -> memoryview:
+    """Writable memory that starts at a multiple of ALIGNMENT; pages are taken as they are first written."""
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return memoryview(raw)[start : start + size]
+
+
+def attach(number: int, slab_bytes: int, descriptors: List[int]) -> DataLink:
+    """The link whose socket, and slab when `slab_bytes` is not 0, were sent as descriptors. Takes the descriptors over."""
+    wanted = 2 if slab_bytes else 1
+    if len(descriptors) < wanted:
+        raise FrameError("ATTACH came with %d descriptors, not %d" % (len(descriptors), wanted))
+    connection = socket.socket(fileno=descriptors[0])
+    connection.setblocking(True)
+    return DataLink(number, connection, _map(descriptors[1], slab_bytes) if slab_bytes else None)
+
+
+def _map(descriptor: int, size: int) -> memoryview:
+    """The slab, to read. The mapping outlives its descriptor."""
+    try:
+        return memoryview(mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,147 @@
+"""From a LOAD header to a model that has answered its example, and the READY header that describes it."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+import time
+from typing import Any, Dict, Mapping, NamedTuple, Optional, cast
+
+import numpy as np
+
+from salver_worker import example, frames
+from salver_worker.activity import resident_bytes
+from salver_worker.arrays import NUMPY_TYPES, datatype_of
+from salver_worker.conversions.plan import ConversionPlan
+from salver_worker.failures import LoadFailure, describe
+from salver_worker.host import Predictor
+from salver_worker.predictors import BodyPredictor, TensorPredictor
+from salver_worker.runtimes.base import Arrays, BodyModel, LoadRequest, Model, Signature, TensorModel, tensor
+from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
+
+
+class Loaded(NamedTuple):
+    model: Model
+    predictor: Predictor
+    ready: Dict[str, Any]
+
+
+class Check(NamedTuple):
+    """What came out of running the model once: its callers' signature, and how long its example took."""
+
+    predictor: Predictor
+    signature: Signature
+    example_s: Optional[float]
+
+
+def load(header: Mapping[str, Any]) -> Loaded:
+    """Load the model that LOAD names. Raises LoadFailure, ConversionError, or whatever the model's own code raises."""
+    if header.get("protocol") != frames.PROTOCOL_VERSION:
+        raise LoadFailure(
+            "the server speaks protocol %r and this worker %d" % (header.get("protocol"), frames.PROTOCOL_VERSION),
+            code="ENVIRONMENT_BROKEN",
+            fix="Give the worker's interpreter the salver_worker package of the server.",
+        )
+    spec = _spec(header.get("runtime", ""))
+    request = _request(header)
+    started = time.monotonic()
+    model: Model = importlib.import_module(spec.module).load(request)
+    load_s = time.monotonic() - started
+    check = _check_body(model, request) if model.payload == "body" else _check_tensors(model, request, spec)
+    return Loaded(model, check.predictor, _ready(model, spec, request, check, load_s))
+
+
+def _spec(name: str) -> RuntimeSpec:
+    spec = spec_named(name)
+    if spec is None:
+        message = "there is no runtime %r; there are: %s" % (name, ", ".join(row.name for row in SPECS))
+        raise LoadFailure(message, code="MANIFEST_INVALID", where=["runtime"])
+    return spec
+
+
+def _request(header: Mapping[str, Any]) -> LoadRequest:
+    options = header.get("options") or {}
+    return LoadRequest(
+        model=header["model"],
+        version=header["version"],
+        path=header["path"],
+        folder=header["folder"],
+        manifest=header.get("manifest") or {},
+        threads=options.get("threads") or 1,
+        batch_rows=header.get("batch_rows") or 1,
+    )
+
+
+def _check_body(model: Model, request: LoadRequest) -> Check:
+    for key in ("inputs", "outputs"):
+        if request.manifest.get(key):
+            message = "a handler converts its own %s; [[%s]] has no meaning for it" % (key, key)
+            raise LoadFailure(message, code="MANIFEST_INVALID", where=[key], fix="Remove it from model.toml.")
+    body_model = cast(BodyModel, model)
+    started = time.monotonic()
+    wanted = request.manifest.get("example")
+    if wanted:
+        example.run_body(wanted, request.folder, body_model)
+    return Check(BodyPredictor(body_model), model.signature, time.monotonic() - started if wanted else None)
+
+
+def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Check:
+    tensor_model = cast(TensorModel, model)
+    manifest = request.manifest
+    inputs, outputs = manifest.get("inputs") or [], manifest.get("outputs") or []
+    plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
+    predictor = TensorPredictor(tensor_model, plan)
+    wanted = manifest.get("example")
+    if not wanted:
+        if spec.trust == "data":
+            _warm_up(tensor_model)
+        return Check(predictor, plan.signature, None)
+    started = time.monotonic()
+    answer = example.run_tensors(wanted, plan.signature, request.folder, predictor.rehearse)
+    example_s = time.monotonic() - started
+    signature = plan.signature if plan.signature["outputs"] else _learned(plan.signature, answer, model)
+    return Check(predictor, signature, example_s)
+
+
+def _learned(signature: Signature, answer: Arrays, model: Model) -> Signature:
+    """The signature with outputs as the example's answer showed them; they stay a description and bind nothing."""
+    outputs = []
+    for name, array in answer.items():
+        shape = list(array.shape)
+        if model.has_batch_dimension and shape:
+            shape[0] = -1
+        outputs.append(tensor(name, datatype_of(array) or "BYTES", shape))
+    return {**signature, "outputs": outputs}
+
+
+def _warm_up(model: TensorModel) -> None:
+    """One row of zeros where every other dimension is known, so that the first caller does not pay for the first run."""
+    inputs = {}
+    for spec in model.signature["inputs"]:
+        shape = [1, *spec["shape"][1:]] if spec["shape"][:1] == [-1] else spec["shape"]
+        if -1 in shape or spec["datatype"] not in NUMPY_TYPES:
+            return
+        inputs[spec["name"]] = np.zeros(shape, NUMPY_TYPES[spec["datatype"]])
+    try:
+        model.predict(inputs, {})
+    except Exception as error:  # noqa: BLE001  zeros may mean nothing to a model; its callers are not concerned
+        print("salver_worker: warming up with zeros failed: %s" % describe(error), file=sys.stderr)
+
+
+def _ready(
+    model: Model, spec: RuntimeSpec, request: LoadRequest, check: Check, load_s: float
+) -> Dict[str, Any]:
+    is_idempotent = request.manifest.get("idempotent")
+    return {
+        "signatures": {"serving_default": check.signature},
+        "payload": model.payload,
+        "runtime_version": model.runtime_version,
+        "python": platform.python_version(),
+        "has_batch_dimension": model.has_batch_dimension,
+        "is_idempotent": spec.is_idempotent if is_idempotent is None else is_idempotent,
+        "rss": resident_bytes(),
+        "load_s": round(load_s, 6),
+        "example_s": None if check.example_s is None else round(check.example_s, 6),
+        "details": model.details,
+    }

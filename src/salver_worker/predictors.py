@@ -1,0 +1,77 @@
+"""From a PREDICT frame to what RESULT holds, for the two kinds of model: tensors by name, and bodies."""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping, Optional
+
+from salver_worker.conversions.plan import ConversionPlan
+from salver_worker.frames import FrameError, decode_header, encode_header
+from salver_worker.inputs import InputReader
+from salver_worker.links import Frame
+from salver_worker.outputs import Answer, OutputWriter
+from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse, TensorModel
+
+
+class TensorPredictor:
+    """Reads tensors, converts them as the manifest says, asks the model, converts back and writes."""
+
+    def __init__(self, model: TensorModel, plan: ConversionPlan) -> None:
+        self._model = model
+        self._plan = None if plan.is_identity else plan
+        self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension)
+        self._writer = OutputWriter(plan.signature)
+
+    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
+        inputs, parameters = self._reader.read(frame.header, frame.body, slab)
+        return self._writer.write(self.predict(inputs, parameters))
+
+    def rehearse(self, inputs: Arrays) -> Arrays:
+        """The callers' outputs, checked against the signature as those of a request are."""
+        outputs = self.predict(inputs, {})
+        self._writer.write(outputs)
+        return outputs
+
+    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
+        """The callers' outputs for the callers' inputs."""
+        if self._plan is None:
+            return self._model.predict(inputs, parameters)
+        outputs = self._model.predict(self._plan.convert_inputs(inputs), parameters)
+        return self._plan.convert_outputs(outputs)
+
+
+class BodyPredictor:
+    """Hands requests to the model as they came."""
+
+    def __init__(self, model: BodyModel) -> None:
+        self._model = model
+
+    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:  # noqa: ARG002  bodies lie in the frame
+        responses = self._model.predict_bodies(read_requests(frame))
+        rows = [_response_row(response) for response in responses]
+        data = [response.data for response in responses]
+        return Answer(encode_header({"responses": rows}), data, sum(map(len, data)))
+
+
+def read_requests(frame: Frame) -> List[BodyRequest]:
+    """The requests of a PREDICT frame. Raises FrameError when header and body disagree."""
+    offset = 0
+    requests = []
+    for row in decode_header(frame.header).get("requests", []):
+        parts = []
+        for name, content_type, size in row["parts"]:
+            if offset + size > len(frame.body):
+                raise FrameError("the parts of a PREDICT are longer than its body")
+            parts.append((name, content_type, frame.body[offset : offset + size]))
+            offset += size
+        requests.append(BodyRequest(row["id"], row.get("headers", {}), parts))
+    return requests
+
+
+def _response_row(response: BodyResponse) -> Mapping[str, Any]:
+    return {
+        "status": response.status,
+        "phrase": response.phrase,
+        "headers": dict(response.headers),
+        "content_type": response.content_type,
+        "size": len(response.data),
+    }

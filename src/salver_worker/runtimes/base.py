@@ -1,0 +1,86 @@
+"""What a runtime is: a module with a function ``load(LoadRequest) -> TensorModel or BodyModel``, and a row in `specs`.
+
+A TensorModel takes and gives arrays by name. Arrays it is given are read-only and may be reused once `predict` has
+returned: who keeps or changes one makes a copy. BYTES tensors are arrays of objects, each `bytes`; BF16 tensors arrive
+widened to float32. The rows (first dimension) of all outputs are the rows of the inputs.
+
+A BodyModel takes a list of requests and gives a list of responses of the same length.
+
+`load` and `predict` run on the main thread. They may raise anything: the worker turns it into a frame. `LoadFailure`,
+`InputError` and `PredictFailure` say what the reader is told; of any other exception callers hear only that it happened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+Arrays = Dict[str, "Array"]
+Signature = Dict[str, Any]
+"""As in READY: {"inputs": [{"name", "datatype", "shape"}], "outputs": [...], "ranking": None}."""
+
+
+class LoadRequest(NamedTuple):
+    """What LOAD says: the model, the file or folder that holds it, its folder, and model.toml as far as it concerns us."""
+
+    model: str
+    version: int
+    path: str
+    folder: str
+    manifest: Mapping[str, Any] = {}
+    threads: int = 1
+    batch_rows: int = 1
+
+
+class BodyRequest(NamedTuple):
+    """One request as it came: parts are (name, content type, bytes); the bytes may be reused after `predict_bodies`."""
+
+    id: str
+    headers: Dict[str, str]
+    parts: List[Tuple[str, str, memoryview]]
+
+
+class BodyResponse(NamedTuple):
+    """One answer. `content_type` None sends no such header."""
+
+    data: Union[bytes, bytearray]
+    content_type: Optional[str] = None
+    status: int = 200
+    phrase: str = ""
+    headers: Mapping[str, str] = {}
+
+
+class Model(Protocol):
+    """What every loaded model tells of itself."""
+
+    payload: str
+    signature: Signature
+    runtime_version: str
+    has_batch_dimension: bool
+    details: Dict[str, str]
+
+    def close(self) -> None:
+        """Give back what a process exit alone would not."""
+
+
+class TensorModel(Model, Protocol):
+    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
+        """The outputs for these inputs. `parameters` are what the request carries beside its tensors."""
+
+
+class BodyModel(Model, Protocol):
+    def predict_bodies(self, requests: Sequence[BodyRequest]) -> List[BodyResponse]:
+        """One response for each request, in order."""
+
+
+def tensor(name: str, datatype: str, shape: Sequence[int]) -> Dict[str, Any]:
+    """One row of a signature; -1 is a free dimension."""
+    return {"name": name, "datatype": datatype, "shape": list(shape)}
+
+
+def signature(inputs: Sequence[Dict[str, Any]], outputs: Sequence[Dict[str, Any]]) -> Signature:
+    return {"inputs": list(inputs), "outputs": list(outputs), "ranking": None}

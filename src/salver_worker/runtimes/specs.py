@@ -1,0 +1,86 @@
+"""The rows that describe the runtimes: plain data, read by the server as well, so nothing heavy is imported here."""
+
+from typing import NamedTuple, Tuple
+
+
+class RuntimeSpec(NamedTuple):
+    """One runtime.
+
+    `extensions` are the endings of files it opens, `markers` the files whose presence makes a folder its own. `trust` is
+    "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". An idempotent
+    runtime's requests may be run again on another worker when theirs died.
+    """
+
+    name: str
+    label: str
+    module: str
+    extensions: Tuple[str, ...]
+    markers: Tuple[str, ...]
+    requirements: Tuple[str, ...]
+    trust: str
+    payload: str
+    is_idempotent: bool
+
+
+ECHO = RuntimeSpec(
+    name="echo",
+    label="Echo: answers what it was sent",
+    module="salver_worker.runtimes.echo",
+    extensions=(".echo",),
+    markers=(),
+    requirements=(),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+)
+FUNCTION = RuntimeSpec(
+    name="function",
+    label="Python function or class",
+    module="salver_worker.runtimes.function",
+    extensions=(".py",),
+    markers=(),
+    requirements=(),
+    trust="code",
+    payload="tensors",
+    is_idempotent=False,
+)
+SKLEARN = RuntimeSpec(
+    name="sklearn",
+    label="scikit-learn estimator (joblib, pickle, skops)",
+    module="salver_worker.runtimes.sklearn",
+    extensions=(".joblib", ".pkl", ".pickle", ".skops"),
+    markers=(),
+    requirements=("scikit-learn", "joblib"),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+)
+ONNX = RuntimeSpec(
+    name="onnx",
+    label="ONNX",
+    module="salver_worker.runtimes.onnx",
+    extensions=(".onnx", ".ort"),
+    markers=(),
+    requirements=("onnxruntime",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+)
+MAR = RuntimeSpec(
+    name="mar",
+    label="Model archive with a handler (MXNet Model Server, TorchServe)",
+    module="salver_worker.runtimes.mar",
+    extensions=(".mar",),
+    markers=("MAR-INF/MANIFEST.json",),
+    requirements=(),
+    trust="code",
+    payload="body",
+    is_idempotent=False,
+)
+
+SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR)
+
+
+def spec_named(name: str) -> "RuntimeSpec | None":
+    """The row of this name, or None."""
+    return next((spec for spec in SPECS if spec.name == name), None)
