@@ -16,6 +16,7 @@ import uvloop
 
 from salver.access.administration import Administration
 from salver.access.audit import AuditLog
+from salver.access.permit import local_admin
 from salver.errors import Code, LoadError, SalverError, StartupError
 from salver.events import (
     Address,
@@ -28,13 +29,14 @@ from salver.events import (
     Stopped,
     Stopping,
 )
-from salver.models.discovery import ModelSource, discover
-from salver.models.explanation import explain
+from salver.models.discovery import discover
+from salver.models.explanation import explained
+from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.net.edge import is_loopback
 from salver.net.ports import join_port, open_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
-from salver.processes.control import ControlHalf, local_principal
+from salver.processes.control import ControlHalf
 from salver.processes.fleet import Fleet
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.processes.remote import serve_front_end
@@ -49,12 +51,13 @@ from salver.store.sql import open_store
 from salver.telemetry import logging as event_log
 from salver.telemetry.accesslog import AccessLog
 from salver.telemetry.sink import LineSink
-from salver.types import BatchSettings, VersionState, VersionStatus
+from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import Wire
 from salver.wire.native.rest import NativeWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
+from salver_worker.runtimes.specs import SPECS
 
 log = logging.getLogger("salver")
 
@@ -64,6 +67,7 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8501, ("tfserving",)),),
     "mms": ((8080, ("mms",)), (8081, ("mms-management",))),
 }
+BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
 
@@ -81,17 +85,17 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
     _check_exposure(settings)
     directory = DataDirectory(settings.processes.data_dir)
     directory.prepare()
-    sources = discover(paths)
     with directory.lock():
+        discovery = discover(paths, directory.folder("artifacts"))
         store = open_store(directory.state)
         audit = AuditLog(store)
         try:
             administration = Administration(store)
-            first = administration.make_first_key(local_principal(os.getuid()))
+            first = administration.make_first_key(local_admin(os.getuid()))
             if first is not None:
                 on_event(FirstRunKey(key=first[0]))
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_run(settings, directory, sources, administration, audit, on_event))
+                return runner.run(_run(settings, directory, discovery, administration, audit, on_event))
         finally:
             directory.withdraw()
             audit.close()
@@ -101,20 +105,21 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
 async def _run(
     settings: Settings,
     directory: DataDirectory,
-    sources: Sequence[ModelSource],
+    discovery: Discovery,
     administration: Administration,
     audit: AuditLog,
     on_event: OnEvent,
 ) -> int:
     stopping = _Stop(asyncio.get_running_loop())
     engine = LocalEngine(directory.folder("run"), os.environ)
+    manifests = {source.id: source.manifest_file for source in discovery.models}
     control = ControlHalf(
         engine,
         settings.replicas,
         administration,
         audit,
         on_change=lambda status: _tell(status, on_event),
-        explain=explain,
+        explain=lambda spec, failure: explained(failure, manifests.get(spec.id)),
     )
     doors, sockets = _open_doors(settings)
     fleet = _fleet(settings, control, doors, sockets, str(directory.socket))
@@ -124,7 +129,9 @@ async def _run(
         RunningServer(pid=os.getpid(), urls=tuple(address.url for address in addresses), socket=str(directory.socket))
     )
     on_event(Listening(addresses=addresses, data_dir=str(directory.path)))
-    specs = [spec for source in sources if (spec := _spec(source, settings, on_event)) is not None]
+    for failed in discovery.failures:
+        on_event(ModelFailed(status=_unknown_status(failed)))
+    specs = [spec for source in discovery.models if (spec := _spec(source, settings, on_event)) is not None]
     control.reconciler.want(specs)
     reason = await stopping.wait()
     on_event(Stopping(reason=reason))
@@ -138,7 +145,7 @@ async def _run(
 
 
 class _Stop:
-    """The first signal asks for an orderly end; the second ends the process at once (its workers notice and end too)."""
+    """The first signal asks for an orderly end; the second ends the process at once, and its workers with it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._reason = loop.create_future()
@@ -300,8 +307,8 @@ def _spec(source: ModelSource, settings: Settings, on_event: OnEvent) -> Replica
             name=source.name,
             version=source.version,
             runtime=source.recognition.runtime,
-            source=str(source.source),
-            environment=source.manifest.environment.python or sys.executable,
+            source=source.source,
+            environment=source.environment,
             label=source.recognition.label,
         )
     )
@@ -319,9 +326,9 @@ def replica_spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
     return ReplicaSpec(
         id=source.id,
         runtime=source.recognition.runtime,
-        path=str(source.artifact),
+        path=str(source.recognition.artifact),
         folder=str(source.folder),
-        manifest=source.for_worker(),
+        manifest=source.worker_manifest(),
         python=interpreter(environment.python),
         threads=environment.threads or settings.replicas.threads,
         variables=environment.variables,
@@ -331,14 +338,14 @@ def replica_spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
         is_idempotent=manifest.idempotent,
         description=manifest.description,
         details=source.details,
-        source=str(source.source),
+        source=source.source,
     )
 
 
 def _batch_defaults(serving: ServingSettings, source: ModelSource) -> BatchSettings:
     """Handlers of other servers are given one request at a time unless their model.toml says more, as they expect."""
     return BatchSettings(
-        max_batch_rows=1 if source.takes_bodies else serving.max_batch_rows,
+        max_batch_rows=1 if source.recognition.runtime in BODY_RUNTIMES else serving.max_batch_rows,
         max_batch_delay_s=serving.max_batch_delay_ms / 1000,
         max_queue_rows=serving.max_queue_rows,
     )
@@ -349,11 +356,25 @@ def _failed_status(source: ModelSource, error: SalverError) -> VersionStatus:
         id=source.id,
         state=VersionState.FAILED,
         runtime=source.recognition.runtime,
-        source=str(source.source),
-        environment=source.manifest.environment.python or sys.executable,
+        source=source.source,
+        environment=source.environment,
         replicas_wanted=source.manifest.replicas,
         reason=error.message,
         fix=error.fix,
+    )
+
+
+def _unknown_status(failed: FailedSource) -> VersionStatus:
+    """Something among other models that is none: told once, and not served."""
+    return VersionStatus(
+        id=ModelVersion(Path(failed.source).name, 0),
+        state=VersionState.FAILED,
+        runtime="",
+        source=failed.source,
+        environment="",
+        replicas_wanted=0,
+        reason=failed.error.message,
+        fix=failed.error.fix,
     )
 
 
@@ -362,10 +383,6 @@ def _tell(status: VersionStatus, on_event: OnEvent) -> None:
         on_event(ModelReady(status=status, info=status.info))
     elif status.state in (VersionState.FAILED, VersionState.CRASHLOOP):
         on_event(ModelFailed(status=status))
-
-
-def data_directory(settings: Settings) -> Path:
-    return DataDirectory(settings.processes.data_dir).path
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ MAX_SHOWN_CHARACTERS = 200
 
 
 def matches(expected: Any, actual: Any, tolerance: float) -> bool:
-    """Whether nested values agree: innermost lists may be cut short in `expected`, text and whole numbers must be equal.
+    """Whether nested values agree. Innermost lists may be cut short in `expected`; text and integers must be equal.
 
-    Where either number is a float they may differ by `tolerance`, times the expected number's size when that is above 1.
+    Where one number is a float, they may differ by `tolerance`, times the expected number's size if that is above 1.
     """
     if isinstance(expected, dict):
         return isinstance(actual, dict) and all(

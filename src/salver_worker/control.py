@@ -131,7 +131,7 @@ class ControlThread(threading.Thread):
     def _on_cancel(self, frame: ControlFrame) -> None:
         self._interrupt.cancel((frame.header["link"], frame.id))
 
-    def _on_stop(self, frame: ControlFrame) -> None:  # noqa: ARG002  STOP says it all
+    def _on_stop(self, frame: ControlFrame) -> None:
         if self._activity.is_loading:
             os._exit(0)
         self._inbox.put_stop()

@@ -5,7 +5,7 @@
     OutputInvalid   a PredictFailure: the model answered, but not what its signature says
     Cancelled       whoever asked does not wait any more; not an Exception, so that a model's own handlers let it pass
 
-Messages are written for callers and operators; the text of a foreign exception goes to ``detail`` or ``traceback`` alone.
+Messages are written for callers and operators; the text of a foreign exception goes to ``detail`` and ``traceback``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LoadFailure(Exception):
 
 
 class PredictFailure(Exception):
-    """Why a batch has no answer. `status` is a number that the model's own code asked for, where its protocol has one."""
+    """Why a batch has no answer. `status` is a number that the model's own code asked for."""
 
     def __init__(self, message: str, *, code: str = "MODEL_ERROR", status: Optional[int] = None) -> None:
         super().__init__(message)
@@ -58,7 +58,8 @@ class Cancelled(BaseException):
 def error_header(error: BaseException) -> Header:
     """The ERROR header for an exception that a prediction raised."""
     code, message, status = _predict_case(error)
-    header: Header = {"code": code, "message": message, "exception": type(error).__name__, "detail": trace(error)}
+    detail = "" if isinstance(error, (InputError, Cancelled)) else trace(error)  # those say all in their message
+    header: Header = {"code": code, "message": message, "exception": type(error).__name__, "detail": detail}
     if status is not None:
         header["status"] = status
     return header

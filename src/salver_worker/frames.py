@@ -27,7 +27,7 @@ PREFIX = struct.Struct("<4sBBHQIIQ")
 PREFIX_SIZE = PREFIX.size
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 ALIGNMENT = 64
-"""Each tensor starts at a multiple of this many bytes in the body (zero bytes between), so that no reader needs a copy."""
+"""Each tensor starts at a multiple of this many bytes in the body (zeros between), so that no reader needs a copy."""
 
 # Control link, server to worker.
 LOAD = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -57,13 +58,9 @@ class Inbox:
         return links
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of reasons to wake already
             os.write(self._writable, b"!")
-        except BlockingIOError:
-            pass  # the pipe is full of reasons to wake already
 
     def _drain(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._readable, 4096)
-        except BlockingIOError:
-            pass

@@ -117,18 +117,16 @@ def _row(row: Sequence[Any]) -> Tuple[str, str, Tuple[int, ...], int, Optional[i
         raise FrameError("a row of `tensors` is %.100r: %s" % (row, error)) from error
 
 
-def check_tensor(
-    spec: Mapping[str, Any], datatype: str, shape: Sequence[int], size: int
-) -> Optional["np.dtype[Any]"]:
+def check_tensor(spec: Mapping[str, Any], datatype: str, shape: Sequence[int], size: int) -> Optional["np.dtype[Any]"]:
     """The type to widen to, None when the tensor is of the signature's datatype. Raises InputError."""
     name, wanted = spec["name"], spec["shape"]
     target = None
     if datatype != spec["datatype"]:
         target = _wider(datatype, spec["datatype"])
         if target is None:
-            raise InputError("the input %s is %s, not %s" % (name, spec["datatype"], datatype))
+            raise InputError("the input %s must be %s, not %s" % (name, spec["datatype"], datatype))
     if len(shape) != len(wanted) or any(want not in (-1, have) for want, have in zip(wanted, shape)):
-        raise InputError("the input %s has the shape %s, not %s" % (name, list(wanted), list(shape)))
+        raise InputError("the input %s must have the shape %s, not %s" % (name, list(wanted), list(shape)))
     itemsize = DATATYPE_SIZES.get(datatype)
     if min(shape, default=0) < 0 or (itemsize and itemsize * element_count(shape) != size):
         raise InputError("the input %s has %d bytes, which is not what its shape %s takes" % (name, size, list(shape)))

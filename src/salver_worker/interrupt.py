@@ -45,7 +45,7 @@ class Interrupt:
         if self._running == batch:
             signal.pthread_kill(self._main_thread, SIGNAL)
 
-    def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:  # noqa: ARG002  the signature of a handler
+    def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:
         if self._running is not None and self._running == self._unwanted:
             self._running = None
             raise Cancelled

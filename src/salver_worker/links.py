@@ -1,8 +1,8 @@
 """One data link: whole frames in, whole frames out, over a blocking Unix stream socket.
 
 The buffers are reused from frame to frame, so a frame's body is good until the next `receive` on the same link. A body
-always starts at a multiple of frames.ALIGNMENT in memory: small frames are received behind the gap that was right for the
-last header, which is nearly always right for the next one, and moved when it was not.
+always starts at a multiple of frames.ALIGNMENT in memory: small frames are received behind the gap that was right for
+the last header, which is nearly always right for the next one, and moved when it was not.
 """
 
 from __future__ import annotations
@@ -134,11 +134,11 @@ def aligned_buffer(size: int) -> memoryview:
     """Writable memory that starts at a multiple of ALIGNMENT; pages are taken as they are first written."""
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
-    return memoryview(raw)[start : start + size]
+    return raw.data[start : start + size]
 
 
 def attach(number: int, slab_bytes: int, descriptors: List[int]) -> DataLink:
-    """The link whose socket, and slab when `slab_bytes` is not 0, were sent as descriptors. Takes the descriptors over."""
+    """The link made of descriptors that were sent: a socket, and a slab when `slab_bytes` is not 0. Takes them over."""
     wanted = 2 if slab_bytes else 1
     if len(descriptors) < wanted:
         raise FrameError("ATTACH came with %d descriptors, not %d" % (len(descriptors), wanted))

@@ -116,7 +116,7 @@ def _learned(signature: Signature, answer: Arrays, model: Model) -> Signature:
 
 
 def _warm_up(model: TensorModel) -> None:
-    """One row of zeros where every other dimension is known, so that the first caller does not pay for the first run."""
+    """Run one row of zeros where every other dimension is known: the first caller must not pay for the first run."""
     inputs = {}
     for spec in model.signature["inputs"]:
         shape = [1, *spec["shape"][1:]] if spec["shape"][:1] == [-1] else spec["shape"]
@@ -129,9 +129,7 @@ def _warm_up(model: TensorModel) -> None:
         print("salver_worker: warming up with zeros failed: %s" % describe(error), file=sys.stderr)
 
 
-def _ready(
-    model: Model, spec: RuntimeSpec, request: LoadRequest, check: Check, load_s: float
-) -> Dict[str, Any]:
+def _ready(model: Model, spec: RuntimeSpec, request: LoadRequest, check: Check, load_s: float) -> Dict[str, Any]:
     is_idempotent = request.manifest.get("idempotent")
     return {
         "signatures": {"serving_default": check.signature},

@@ -45,7 +45,7 @@ class BodyPredictor:
     def __init__(self, model: BodyModel) -> None:
         self._model = model
 
-    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:  # noqa: ARG002  bodies lie in the frame
+    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
         responses = self._model.predict_bodies(read_requests(frame))
         rows = [_response_row(response) for response in responses]
         data = [response.data for response in responses]

@@ -130,3 +130,5 @@ def test_the_first_start_makes_an_admin_key_and_later_starts_none(administration
     assert KeyRing(administration.keys()).find(key, NOW) is not None
     assert administration.make_first_key(ADMIN) is None
     assert len(administration.keys()) == 1
+    (line,) = administration.audit(10)
+    assert (line.principal, line.operation, line.detail) == ("local:0", "keys.create", f"first run key={record.id}")

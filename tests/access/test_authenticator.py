@@ -61,7 +61,7 @@ def test_callers_without_a_key_are_let_in_as_the_setting_says(
         refusal(asking, anonymous)
 
 
-@pytest.mark.parametrize("token", ["", "msk_", KEY[:-1], KEY.upper()])
+@pytest.mark.parametrize("token", ["", "msk_", KEY[:-1], KEY.upper()], ids=["empty", "prefix", "cut", "upper case"])
 @pytest.mark.parametrize("local_uid", [None, SERVER_UID])
 def test_a_wrong_key_is_refused_even_where_none_is_needed(token: str, local_uid: int | None) -> None:
     refusal(caller(token, is_loopback=True, local_uid=local_uid), "all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from salver.access.audit import AuditEvent, audit_line
 from salver.access.keys import KeyRights, new_key
 from salver.access.permit import Principal, may_grant
 from salver.access.roles import ADMIN, KEY_ROLES
@@ -96,7 +97,7 @@ class Administration:
         return self._store.audit(limit)
 
     def make_first_key(self, creator: Principal) -> tuple[str, KeyRecord] | None:
-        """On a store's first start an admin key, to be printed once; None ever after.
+        """On a store's first start an admin key, to be printed once; None ever after. It has its line in the audit log.
 
         The key comes before the note that it was made: a crash between the two makes one more key at the next start,
         never none.
@@ -104,6 +105,10 @@ class Administration:
         if self._store.get_value(FIRST_RUN_VALUE) is not None:
             return None
         text, record = self.create_key(creator, label="first run", role=ADMIN.name)
+        event = AuditEvent(
+            principal=creator.id, operation="keys.create", outcome="OK", detail=f"first run key={record.id}"
+        )
+        self._store.append_audit(audit_line(event, self._clock()))
         self._store.set_value(FIRST_RUN_VALUE, record.id)
         return text, record
 

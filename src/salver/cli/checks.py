@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,6 @@ from salver_worker.runtimes.specs import SPECS
 
 FREE_ENOUGH = 1024**3
 FREE_AT_ALL = 100 * 1024**2
-COMPAT_PORTS = {"tfserving": (8501,), "mms": (8080, 8081)}
 FILES_BESIDE_CONNECTIONS = 200
 """Open files that the server needs for anything but connections: logs, database, workers."""
 
@@ -120,8 +119,10 @@ def check_space(path: Path, free: int) -> Finding:
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:
     """Whether each port the server would open is free, or who has it."""
-    ports = {settings.port: "--port", **{port: "--compat" for wire in settings.compat for port in COMPAT_PORTS[wire]}}
-    for port, flag in ports.items():
+    from salver.app import COMPAT_PORTS
+
+    compat = {port: "--compat" for wire in settings.compat for port, _ in COMPAT_PORTS[wire]}
+    for port, flag in {**compat, settings.port: "--port"}.items():
         yield check_port(settings.host, port, flag)
 
 
@@ -191,9 +192,3 @@ def _is_installed(distribution: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def worst(findings: Iterable[Finding]) -> State:
-    """The gravest state among the findings."""
-    order = list(State)
-    return max((finding.state for finding in findings), key=order.index, default=State.FINE)

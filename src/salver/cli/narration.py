@@ -19,6 +19,7 @@ from salver.events import (
     Stopped,
     Stopping,
 )
+from salver.types import ModelVersion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,13 +28,14 @@ LOG_LINES = 10
 
 
 class Narrator:
-    """Prints each event as it comes. A version's commands wait until the addresses are known."""
+    """Prints each event as it comes. A version's commands come once, as soon as the addresses are known."""
 
     def __init__(self, console: Console, *, needs_key: bool = False) -> None:
         self._console = console
         self._needs_key = needs_key
         self._addresses: tuple[Address, ...] = ()
-        self._waiting: list[ModelReady] = []
+        self._waiting: dict[ModelVersion, ModelReady] = {}
+        self._told: set[ModelVersion] = set()
 
     def __call__(self, event: ServerEvent) -> None:
         match event:
@@ -62,18 +64,22 @@ class Narrator:
         for address in event.addresses:
             self._say("serving", f"{address.url}  ({', '.join(address.wires)})", "green")
         self._note(f"Salver {__version__}, data in {event.data_dir}, Ctrl-C stops")
-        for ready in self._waiting:
+        for ready in self._waiting.values():
             self._commands(ready)
-        self._waiting = []
+        self._waiting.clear()
 
     def _ready(self, event: ModelReady) -> None:
-        self._say("ready", f"{event.info.id.model} version {event.info.id.version}", "green")
+        version = event.info.id
+        self._say("ready", f"{version.model} version {version.version}", "green")
+        if version in self._told:
+            return
+        self._told.add(version)
         for name, signature in event.info.signatures.items():
             self._note(signature_text(signature, name))
         if self._addresses:
             self._commands(event)
         else:
-            self._waiting.append(event)
+            self._waiting[version] = event
 
     def _failed(self, event: ModelFailed) -> None:
         status = event.status

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from salver_client.results import Model, Prediction
 
 STANDARD_INPUT = "-"
-JSON_STARTS = tuple('[{"-0123456789tfn')
 WRAPPERS = ("inputs", "instances")
 
 
@@ -68,16 +67,24 @@ def read_input(given: str) -> Any:
     """What `--input` names, as the client takes it. Raises CommandFailed."""
     if given == STANDARD_INPUT:
         data = sys.stdin.buffer.read()
-        return _parsed(data) if data.lstrip()[:1].decode("latin-1") in JSON_STARTS else data
+        return _parsed(data) if data.lstrip().startswith((b"[", b"{")) else data
     path = Path(given)
     if _is_file(path):
         return _parsed(path.read_bytes()) if path.suffix.lower() == ".json" else path
-    if given.lstrip().startswith(JSON_STARTS):
+    if given.lstrip().startswith(("[", "{", '"')) or _is_number(given):
         return _parsed(given.encode())
     raise CommandFailed(
         f"There is no file {given}, and it is not JSON.",
         "Give an existing file, JSON in single quotes, or `-` for standard input.",
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_file(path: Path) -> bool:

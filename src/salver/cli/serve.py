@@ -23,10 +23,10 @@ def command(context: click.Context, paths: tuple[str, ...]) -> int:
       salver serve models/ --port 9000 --access-log off
       salver serve classifier.pkl --compat tfserving,mms
     """
+    settings = resolution(context).settings
     from salver.app import serve
     from salver.cli.narration import Narrator
     from salver.cli.terminal import console
 
-    settings = resolution(context).settings
     narrator = Narrator(console(), needs_key=settings.access.anonymous == "none")
     return serve(settings, paths, on_event=narrator)

@@ -40,7 +40,7 @@ class ArchiveRefused(Exception):
 def check_entries(
     entries: Sequence[zipfile.ZipInfo], archive_bytes: int, limits: ArchiveLimits
 ) -> tuple[zipfile.ZipInfo, ...]:
-    """The files to unpack; folders follow from their names. Raises ArchiveRefused for the first entry that is not fit."""
+    """The files to unpack; folders follow from their names. Raises ArchiveRefused for the first unfit entry."""
     if len(entries) > limits.max_entries:
         raise ArchiveRefused(f"has {len(entries)} entries, more than {limits.max_entries}")
     total = sum(entry.file_size for entry in entries)
@@ -84,7 +84,10 @@ def _folded(parts: list[str]) -> list[str]:
 
 
 def _note_path(parts: list[str], entry: zipfile.ZipInfo, seen: dict[str, bool]) -> None:
-    """Two entries may share a folder and nothing else, in whatever case they are written. `seen` tells: is it a folder?"""
+    """Two entries may share a folder and nothing else, in whatever case they are written.
+
+    `seen` has the paths so far, and whether each is a folder.
+    """
     for length in range(1, len(parts)):
         if not seen.setdefault("/".join(parts[:length]), True):
             raise ArchiveRefused(f"has the entry {entry.filename!r} below another that is a file")

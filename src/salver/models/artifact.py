@@ -32,6 +32,17 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     unserved: tuple[tuple[Path, Unserved], ...] = ()
     errors: tuple[LoadError, ...] = ()
 
+    @property
+    def has_model(self) -> bool:
+        """Whether anything here was meant to be a model, served or not."""
+        return bool(self.models or self.unserved or self.errors)
+
+    @property
+    def the_model(self) -> Recognition | None:
+        """The only one, or the only one that is called `model`."""
+        generic = [model for model in self.models if stem(model.artifact.name) == GENERIC_STEM]
+        return next((group[0] for group in (self.models, generic) if len(group) == 1), None)
+
 
 def survey(folder: Path) -> Survey:
     """Look at a folder's files, not at its folders. Python files are not judged here: any may stand beside a model."""
@@ -122,8 +133,8 @@ def _as_runtime(path: Path, runtime: RuntimeSpec | None) -> Recognition:
 
 
 def _taken_at_its_word(path: Path, runtime: RuntimeSpec) -> Recognition:
-    trust = "data" if runtime.trust == "data" else "code"
-    return Recognition(runtime=runtime.name, artifact=path, trust=trust, label=runtime.label)
+    is_data = runtime.trust == "data"
+    return Recognition(runtime=runtime.name, artifact=path, trust="data" if is_data else "code", label=runtime.label)
 
 
 def _named(file: ManifestFile, key: str, folder: Path, name: str) -> Path:

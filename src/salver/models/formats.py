@@ -9,7 +9,7 @@ from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
 from salver.models.recognisers import RECOGNISERS, FileView, Recognition, recognise_archive, view_file
 from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_file, unserved_members
-from salver_worker.runtimes.specs import SPECS
+from salver_worker.runtimes.specs import ECHO, SPECS
 
 HIDDEN = (".", "__pycache__", "__MACOSX")
 """How the names begin that are never looked at."""
@@ -74,7 +74,9 @@ def unknown_folder(folder: Path) -> LoadError:
 
 
 def accepted_formats() -> str:
-    return "; ".join(f"{spec.label}: {', '.join((*spec.extensions, *spec.markers))}" for spec in SPECS)
+    return ", ".join(
+        f"{spec.label} [{' '.join((*spec.extensions, *spec.markers))}]" for spec in SPECS if spec is not ECHO
+    )
 
 
 def _identify_folder(folder: Path) -> Recognition | Unserved | None:

@@ -27,7 +27,7 @@ class EnvironmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """`[environment]`: in what the model's process runs."""
 
     python: str | None = None
-    """Absolute path of an interpreter; None: the one that runs the server."""
+    """An interpreter's absolute path, or a command's name; None: the one that runs the server."""
     threads: _AtLeastOne | None = None
     variables: dict[str, str] = {}
 

@@ -28,10 +28,6 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
         """What is wrong with the key at `where`, with the file and the line."""
         return _error(Problem(tuple(where), text, fix), self.text, self.path)
 
-    def worker_error(self, where: Sequence[str | int], message: str) -> str:
-        """A worker's complaint about the key at `where`, with the file and the line."""
-        return f"{self.path}, {describe_worker_error(where, self.text)}: {message}"
-
 
 def read_manifest(path: Path) -> ManifestFile:
     """Raises LoadError(MANIFEST_INVALID); the message names file, line, key and what was expected."""

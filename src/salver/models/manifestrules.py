@@ -17,6 +17,7 @@ from salver_worker.runtimes.specs import SPECS
 
 MAX_DEPTH = 32
 
+_COMMAND = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,13 +52,16 @@ def _runtime_problems(name: str | None) -> Iterator[Problem]:
     if name is not None and name not in known:
         match = closest(name, known)
         meant = f"; did you mean `{match}`?" if match else ""
-        yield Problem(("runtime",), f"`runtime`: there is no runtime `{name}`{meant}", f"Use one of {', '.join(known)}.")
+        yield Problem(
+            ("runtime",), f"`runtime`: there is no runtime `{name}`{meant}", f"Use one of {', '.join(known)}."
+        )
 
 
 def _environment_problems(manifest: Manifest) -> Iterator[Problem]:
     python = manifest.environment.python
-    if python is not None and not PurePosixPath(python).is_absolute():
-        yield Problem(("environment", "python"), "`environment.python` must be the absolute path of an interpreter")
+    if python is not None and not (python.startswith(("/", "~")) or _COMMAND.fullmatch(python)):
+        text = "`environment.python` must be an interpreter's absolute path, or the name of a command"
+        yield Problem(("environment", "python"), text)
     for name, value in manifest.environment.variables.items():
         path = ("environment", "variables", name)
         if not _VARIABLE_NAME.fullmatch(name):

@@ -47,6 +47,9 @@ def parse_mar_manifest(raw: bytes, archive: str) -> MarManifest:
     except msgspec.DecodeError as error:
         raise LoadError(Code.MANIFEST_INVALID, f"{MANIFEST_NAME} in {archive}: {error}", fix=_FIX) from error
     version = None if model.model_version is None else str(model.model_version)
+    if not all((text or "").isprintable() for text in (model.model_name, version, model.handler)):
+        message = f"{MANIFEST_NAME} in {archive} has a name, a version or a handler that cannot be printed"
+        raise LoadError(Code.MANIFEST_INVALID, message, fix=_FIX)
     return MarManifest(name=model.model_name or None, version=version, handler=model.handler or None)
 
 

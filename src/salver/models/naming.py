@@ -24,6 +24,19 @@ def clean_name(text: str) -> str:
     return dashed.lstrip("._-")[:128].rstrip("-")
 
 
+def choose_name(given: str | None, own: str | None, path: str) -> tuple[str, str | None]:
+    """A model's name: as given, else its own word for it, else its path's; and what to tell when that had to change.
+
+    `given` is a name already. The name is empty when nothing of the others can be used.
+    """
+    if given is not None:
+        return given, None
+    wanted = own or path
+    name = clean_name(wanted)
+    note = None if name == wanted else f"named {name}, because `{wanted}` is not {NAME_RULE}"
+    return name, note
+
+
 def stem(file_name: str) -> str:
     """A file's name without what tells its format: `model.joblib.gz` is `model`, `net_v1.1.onnx` keeps its 1.1."""
     name = _without_suffix(file_name)

@@ -18,8 +18,8 @@ _CALLABLE = (*_FUNCTION, ast.ClassDef)
 def pick_function(source: bytes, file: str, wanted: str | None) -> str | None:
     """`wanted`, else `predict`, else the only public function; None where the worker must see for itself.
 
-    Raises LoadError(FORMAT_UNKNOWN) when the file cannot have the wanted one. A file that this Python cannot parse is not
-    judged: its worker may run another.
+    Raises LoadError(FORMAT_UNKNOWN) when the file cannot have the wanted one. A file that this Python cannot parse is
+    not judged: its worker may run another.
     """
     try:
         body = ast.parse(source).body

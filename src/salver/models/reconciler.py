@@ -1,7 +1,7 @@
 """Closes the gap between the versions that should be served and the workers that run.
 
-What happens to workers comes in as events; the pure table of ``states.py`` says what that makes of a version. Every change
-is published before anybody may act on it.
+What happens to workers comes in as events; the pure table of ``states.py`` says what that makes of a version. Every
+change is published before anybody may act on it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     manifest_file: ManifestFile | None = None
     details: dict[str, str] = {}
     notes: tuple[str, ...] = ()
-    """What the user should know: a name that was changed, a file that is not used."""
+    """What the user should know: a name that was changed, a file that is not read."""
 
     @property
     def id(self) -> ModelVersion:
@@ -66,7 +67,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
 def joined(parts: Sequence[Discovery]) -> Discovery:
     """One discovery of several. Raises StartupError(CONFLICT) when two sources claim the same version of a name."""
     models = sorted((model for part in parts for model in part.models), key=lambda model: model.id)
-    for one, other in zip(models, models[1:], strict=False):
+    for one, other in itertools.pairwise(models):
         if one.id == other.id:
             raise _clash(one, other)
     return Discovery(

@@ -11,8 +11,9 @@ def version_of(folder_name: str) -> int | None:
     """The version that a folder's name stands for: `3` and `00000003` are 3; None for any other name."""
     if not (folder_name.isascii() and folder_name.isdigit()):
         return None
-    version = int(folder_name[-20:]) if folder_name.strip("0") else 0
-    return version if version <= MAX_VERSION and len(folder_name.lstrip("0")) <= 19 else None
+    digits = folder_name.lstrip("0") or "0"
+    is_in_range = len(digits) < 20 and int(digits) <= MAX_VERSION
+    return int(digits) if is_in_range else None
 
 
 def numbered(folder_names: Iterable[str]) -> dict[int, str]:

@@ -174,7 +174,7 @@ class Edge:
             connection.transport.abort()
 
     def _sweep(self) -> None:
-        """Twice a second: end what is too slow. One pass over all connections costs less than a timer for each request."""
+        """Twice a second: end what is too slow. A pass over all connections costs less than a timer per request."""
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         now = self.now()

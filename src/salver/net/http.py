@@ -1,7 +1,7 @@
 """The HTTP edge: uvicorn's protocol class with a fast lane for predictions, and the limits that it lacks.
 
-A request whose address a wire knows as a prediction is answered inside the protocol class, without a task, a scope or an
-event object; every other request goes to the ASGI application. Limits hold for both, before any route is looked at.
+A request whose address a wire knows as a prediction is answered inside the protocol class, without a task, a scope or
+an event object; every other request goes to the ASGI application. Limits hold for both, before any route is looked at.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ class LaneProtocol(HttpToolsProtocol):
         if self._lane is not None:
             self._lane.hang_up()
             self._lane = None
-        if type(self.cycle) is LaneExchange:
-            self.cycle.hang_up()
-        for cycle, _ in self.pipeline:
+        cycles: list[Any] = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
+        for cycle in cycles:
             if type(cycle) is LaneExchange:
                 cycle.hang_up()
         self.pipeline.clear()
@@ -262,7 +261,8 @@ class LaneProtocol(HttpToolsProtocol):
             self._next_in_line()
 
     def _next_in_line(self) -> None:
-        cycle, app = self.pipeline.pop()
+        waiting: tuple[Any, Any] = self.pipeline.pop()
+        cycle, app = waiting
         if type(cycle) is LaneExchange:
             self.loop.call_soon(self.resumed, cycle)
         else:
@@ -305,9 +305,8 @@ class LaneProtocol(HttpToolsProtocol):
         elif self.phase is Phase.HEAD:
             if waited > settings.header_timeout_s:
                 self.refuse(408, f"The headers took longer than {settings.header_timeout_s:g} s (--header-timeout-s).")
-        elif self.phase is Phase.BODY and waited > settings.body_timeout_s:
-            if self.body_bytes < settings.min_body_rate * waited:
-                self.refuse(408, f"The body came slower than {settings.min_body_rate} bytes/s (--min-body-rate).")
+        elif waited > settings.body_timeout_s and self.body_bytes < settings.min_body_rate * waited:
+            self.refuse(408, f"The body came slower than {settings.min_body_rate} bytes/s (--min-body-rate).")
 
     def timeout_keep_alive_handler(self) -> None:
         """Idle connections are closed by the edge's sweep."""

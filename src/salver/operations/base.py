@@ -1,7 +1,7 @@
 """What the server can do, as rows, and what travels with one use of a row.
 
-A door (the HTTP edge, later gRPC, the console) hands the gate an operation's name, who asks and what for; the gate finds
-the row here, permits, runs and counts. No door decides anything by itself.
+A door (the HTTP edge, later gRPC, the console) hands the gate an operation's name, who asks and what for; the gate
+finds the row here, permits, runs and counts. No door decides anything by itself.
 """
 
 from __future__ import annotations
@@ -199,8 +199,8 @@ Body = Callable[[Call, Any], Awaitable[Any]]
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a wire: an ordinary address, the operation it stands for, and the two translations.
 
-    `path` is a template with `{name}` segments. `read` makes the operation's parameters; `write` its answer. Start-up fails
-    when `operation` is not in the catalogue.
+    `path` is a template with `{name}` segments. `read` makes the operation's parameters; `write` its answer. Start-up
+    fails when `operation` is not in the catalogue.
     """
 
     methods: tuple[str, ...]

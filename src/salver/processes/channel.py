@@ -1,4 +1,4 @@
-"""Messages between the control half and a front end in another process: typed, answered, and able to carry descriptors."""
+"""Messages between the control half and a front end in another process: typed, answered, able to carry descriptors."""
 
 from __future__ import annotations
 

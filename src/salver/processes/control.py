@@ -188,10 +188,6 @@ class ControlHalf:
         await self.reconciler.stop()
 
 
-def local_principal(uid: int) -> Principal:
-    """Who acts when the server itself acts, at its first start."""
-    return Principal(id=f"local:{uid}", role="admin")
-
 
 def _event(request: ControlRequest, outcome: str, detail: str) -> AuditEvent:
     return AuditEvent(

@@ -75,7 +75,7 @@ class Fleet:
         self._is_stopping = True
 
     async def stop(self) -> None:
-        done, late = await asyncio.wait(self._keepers, timeout=5.0) if self._keepers else (set(), set())
+        _, late = await asyncio.wait(self._keepers, timeout=5.0) if self._keepers else (set(), set())
         for keeper in late:
             keeper.cancel()
         for sock in self._reserved:

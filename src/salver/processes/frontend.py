@@ -1,8 +1,9 @@
-"""One front end: its doors, its gate, its pipeline. It reads only memory; the control half tells it what it must know."""
+"""One front end: its doors, its gate, its pipeline. It reads only memory; the control half tells it what to know."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -161,8 +162,7 @@ class FrontEnd:
 
     async def _listen_locally(self, path: str) -> None:
         """The door of the server's own user: the kernel says who is at the other end."""
-        if os.path.exists(path):
-            os.unlink(path)
+        _unlink(path)
         protocol = self._door_protocol(tuple(self.wires))
         before = os.umask(0o177)
         try:
@@ -180,7 +180,7 @@ class FrontEnd:
         self._edges.append(edge)
         road = OrdinaryRoad(self.gate, wires, is_host_allowed=edge.is_host_allowed, new_request_id=self.new_request_id)
         config = uvicorn.Config(
-            road,  # type: ignore[arg-type]  # an ASGI application whose scope is a plain dict
+            road,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -212,8 +212,8 @@ class FrontEnd:
         for edge in self._edges:
             edge.close()
         self._access_log.close()
-        if self.settings.socket_path is not None and os.path.exists(self.settings.socket_path):
-            os.unlink(self.settings.socket_path)
+        if self.settings.socket_path is not None:
+            _unlink(self.settings.socket_path)
         await asyncio.sleep(0)
         self._slab.close()
 
@@ -253,6 +253,11 @@ class FrontEnd:
                 detail=error.log_detail,
             )
         )
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _hosts(net: NetSettings) -> frozenset[str]:

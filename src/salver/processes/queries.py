@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from salver import __version__
-from salver.access.permit import visible
+from salver.access.permit import is_allowed, model_not_found, visible
 from salver.errors import Code, RequestError
 from salver.operations import access, models, server
 from salver.operations.base import Body, Call
@@ -55,7 +55,7 @@ class Queries:
     async def _get_model(self, call: Call, parameters: models.GetModel) -> ModelStatus:
         status = self._pipeline.models.get(parameters.model)
         if status is None:
-            raise RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {parameters.model!r}.")
+            raise model_not_found(parameters.model)
         call.version = status.default_version or 0
         version = parameters.version
         if parameters.label is not None:
@@ -86,6 +86,7 @@ class Queries:
         return 0 if queue is None else len(queue.links)
 
     async def _health(self, call: Call, parameters: server.GetHealth) -> server.HealthReport:
+        may_know = is_allowed(call.principal, models.LIST.permission)
         reasons: list[str] = ["The server is stopping."] if self._is_draining() else []
         ready = wanted = 0
         for model in self._pipeline.models.values():
@@ -93,13 +94,14 @@ class Queries:
                 links = self._links(version.id)
                 ready += min(links, version.replicas_wanted)
                 wanted += version.replicas_wanted
-                if not links:
-                    why = f": {version.reason}" if version.reason else "."
-                    reasons.append(f"{version.id} has no live replica; it is {version.state.value}{why}")
+                if not links and may_know:
+                    reasons.append(f"{version.id} has no live replica; it is {version.state.value}. {version.reason}")
+                elif not links:
+                    reasons.append("A model has no live replica; a caller who may list models is told which.")
         return server.HealthReport(
             is_live=True,
             is_ready=not reasons,
-            reasons=tuple(reasons),
+            reasons=tuple(dict.fromkeys(reason.strip() for reason in reasons)),
             replicas_ready=ready,
             replicas_wanted=wanted,
         )

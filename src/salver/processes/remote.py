@@ -160,7 +160,8 @@ async def serve_front_end(sock: socket.socket, make: Callable[[Control], FrontEn
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: None)  # the control half decides when a front end stops
     done = loop.create_task(finished.wait())
-    await asyncio.wait([done, channel.closed], return_when=asyncio.FIRST_COMPLETED)
+    ends: list[asyncio.Future[Any]] = [done, channel.closed]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not finished.is_set():
         log.error("control_half_lost")
         await front_end.finish(0.0)

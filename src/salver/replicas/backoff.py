@@ -5,7 +5,7 @@ from __future__ import annotations
 CRASHLOOP_AFTER = 3
 """Crashes in a row after which a version is called crash-looping."""
 STABLE_AFTER_S = 1.0
-"""A worker that was ready for this long before it died starts the count anew: it was killed, or a rare request kills it."""
+"""A worker that was ready for so long starts the count anew when it dies: it was killed, or a rare request did it."""
 
 
 def pause_s(crashes: int, minimum_s: float, maximum_s: float) -> float:

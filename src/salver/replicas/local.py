@@ -43,7 +43,7 @@ class LocalEngine:
         self._worker_path = _worker_only_path(run_folder)
 
     async def start(self, spec: ReplicaSpec, replica_id: str) -> LocalWorker:
-        """A worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN) when its interpreter does not start."""
+        """A worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN) if its interpreter does not start."""
         folder = self._run_folder / replica_id.replace("/", "-")
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()

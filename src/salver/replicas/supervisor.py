@@ -114,7 +114,7 @@ class ReplicaGroup:
 
     async def _keep_alive(self, slot: Slot) -> None:
         try:
-            while not self._is_stopping:
+            while True:
                 ready_at = await self._one_life(slot)
                 if self._is_stopping:
                     return

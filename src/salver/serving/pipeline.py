@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from salver.access.permit import model_not_found
 from salver.errors import Code, RequestError
 from salver.replicas.link import Link
 from salver.serving.batching.queue import VersionQueue
@@ -91,7 +92,7 @@ class Pipeline:
     def _find(self, model: str, version: int | None, label: str | None) -> VersionQueue:
         status = self._models.get(model)
         if status is None:
-            raise RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {model!r}.")
+            raise model_not_found(model)
         if label is not None:
             version = status.labels.get(label)
             if version is None:

@@ -96,7 +96,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_content(connection: sa.Connection, path: Path) -> None:
-    """Raises StartupError(STATE_DAMAGED). Reads every page once: a third of a second for 100 MB."""
+    """Raises StartupError(STATE_DAMAGED). Reads every page once: 0.12 s for 86 MB in the page cache."""
     finding = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if finding != "ok":
         raise failures.damaged(path, "SQLite's own check finds errors in it", log_detail=finding)

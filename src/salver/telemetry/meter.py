@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """Counts and logs. Labels come from live versions only: a name that a stranger made up is counted under no model."""
+    """Counts and logs. Labels come from live versions only: a name that a stranger made up counts under no model."""
 
     def __init__(self, counters: Counters, access_log: AccessLog) -> None:
         self._counters = counters

@@ -37,7 +37,9 @@ def _check_range(array: Array, wanted: "np.dtype[Any]", datatype: str) -> None:
     if limits.min - 1 < array.min().item() and array.max().item() < limits.max + 1:
         return
     exact = array.astype(object)
-    _refuse(~((exact > limits.min - 1) & (exact < limits.max + 1)).astype(bool), datatype)
+    with np.errstate(invalid="ignore"):
+        fits = (exact > limits.min - 1) & (exact < limits.max + 1)
+    _refuse(~fits.astype(bool), datatype)
 
 
 def _refuse(bad: Array, datatype: str) -> None:

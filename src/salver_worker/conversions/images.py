@@ -121,9 +121,7 @@ def _unreadable(data: bytes, formats: Sequence[str]) -> str:
 def _bind(given: Given) -> Bound:
     values = given.values
     mode = values["mode"]
-    decoder = Decoder(
-        pillow_image(), mode, values["formats"], values["exif"], values["max_pixels"], values["at_least"]
-    )
+    decoder = Decoder(pillow_image(), mode, values["formats"], values["exif"], values["max_pixels"], values["at_least"])
     flow = Flow("UINT8", (given.flow.shape[0], -1, -1, CHANNELS[mode]), is_images=True, channel_axis=3, colours=mode)
     return Bound(flow, decoder.images)
 

@@ -127,7 +127,7 @@ STEPS = (
         takes=VALUES,
         summary="Each value times `by`, plus `offset`, in floating numbers.",
         parameters=(
-            Parameter("by", NUMBER, REQUIRED, "The factor, such as 0.00392156862745098 for 1/255."),
+            Parameter("by", NUMBER, REQUIRED, "The factor; 0.00392156862745098 is 1/255."),
             Parameter("offset", NUMBER, 0, "What is added after that."),
         ),
         main="by",

@@ -83,7 +83,7 @@ STEPS = (
             Parameter("strip", FLAG, False, "Take white space away at both ends."),
             Parameter("lower", FLAG, False, "Small letters."),
             Parameter(
-                "replace", REPLACEMENTS, [], "Replace what a regular expression matches; \\\\1 is its first group."
+                "replace", REPLACEMENTS, [], "Replace what a regular expression matches; `\\1` is its first group."
             ),
             Parameter(
                 "max_length", whole(1, 2**31, "a positive integer"), None, "Cut after so many characters.", "no limit"

@@ -90,7 +90,7 @@ def _is_dataframe(annotation: Any) -> bool:
 
 
 def field_kinds(annotation: Any) -> Tuple[Tuple[str, Kind], ...]:
-    """The fields of a TypedDict, NamedTuple or dataclass; none when it is something else or a field is not understood."""
+    """The fields of a TypedDict, NamedTuple or dataclass; none of anything else, or when one is not understood."""
     is_record = isinstance(annotation, type) and (
         dataclasses.is_dataclass(annotation) or hasattr(annotation, "_fields") or hasattr(annotation, "__total__")
     )

@@ -7,7 +7,7 @@ widened to float32. The rows (first dimension) of all outputs are the rows of th
 A BodyModel takes a list of requests and gives a list of responses of the same length.
 
 `load` and `predict` run on the main thread. They may raise anything: the worker turns it into a frame. `LoadFailure`,
-`InputError` and `PredictFailure` say what the reader is told; of any other exception callers hear only that it happened.
+`InputError` and `PredictFailure` say what the reader is told; of other exceptions callers hear only that they happened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Signature = Dict[str, Any]
 
 
 class LoadRequest(NamedTuple):
-    """What LOAD says: the model, the file or folder that holds it, its folder, and model.toml as far as it concerns us."""
+    """What LOAD says: the model, the file or folder that holds it, the folder of files it names, and its manifest."""
 
     model: str
     version: int

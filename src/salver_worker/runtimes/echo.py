@@ -22,7 +22,7 @@ class Echo:
         self.runtime_version = "Python " + platform.python_version()
         self.details: dict[str, str] = {}
 
-    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:  # noqa: ARG002  it takes none
+    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         return inputs
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import platform
@@ -35,8 +36,6 @@ def _example_inputs(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     """The example's inputs, unless conversions stand between them and the function."""
     example = manifest.get("example") or {}
     return {} if manifest.get("inputs") else example.get("inputs") or {}
-
-
 
 
 class FunctionModel:
@@ -88,8 +87,7 @@ class FunctionModel:
         arrays: Dict[str, Any] = {row.spec["name"]: _own(row, inputs[row.spec["name"]]) for row in self._inputs}
         if not _takes(self._shape, TABLE):
             return arrays
-        import pandas
-
+        pandas: Any = importlib.import_module("pandas")
         table = pandas.DataFrame({name: list(array) if array.ndim > 1 else array for name, array in arrays.items()})
         return {self._shape.parameters[0].name: table}
 

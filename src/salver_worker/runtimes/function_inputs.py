@@ -25,11 +25,11 @@ class Input(NamedTuple):
 
 def read_signature(declared: Any, key: str) -> Optional[List[Dict[str, Any]]]:
     """The rows of SIGNATURE["inputs"] or ["outputs"]; None when they are not declared. Raises LoadFailure."""
-    rows = declared.get(key) if isinstance(declared, Mapping) else None
-    if declared is None or (isinstance(declared, Mapping) and rows is None):
+    if declared is None:
         return None
     try:
-        return [_signature_row(row) for row in rows]
+        rows = dict(declared).get(key)
+        return None if rows is None else [_signature_row(row) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise LoadFailure(
             "SIGNATURE[%r] is not a list of inputs or outputs: %s" % (key, error),
@@ -70,9 +70,7 @@ def _named_kinds(
     return {name: Kind(OPEN) for name in names}
 
 
-def _input(
-    name: str, kind: Kind, declared: Optional[Dict[str, Any]], example: Any, shape: FunctionShape
-) -> Input:
+def _input(name: str, kind: Kind, declared: Optional[Dict[str, Any]], example: Any, shape: FunctionShape) -> Input:
     if declared is not None:
         return Input(declared, kind.is_text)
     if kind.datatype and kind.shape is not None:
@@ -84,7 +82,7 @@ def _input(
 
 
 def _from_example(name: str, kind: Kind, example: Any) -> Input:
-    """Text is handed over as str, the content of a file as bytes; every dimension but the first is as in the example."""
+    """Text is handed over as str, a file's content as bytes; every dimension but the first is as in the example."""
     if isinstance(example, dict):
         return Input(tensor(name, "BYTES", (-1,)), False)
     array = np.asarray(example)

@@ -22,14 +22,15 @@ class Target(NamedTuple):
 
 
 def find_file(request: LoadRequest) -> Tuple[str, str]:
-    """The file, and the name in it ("" when none is given): from the manifest's `handler`, its `function`, or the path."""
+    """The file, and the name in it ("" where none is given)."""
     handler = request.manifest.get("handler")
     if handler:
         file, _, attribute = str(handler).partition(":")
-        return os.path.abspath(os.path.join(request.folder, file)), attribute
-    file, _, attribute = request.path.partition(".py:")
-    path = file + ".py" if attribute else request.path
-    return os.path.abspath(path), str(request.manifest.get("function") or attribute)
+        path = os.path.join(request.folder, file)
+    else:
+        file, _, attribute = request.path.partition(".py:")
+        path = file + ".py" if attribute else request.path
+    return os.path.abspath(path), str(attribute or request.manifest.get("function") or "")
 
 
 def find_target(module: ModuleType, attribute: str) -> Target:
@@ -42,8 +43,9 @@ def find_target(module: ModuleType, attribute: str) -> Target:
         raise LoadFailure("there is no %s in %s" % (name, _file_name(module)))
     target = getattr(module, name)
     instance = target() if isinstance(target, type) else None if inspect.isroutine(target) else target
-    if callable(getattr(instance, "load", None)):
-        instance.load()
+    load = getattr(instance, "load", None)
+    if callable(load):
+        load()
     function = target if instance is None else _method(instance)
     if function is None:
         raise LoadFailure("%s is neither a function nor has it a method `predict`" % name)

@@ -1,7 +1,7 @@
 """An ONNX model, on onnxruntime: on the CPU, or on a GPU where the installed build has one.
 
-FP16 tensors are handed over as they are; BF16 inputs and outputs are refused, since onnxruntime's Python interface has no
-array for them. Sequences of maps, which scikit-learn's exporter makes of class probabilities, become one table.
+FP16 tensors are handed over as they are; BF16 inputs and outputs are refused, since onnxruntime's Python interface has
+no array for them. Sequences of maps, which scikit-learn's exporter makes of class probabilities, become one table.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class OnnxModel:
         ]
         self.runtime_version = runtime_version
         self.signature = signature(inputs, outputs)
-        self.has_batch_dimension = _has_batch_dimension(session.get_inputs(), inputs, outputs)
         self.details = {"providers": ", ".join(session.get_providers())}
-        self._learn_classes([node.type for node in session.get_outputs()])
+        self._learn_outputs([node.type for node in session.get_outputs()])
+        self.has_batch_dimension = _has_batch_dimension(session.get_inputs(), inputs, outputs)
 
-    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:  # noqa: ARG002  it takes none
+    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         if self._text_inputs:
             inputs = {**inputs, **{name: _texts(name, inputs[name]) for name in self._text_inputs}}
         values = self._run(self._output_names, inputs)
@@ -83,17 +83,19 @@ class OnnxModel:
     def close(self) -> None:
         """Nothing to give back."""
 
-    def _learn_classes(self, types: Sequence[str]) -> None:
-        """The classes that a table of maps has for columns: known once the model has run on a row of zeros."""
+    def _learn_outputs(self, types: Sequence[str]) -> None:
+        """What the file does not tell of some outputs and a row of zeros shows: a table's classes, a tensor's rank."""
+        rows = self.signature["outputs"]
         sample = self._sample()
-        if sample is None or not any(kind in MAPS for kind in types):
+        if sample is None or all(row["shape"] and kind not in MAPS for row, kind in zip(rows, types)):
             return
-        values = self._run(self._output_names, sample)
-        for row, kind, value in zip(self.signature["outputs"], types, values):
-            if kind in MAPS and value:
-                classes = sorted(value[0])
+        for row, kind, value in zip(rows, types, self._run(self._output_names, sample)):
+            if kind in MAPS:
+                classes = sorted(value[0]) if value else []
                 row["shape"] = [-1, len(classes)]
                 self.details[row["name"] + ".classes"] = json.dumps(classes)
+            elif not row["shape"] and value.ndim:
+                row["shape"] = [-1, *value.shape[1:]]
 
     def _sample(self) -> "Dict[str, Array] | None":
         sample = {}

@@ -1,12 +1,11 @@
 """A scikit-learn estimator, from a joblib, pickle or skops file.
 
-Classifiers answer `label` and, where they can, `probabilities`; regressors answer `prediction`. A pickle runs code as it
-is opened: this file is the only place of the project that opens one.
+Classifiers answer `label` and, where they can, `probabilities`; regressors answer `prediction`. A pickle runs code as
+it is opened: this file is the only place of the project that opens one.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -86,7 +85,7 @@ class Estimator:
         self.details = details
         self.signature = signature(self._features.inputs, self._outputs())
 
-    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:  # noqa: ARG002  it takes none
+    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         table = self._features.table(inputs)
         try:
             return self._run(table)
@@ -116,12 +115,13 @@ class Estimator:
 
     def _assumed_outputs(self) -> List[Dict[str, Any]]:
         classes = getattr(self._estimator, "classes_", None)
-        is_single = isinstance(classes, np.ndarray)
         fallback = "FP64" if self._label == "prediction" else "INT64"
-        datatype = (datatype_of(classes) if isinstance(classes, np.ndarray) else None) or fallback
+        datatype, count = fallback, -1
+        if isinstance(classes, np.ndarray):
+            datatype, count = datatype_of(classes) or fallback, len(classes)
         outputs = [tensor(self._label, datatype, (-1,))]
         if self._has_probabilities:
-            outputs.append(tensor("probabilities", "FP64", (-1, len(classes) if is_single else -1)))
+            outputs.append(tensor("probabilities", "FP64", (-1, count)))
         return outputs
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -42,8 +43,7 @@ def read_features(estimator: Any) -> Features:
 
 def _named_table(columns: Sequence[str]) -> Features:
     def table(inputs: Arrays) -> Any:
-        import pandas
-
+        pandas: Any = importlib.import_module("pandas")
         return pandas.DataFrame(inputs[ONLY_INPUT], columns=list(columns))
 
     return Features([tensor(ONLY_INPUT, "FP64", (-1, len(columns)))], table)
@@ -51,8 +51,7 @@ def _named_table(columns: Sequence[str]) -> Features:
 
 def _by_column(columns: Sequence[str], text: Set[str]) -> Features:
     def table(inputs: Arrays) -> Any:
-        import pandas
-
+        pandas: Any = importlib.import_module("pandas")
         return pandas.DataFrame(
             {name: _texts(name, inputs[name]) if name in text else inputs[name] for name in columns}
         )
@@ -80,7 +79,7 @@ def _first_step(estimator: Any) -> Any:
 
 
 def _text_columns(estimator: Any, columns: Sequence[str]) -> Iterator[str]:
-    """The columns that a fitted ColumnTransformer at the front hands to an encoder of text categories or a vectorizer."""
+    """The columns that a ColumnTransformer at the front hands to a vectorizer, or to an encoder of text categories."""
     for _name, transformer, chosen in getattr(_first_step(estimator), "transformers_", ()):
         if _takes_text(transformer):
             yield str(chosen)

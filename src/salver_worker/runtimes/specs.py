@@ -6,9 +6,9 @@ from typing import NamedTuple, Tuple
 class RuntimeSpec(NamedTuple):
     """One runtime.
 
-    `extensions` are the endings of files it opens, `markers` the files whose presence makes a folder its own. `trust` is
-    "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". An idempotent
-    runtime's requests may be run again on another worker when theirs died.
+    `extensions` are the endings of files it opens, `markers` the files whose presence makes a folder its own. `trust`
+    is "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". Requests to an
+    idempotent runtime may be run again on another worker when theirs died.
     """
 
     name: str

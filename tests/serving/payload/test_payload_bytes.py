@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from salver.errors import Code, RequestError
 from salver.serving.payload import as_bytes, batch_group, body_to_inputs
@@ -241,6 +244,17 @@ def header(text: bytes) -> bytes:
 )
 def test_an_array_that_does_not_fit_is_refused_in_words(raw: bytes, words: str) -> None:
     assert words in refusal([Part("body", NPY, raw)], IRIS)
+
+
+@given(st.data())
+def test_an_array_with_damaged_bytes_is_an_array_or_refused(data: st.DataObject) -> None:
+    raw = bytearray(npy(TWO_ROWS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(raw[: data.draw(st.integers(0, len(raw)))])
+    with contextlib.suppress(RequestError):
+        inputs, rows = convert(damaged, NPY, IRIS)
+        assert as_array(inputs["x"]).shape == (rows, 4)
 
 
 # Parts and inputs

@@ -36,7 +36,7 @@ class Assembler:
         self._results: dict[bytes, list[tuple[str, str, tuple[int, ...], int]]] = {}
 
     def assemble(self, requests: Sequence[InferRequest]) -> Assembled:
-        """Requests of one group as one batch. Raises RequestError(INVALID_INPUT) when values do not fit their datatype."""
+        """Requests of one group as one batch. Raises RequestError(INVALID_INPUT) for values that do not fit."""
         pieces: list[Buffer] = []
         rows: list[tuple[Any, ...]] = []
         size = 0

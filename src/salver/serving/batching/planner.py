@@ -5,6 +5,9 @@ from __future__ import annotations
 from salver.serving.batching.latency import BatchCost
 from salver.types import BatchSettings
 
+SHORTEST_PAUSE_S = 0.0001
+"""Less than this is not waited for: a timer costs as much."""
+
 
 def batch_rows(settings: BatchSettings, cost: BatchCost) -> int:
     """Most rows to put in the next batch: the setting, or fewer where a latency objective asks for it.
@@ -31,4 +34,5 @@ def pause_before_batch(settings: BatchSettings, *, waiting_rows: int, oldest_wai
     """
     if not settings.max_batch_delay_s or waiting_rows >= settings.max_batch_rows:
         return 0.0
-    return max(0.0, settings.max_batch_delay_s - oldest_wait_s)
+    left_s = settings.max_batch_delay_s - oldest_wait_s
+    return left_s if left_s >= SHORTEST_PAUSE_S else 0.0

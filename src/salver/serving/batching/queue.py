@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +15,10 @@ from salver.errors import Code, RequestError, SalverError
 from salver.replicas.link import Link, Result
 from salver.serving.batching.assembly import Assembler, assemble_bodies, split_bodies
 from salver.serving.batching.latency import BatchCost, completion_time
+from salver.serving.batching.oversize import Gathering
 from salver.serving.batching.planner import batch_rows, pause_before_batch
-from salver.serving.batching.ticket import FOREVER, Flight, Ticket, Watcher, without_done
+from salver.serving.batching.ticket import FOREVER, Flight, Ticket, Watcher
+from salver.serving.batching.waiting import WaitingLine
 from salver.types import InferResponse, VersionInfo
 from salver_worker import frames
 
@@ -39,19 +40,20 @@ class VersionQueue:
         self._grace_s = deadline_grace_s
         self._assembler = Assembler(version)
         self._settings = version.batching
+        self._max_rows = version.batching.max_batch_rows if version.has_batch_dimension else 1
         self._links: list[Link] = []
-        self._groups: dict[Any, deque[Ticket]] = {}
-        self._alone: deque[Ticket] = deque()
+        self._waiting = WaitingLine()
         self._flights: dict[Link, Flight] = {}
-        self.waiting_rows = 0
         self.flying_rows = 0
-        self._done_waiting = 0
-        """Tickets that were answered while they waited, and are still in a group."""
         self._is_scheduled = False
         self._pause: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = FOREVER
         self._is_closed = False
+
+    @property
+    def waiting_rows(self) -> int:
+        return self._waiting.rows
 
     # Links
 
@@ -79,15 +81,15 @@ class VersionQueue:
         """Take a ticket in; raises RequestError when it cannot be answered in time (its reply is then never called)."""
         request = ticket.request
         rows = request.rows
-        now = self._loop.time()
+        now = ticket.queued_at = self._loop.time()
         self._admit(ticket, rows, now)
-        ticket.queued_at = now
-        self.waiting_rows += rows
-        group = self._groups.get(request.group)
-        if group is None:
-            self._groups[request.group] = deque((ticket,))
+        if rows > self._max_rows and self.version.has_batch_dimension and request.inputs is not None:
+            ticket.whole = whole = Gathering(ticket, self._max_rows, self.cancel)
+            for piece in whole.pieces:
+                piece.queued_at = now
+                self._waiting.add(piece)
         else:
-            group.append(ticket)
+            self._waiting.add(ticket)
         if ticket.deadline < self._alarm_at:
             self._set_alarm(ticket.deadline)
         if not self._is_scheduled:
@@ -100,7 +102,7 @@ class VersionQueue:
                 Code.MODEL_NOT_READY, f"No replica of {self.version.id} is alive at the moment.", retry_after_s=1.0
             )
         ahead = self.waiting_rows + self.flying_rows
-        if not ahead and rows <= self._settings.max_batch_rows:
+        if not ahead and rows <= self._max_rows:
             return
         if self.waiting_rows + rows > self._settings.max_queue_rows and self.waiting_rows:
             raise self._overloaded(
@@ -113,7 +115,7 @@ class VersionQueue:
             ahead_rows=ahead,
             rows=rows,
             replicas=len(self._links),
-            max_batch_rows=self._settings.max_batch_rows,
+            max_batch_rows=self._max_rows,
         )
         if now + needed > ticket.deadline:
             raise self._overloaded(f"It would be answered in {needed:.3f} s, after its deadline.")
@@ -121,7 +123,7 @@ class VersionQueue:
     def _overloaded(self, why: str) -> RequestError:
         rows = self.waiting_rows + self.flying_rows
         busy_s = completion_time(
-            self.cost, ahead_rows=rows, rows=1, replicas=len(self._links), max_batch_rows=self._settings.max_batch_rows
+            self.cost, ahead_rows=rows, rows=1, replicas=len(self._links), max_batch_rows=self._max_rows
         )
         return RequestError(
             Code.OVERLOADED, f"{self.version.id} is overloaded: {why}", retry_after_s=max(1.0, round(busy_s))
@@ -137,7 +139,8 @@ class VersionQueue:
     def _flush(self) -> None:
         self._is_scheduled = False
         self._pause = None
-        while self.waiting_rows or self._alone:
+        waiting = self._waiting
+        while waiting.rows:
             link = next((link for link in self._links if link.is_idle), None)
             if link is None:
                 return
@@ -145,53 +148,15 @@ class VersionQueue:
                 self._is_scheduled = True
                 self._pause = self._loop.call_later(pause, self._flush)
                 return
-            tickets = self._take()
+            tickets = waiting.take(batch_rows(self._settings, self.cost) if self._max_rows > 1 else 1)
             if tickets:
                 self._send(link, tickets)
 
     def _pause_needed(self) -> float:
-        if not self._settings.max_batch_delay_s or self._alone:
+        if not self._settings.max_batch_delay_s or self._waiting.has_alone:
             return 0.0
-        oldest = min(group[0].queued_at for group in self._groups.values())
-        return pause_before_batch(
-            self._settings, waiting_rows=self.waiting_rows, oldest_wait_s=self._loop.time() - oldest
-        )
-
-    def _take(self) -> list[Ticket]:
-        """The next tickets to run together: the group that has waited longest, as many rows as the planner allows."""
-        if self._alone:
-            ticket = self._alone.popleft()
-            self._left(ticket)
-            if not ticket.is_done:
-                return [ticket]
-            ticket.settle()
-            return []
-        groups = self._groups
-        key = next(iter(groups)) if len(groups) == 1 else min(groups, key=lambda key: groups[key][0].queued_at)
-        group = groups[key]
-        limit = batch_rows(self._settings, self.cost) if self.version.has_batch_dimension else 0
-        taken: list[Ticket] = []
-        rows = 0
-        while group:
-            ticket = group[0]
-            if taken and rows + ticket.request.rows > limit:
-                break
-            group.popleft()
-            self._left(ticket)
-            if ticket.is_done:
-                ticket.settle()
-                continue
-            taken.append(ticket)
-            rows += ticket.request.rows
-        if not group:
-            del groups[key]
-        return taken
-
-    def _left(self, ticket: Ticket) -> None:
-        if ticket.is_done:
-            self._done_waiting -= 1
-        else:
-            self.waiting_rows -= ticket.request.rows
+        waited = self._loop.time() - self._waiting.oldest_at()
+        return pause_before_batch(self._settings, waiting_rows=self.waiting_rows, oldest_wait_s=waited)
 
     def _send(self, link: Link, tickets: list[Ticket]) -> None:
         try:
@@ -278,7 +243,7 @@ class VersionQueue:
         self._fail_batch(tickets, error)
 
     def _fail_batch(self, tickets: list[Ticket], error: RequestError) -> None:
-        """A lone request gets the error; the requests of a batch are run one by one, so that only the guilty gets it."""
+        """A lone request gets the error; those of a batch are run one by one, so that only the guilty gets it."""
         if len(tickets) == 1:
             self._answer(tickets[0], None, error)
             tickets[0].settle()
@@ -290,9 +255,7 @@ class VersionQueue:
             if ticket.is_done:
                 ticket.settle()
                 continue
-            ticket.is_alone = True
-            self._alone.append(ticket)
-            self.waiting_rows += ticket.request.rows
+            self._waiting.add_alone(ticket)
         self._schedule()
 
     def _worker_died(self, tickets: list[Ticket]) -> None:
@@ -314,7 +277,7 @@ class VersionQueue:
         self._run_alone(again)
 
     def _fail_waiting(self) -> None:
-        for ticket in self._drop_waiting():
+        for ticket in self._waiting.clear():
             self._answer(
                 ticket,
                 None,
@@ -324,41 +287,22 @@ class VersionQueue:
             )
             ticket.settle()
 
-    def _drop_waiting(self) -> list[Ticket]:
-        tickets = [*self._alone, *(ticket for group in self._groups.values() for ticket in group)]
-        self._alone.clear()
-        self._groups.clear()
-        self.waiting_rows = 0
-        self._done_waiting = 0
-        return tickets
-
     # Deadlines and cancellation
 
     def cancel(self, ticket: Ticket) -> None:
-        """The caller is gone: nothing is answered, a waiting ticket is skipped, a batch of such tickets is interrupted."""
+        """The caller is gone: a waiting ticket is skipped, a batch that nobody wants any more is interrupted."""
         if ticket.is_done:
+            return
+        if ticket.whole is not None:
+            ticket.whole.cancel()
             return
         ticket.is_done = True
         flight = next((flight for flight in self._flights.values() if ticket in flight.tickets), None)
         if flight is None:
-            self.waiting_rows -= ticket.request.rows
-            self._done_waiting += 1
-            self._forget_done()
+            self._waiting.answered(ticket)
+            self._waiting.forget_done()
         else:
             self._interrupt_if_unwanted(flight)
-
-    def _forget_done(self) -> None:
-        """Take answered tickets out once nothing else waits, or once there are many of them."""
-        if not self._done_waiting or (self.waiting_rows and self._done_waiting < 64):
-            return
-        self._done_waiting = 0
-        self._alone = without_done(self._alone)
-        for key in list(self._groups):
-            kept = without_done(self._groups[key])
-            if kept:
-                self._groups[key] = kept
-            else:
-                del self._groups[key]
 
     def _interrupt_if_unwanted(self, flight: Flight) -> None:
         if flight.is_cancelled or not all(ticket.is_done for ticket in flight.tickets):
@@ -391,13 +335,11 @@ class VersionQueue:
             if flight.kill_at <= now:
                 flight.kill_at = FOREVER
                 self._watcher.replace_worker(flight.link.replica_id, "it went on after the deadline of its requests")
-        for group in (*self._groups.values(), self._alone):
-            for ticket in group:
-                if not ticket.is_done and ticket.deadline <= now:
-                    self.waiting_rows -= ticket.request.rows
-                    self._done_waiting += 1
-                    self._expire(ticket, now)
-        self._forget_done()
+        for ticket in self._waiting:
+            if not ticket.is_done and ticket.deadline <= now:
+                self._waiting.answered(ticket)
+                self._expire(ticket, now)
+        self._waiting.forget_done()
         self._set_alarm(self._next_alarm())
 
     def _expire(self, ticket: Ticket, now: float) -> None:
@@ -414,10 +356,9 @@ class VersionQueue:
             for ticket in flight.tickets:
                 if not ticket.is_done:
                     earliest = min(earliest, ticket.deadline)
-        for group in (*self._groups.values(), self._alone):
-            for ticket in group:
-                if not ticket.is_done:
-                    earliest = min(earliest, ticket.deadline)
+        for ticket in self._waiting:
+            if not ticket.is_done:
+                earliest = min(earliest, ticket.deadline)
         return earliest
 
     # The end
@@ -433,13 +374,6 @@ class VersionQueue:
         self._set_alarm(FOREVER)
         for link in list(self._links):
             link.close()
-
-
-def _code(name: Any) -> Code:
-    try:
-        return Code(name)
-    except ValueError:
-        return Code.MODEL_ERROR
 
 
 def _code(name: Any) -> Code:

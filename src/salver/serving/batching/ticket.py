@@ -19,23 +19,28 @@ class Ticket:
     worker can be reading the request's memory any more; it may come before or after `reply`.
     """
 
-    __slots__ = ("attempts", "deadline", "is_alone", "is_done", "queued_at", "request", "request_id", "sent_at")
+    __slots__ = ("attempts", "deadline", "is_done", "queued_at", "request", "request_id", "sent_at", "whole")
 
     def __init__(self, request: InferRequest, deadline: float, request_id: str) -> None:
         self.request = request
         self.deadline = deadline
         self.request_id = request_id
         self.is_done = False
-        self.is_alone = False
         self.attempts = 0
         self.queued_at = 0.0
         self.sent_at = 0.0
+        self.whole: Whole | None = None
+        """What puts this request's pieces together, when it has too many rows for one batch."""
 
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         raise NotImplementedError
 
     def settle(self) -> None:
         """Most requests hold no shared memory and need nothing here."""
+
+
+class Whole(Protocol):
+    def cancel(self) -> None: ...
 
 
 class Watcher(Protocol):

@@ -38,11 +38,10 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 class AnswerPlan:
     """The fixed pieces of one version's answers."""
 
-    __slots__ = ("_head", "_names", "_ranking")
+    __slots__ = ("_head", "_ranking")
 
     def __init__(self, id: ModelVersion, ranking: Ranking | None) -> None:
-        self._head = b'{"model":%b,"version":%d,"outputs":{' % (orjson.dumps(id.model), id.version)
-        self._names: dict[str, bytes] = {}
+        self._head = b'{"model":%b,"version":%d,"outputs":' % (orjson.dumps(id.model), id.version)
         self._ranking = ranking
 
     def encode(self, response: InferResponse, request: NativeRequest, request_id: str) -> Answer:
@@ -57,29 +56,18 @@ class AnswerPlan:
         return binary_answer(outputs, request.answer, response.version.id.version, headers)
 
     def _json(self, outputs: dict[str, Array]) -> bytes:
-        """The whole document; NaN and the infinities become null."""
-        if len(outputs) == 1:
-            ((name, array),) = outputs.items()
-            members = self._member(name, array)
-        else:
-            members = b",".join([self._member(name, array) for name, array in outputs.items()])
         if self._ranking is None:
-            return b"%b%b}}" % (self._head, members)
-        return b'%b%b},"ranking":%b}' % (self._head, members, dumps(ranking_rows(outputs, self._ranking)))
-
-    def _member(self, name: str, array: Array) -> bytes:
-        key = self._names.get(name)
-        if key is None:
-            key = self._names[name] = orjson.dumps(name) + b":"
-        return key + array_json(array)
+            return b"".join((self._head, values_json(outputs), b"}"))
+        ranking = dumps(ranking_rows(outputs, self._ranking))
+        return b"".join((self._head, values_json(outputs), b',"ranking":', ranking, b"}"))
 
 
-def array_json(array: Array) -> bytes:
-    """One array as nested lists."""
+def values_json(outputs: dict[str, Array]) -> bytes:
+    """An object of nested lists by name; NaN and the infinities become null."""
     try:
-        return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # BYTES, a single value, or not contiguous
-        return dumps(encode_array(array))
+        return orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # one is BYTES, a single value, or not contiguous
+        return dumps({name: encode_array(array) for name, array in outputs.items()})
 
 
 def ranking_rows(outputs: dict[str, Array], ranking: Ranking) -> list[list[dict[str, Any]]]:

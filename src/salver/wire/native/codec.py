@@ -141,17 +141,17 @@ class BodyPlan:
 
 def plan_for(version: VersionInfo, signature_name: str, max_body_bytes: int) -> Plan | BodyPlan:
     """Raises RequestError(SIGNATURE_NOT_FOUND)."""
-    if version.payload is PayloadKind.BODY and not signature_name:
-        return BodyPlan(version, DEFAULT_SIGNATURE, max_body_bytes)
     name = signature_name or DEFAULT_SIGNATURE
     signature = version.signature(name)
-    if signature is None:
+    if signature is None and (signature_name or version.payload is PayloadKind.TENSORS):
         listed = ", ".join(sorted(version.signatures)) or "none"
         raise RequestError(
             Code.SIGNATURE_NOT_FOUND,
             f"The model has no signature {name!r}; it has: {listed}.",
             fix="Name one of them in the address: `?signature=...`.",
         )
+    if signature is None or version.payload is PayloadKind.BODY:
+        return BodyPlan(version, name, max_body_bytes)
     return Plan(version, signature, name, max_body_bytes)
 
 

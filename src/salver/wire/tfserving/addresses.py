@@ -13,6 +13,7 @@ MAX_INT64 = 2**63 - 1
 _PLACE = rb"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PREDICTION = re.compile(rb"/v1/models/(?P<model>[^/:]+)" + _PLACE + rb":(?P<verb>classify|regress|predict)", re.I)
 _MODEL = re.compile(rb"/v1/models(?:/(?P<model>[^/:]+))?" + _PLACE + rb"(?:/(?P<verb>metadata))?", re.I)
+PATTERNS = {"POST": _PREDICTION, "GET": _MODEL}
 
 
 class Verb(enum.Enum):
@@ -39,10 +40,8 @@ class AddressError(Exception):
 def parse_address(method: str, target: bytes) -> Address | None:
     """The meaning of a method and target (path and query as sent), or None when it has none. Raises AddressError."""
     path = target.partition(b"?")[0]
-    if method == "POST":
-        match = _PREDICTION.fullmatch(path)
-    else:
-        match = _MODEL.fullmatch(path) if method == "GET" else None
+    pattern = PATTERNS.get(method)
+    match = None if pattern is None else pattern.fullmatch(path)
     if match is None:
         return None
     if match["model"] is None:

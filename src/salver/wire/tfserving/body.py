@@ -10,9 +10,10 @@ import pybase64
 from salver.operations.base import Answer
 from salver.types import Body, BodyResult, Part, VersionInfo
 from salver.wire.jsonbody import JsonError, parse_json
-from salver.wire.jsontensors import base64_bytes, dumps, is_base64_object
-from salver.wire.tfserving.errors import error_body, invalid
+from salver.wire.jsontensors import dumps
+from salver.wire.tfserving.errors import Headers, error_body, invalid
 from salver.wire.tfserving.request import TfRequest
+from salver.wire.tfserving.values import base64_bytes, is_base64_object
 
 
 def body_request(version: VersionInfo, signature_name: str, key: str, value: Any) -> TfRequest:
@@ -38,7 +39,7 @@ def _part(value: Any) -> Part:
     return Part("body", "application/octet-stream", data)
 
 
-def body_answer(result: BodyResult, headers: tuple[tuple[str, str], ...], *, is_row: bool) -> Answer:
+def body_answer(result: BodyResult, headers: Headers, *, is_row: bool) -> Answer:
     """What the model answered, as the one prediction; an answer with an error's status stays one."""
     if result.status >= 400:
         return Answer(result.status, error_body(result.data.decode("utf-8", "replace")), headers=headers)

@@ -1,7 +1,7 @@
 """The general road from a predict body to a request: every legal form, and the original's text for every other.
 
-The checks come in the original's order: JSON, `signature_name`, the signature, then `instances` or `inputs`. ``plan.py``
-has the short road for the usual form; it gives up, never errs, and what it takes comes out the same here.
+The checks come in the original's order: JSON, `signature_name`, the signature, then `instances` or `inputs`.
+``plan.py`` has the short road for the usual form; it gives up, never errs, and what it takes comes out the same here.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 from salver.errors import Code, RequestError
 from salver.types import DEFAULT_SIGNATURE, PayloadKind, Signature, Tensor, VersionInfo
 from salver.wire.jsonbody import JsonError, parse_json
-from salver.wire.jsontensors import ValueFault, dense_tensor, is_base64_object
 from salver.wire.tfserving.body import body_request
-from salver.wire.tfserving.errors import document_error, fault_error, invalid, parse_error
+from salver.wire.tfserving.errors import invalid
 from salver.wire.tfserving.instances import instance_tensors
 from salver.wire.tfserving.request import TfRequest, tensors_request
+from salver.wire.tfserving.texts import document_error, fault_error, parse_error
+from salver.wire.tfserving.values import ValueFault, dense_tensor, is_base64_object
 
 
 def decode_predict(raw: bytes, version: VersionInfo) -> TfRequest:
@@ -26,11 +27,9 @@ def decode_predict(raw: bytes, version: VersionInfo) -> TfRequest:
         return body_request(version, name or DEFAULT_SIGNATURE, *_given(document, raw))
     signature = find_signature(version, name)
     key, value = _given(document, raw)
-    if key == "instances":
-        tensors = instance_tensors(value, signature)
-    else:
-        tensors = _column_tensors(value, signature)
-    return tensors_request(version, name or DEFAULT_SIGNATURE, signature, tensors, is_row=key == "instances")
+    is_row = key == "instances"
+    tensors = instance_tensors(value, signature) if is_row else _column_tensors(value, signature)
+    return tensors_request(version, name or DEFAULT_SIGNATURE, signature, tensors, is_row=is_row)
 
 
 def parse_document(raw: bytes) -> dict[str, Any]:

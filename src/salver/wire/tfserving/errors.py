@@ -1,20 +1,16 @@
-"""Errors as TensorFlow Serving's clients know them: one table from code to canonical code to HTTP status, and the texts."""
+"""Errors as TensorFlow Serving's clients know them: one table from code to canonical code, one from that to HTTP."""
 
 from __future__ import annotations
 
 import math
-import re
+from typing import TypeAlias
 
 import orjson
 
 from salver.errors import Code, RequestError, SalverError
 from salver.operations.base import Answer
-from salver.wire.jsonbody import JsonError, JsonFault
-from salver.wire.jsontensors import FaultKind, ValueFault, echo
-from salver.wire.tfserving.datatypes import TEXT_NAMES
 
-ECHO_BYTES = 256
-"""Longest echo of a JSON value in an error text."""
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 CANONICAL: dict[Code, str] = {
     Code.INVALID_INPUT: "INVALID_ARGUMENT",
@@ -91,7 +87,7 @@ def http_status(error: SalverError) -> int:
     return CLOSER_STATUS.get(error.code) or HTTP_STATUS[CANONICAL[error.code]]
 
 
-def error_answer(error: SalverError, text: str | None = None, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def error_answer(error: SalverError, text: str | None = None, headers: Headers = ()) -> Answer:
     """The answer to a request that failed: `text` where the original has one for it, else the message and its fix."""
     if text is None:
         text = f"{error.message} {error.fix}" if error.fix else error.message
@@ -103,91 +99,3 @@ def error_answer(error: SalverError, text: str | None = None, headers: tuple[tup
 def error_body(text: str) -> bytes:
     """What UTF-8 cannot carry (half a surrogate pair, from a mangled address) is replaced."""
     return orjson.dumps({"error": text.encode("utf-8", "replace").decode()})
-
-
-# Texts
-
-
-def servable_text(model: str, version: int | None) -> str:
-    wanted = f"Latest({model})" if version is None else f"Specific({model}, {version})"
-    return f"Servable not found for request: {wanted}"
-
-
-_PARSE_REASONS = {
-    JsonFault.EMPTY: "The document is empty",
-    JsonFault.NOT_FINITE: "Invalid value. NaN and Infinity are not JSON and are not accepted",
-    JsonFault.TOO_LARGE: "Number too big to be stored in double.",
-    JsonFault.TRAILING: "The document root must not be followed by other values.",
-    JsonFault.ENCODING: "Invalid encoding in string.",
-    JsonFault.TOO_DEEP: "The document is nested deeper than 64 levels.",
-}
-
-
-def parse_error(error: JsonError) -> RequestError:
-    """JSON that cannot be read; an empty document's text names no place."""
-    reason = _PARSE_REASONS.get(error.fault, "Invalid value.")
-    if error.offset is None or error.fault is JsonFault.EMPTY:
-        return invalid(f"JSON Parse error: {reason}")
-    return invalid(f"JSON Parse error: {reason} at offset: {error.offset}")
-
-
-_GAP = re.compile(rb"\s+")
-
-
-def document_error(raw: bytes, problem: str) -> RequestError:
-    """A document of the wrong form, echoed as it was sent."""
-    sent = _GAP.sub(b" ", raw[:ECHO_BYTES].strip()).decode(errors="ignore")
-    return invalid(f"JSON Value: {sent} {problem}")
-
-
-def fault_error(fault: ValueFault, datatype: str) -> RequestError:
-    text = fault_text(fault, datatype)
-    return Unimplemented(text) if fault.kind is FaultKind.UNSUPPORTED else invalid(text)
-
-
-def fault_status(fault: ValueFault, datatype: str) -> str:
-    """A fault as the original prints a status inside another text: its canonical code and its text."""
-    code = "UNIMPLEMENTED" if fault.kind is FaultKind.UNSUPPORTED else "INVALID_ARGUMENT"
-    return f"{code}: {fault_text(fault, datatype)}"
-
-
-def fault_text(fault: ValueFault, datatype: str) -> str:
-    """The inner text for a value that is no tensor; levels count from the value itself."""
-    level, value = len(fault.path), fault.value
-    match fault.kind:
-        case FaultKind.VALUE_FOR_LIST:
-            place = f"found at incorrect level: {level + 1} in the JSON DOM. Expected at level: {fault.expected}"
-            return f"JSON Value: {echo(value, ECHO_BYTES)} {place}"
-        case FaultKind.LIST_FOR_VALUE:
-            return f"Encountered list at unexpected level: {level} expected < {fault.expected}"
-        case FaultKind.LENGTH:
-            return f"Encountered list at unexpected size: {fault.got} at level: {level} expected size: {fault.expected}"
-        case FaultKind.BASE64_TEXT:
-            return "Unable to base64 decode"
-        case FaultKind.BASE64_FORM:
-            return f"JSON Value: {echo(value, ECHO_BYTES)} not formatted correctly for base64 data"
-    return _leaf_text(fault, datatype)
-
-
-def _leaf_text(fault: ValueFault, datatype: str) -> str:
-    sent, name = echo(fault.value, ECHO_BYTES), TEXT_NAMES[datatype]
-    if fault.kind is FaultKind.UNSUPPORTED:
-        return f"Conversion of JSON Value: {sent} to type: {name}"
-    if fault.kind is FaultKind.RANGE and datatype.startswith("FP"):
-        return f"Cannot convert JSON value: {sent} to {name} without loss of precision."
-    return f"JSON Value: {sent} Type: {json_type(fault.value)} is not of expected type: {name}"
-
-
-def json_type(value: object) -> str:
-    match value:
-        case None:
-            return "Null"
-        case bool():
-            return str(value)
-        case str():
-            return "String"
-        case list():
-            return "Array"
-        case dict():
-            return "Object"
-    return "Number"

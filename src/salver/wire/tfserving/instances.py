@@ -6,9 +6,10 @@ from typing import Any
 
 from salver.errors import RequestError
 from salver.types import Signature, Tensor, TensorSpec, nested_list_shape
-from salver.wire.jsontensors import ValueFault, dense_tensor, echo, first_misfit, is_base64_object
-from salver.wire.tfserving.errors import ECHO_BYTES, fault_status, invalid
+from salver.wire.tfserving.errors import invalid
 from salver.wire.tfserving.request import shape_text
+from salver.wire.tfserving.texts import echo, fault_status
+from salver.wire.tfserving.values import ValueFault, dense_tensor, first_misfit, is_base64_object
 
 
 def instance_tensors(elements: list[Any], signature: Signature) -> dict[str, Tensor]:
@@ -72,7 +73,7 @@ def _object_error(elements: list[Any], specs: dict[str, TensorSpec]) -> RequestE
     for name, value in element.items():
         if status := _input_status(value, elements[0].get(name), specs.get(name), name):
             return invalid(f"Failed to process element: {index} key: {name} of 'instances' list. Error: {status}")
-    sent = echo(element, ECHO_BYTES)
+    sent = echo(element)
     return invalid(
         f"Failed to process element: {index} of 'instances' list. JSON object: {sent} keys must be equal to: "
         + ",".join(sorted(names))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from salver.types import Array
-from salver.wire.jsontensors import dumps, encode_array
+from salver.wire.jsontensors import dumps, encode_array, encode_rows
 from salver.wire.tfserving.errors import invalid
 
 BYTES_SUFFIX = "_bytes"
@@ -16,19 +15,19 @@ BYTES_SUFFIX = "_bytes"
 def encode_outputs(outputs: Mapping[str, Array], *, is_row: bool) -> bytes:
     """The answer's body. Raises RequestError(INVALID_INPUT) when the row form cannot hold these outputs."""
     if not is_row:
-        values = {name: _value(name, array) for name, array in outputs.items()}
+        values = {name: encode_array(array, as_base64=is_raw(name)) for name, array in outputs.items()}
         return dumps({"outputs": values if len(values) > 1 else next(iter(values.values()))})
     _check_rows(outputs)
+    columns = [encode_rows(array, as_base64=is_raw(name)) for name, array in outputs.items()]
     if len(outputs) == 1:
-        ((name, array),) = outputs.items()
-        return dumps({"predictions": _value(name, array)})
+        return dumps({"predictions": columns[0]})
     names = tuple(outputs)
-    columns = [_value(name, array) for name, array in outputs.items()]
     return dumps({"predictions": [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]})
 
 
-def _value(name: str, array: Array) -> Any:
-    return encode_array(array, as_base64=name.endswith(BYTES_SUFFIX))
+def is_raw(name: str) -> bool:
+    """Whether the strings of an output are bytes to its callers."""
+    return name.endswith(BYTES_SUFFIX)
 
 
 def _check_rows(outputs: Mapping[str, Array]) -> None:

@@ -1,6 +1,6 @@
 """The short road from a predict body to a request, compiled once for a version's default signature.
 
-It takes the usual form alone: one input of numbers or booleans, all its values in nested lists of the declared shape. For
+It takes the usual form alone: one input of numbers or booleans, its values in nested lists of the declared shape. For
 anything else it returns None and the general road (``codec.py``) decides; what it does take comes out the same there.
 Values stay nested lists, so that NumPy is touched once per batch and not once per request.
 """
@@ -13,11 +13,12 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from salver.serving.payload import batch_group
 from salver.types import DEFAULT_SIGNATURE, PayloadKind, Tensor, TensorSpec, VersionInfo
 from salver.wire.jsonbody import MAX_DEPTH, Buffer
-from salver.wire.jsontensors import RULES, batch_group
 from salver.wire.tfserving.request import TfRequest
 from salver.wire.tfserving.sweep import sweep_numbers
+from salver.wire.tfserving.values import RULES
 
 SWEEP_BYTES = 1024
 """From this size on, numbers are read in one sweep into an array instead of one Python object each."""
@@ -89,7 +90,7 @@ class DefaultPlan:
 
 
 def _document_type(spec: TensorSpec) -> type[msgspec.Struct]:
-    """The type of the usual document: values in range, lists as long as the declared dimensions, nothing else beside."""
+    """The type of the usual document: values in range, lists as long as the declared dimensions, nothing beside."""
     rule = RULES[spec.datatype]
     values: Any = bool if spec.datatype == "BOOL" else float if spec.datatype.startswith("FP") else int
     if rule.low is not None:

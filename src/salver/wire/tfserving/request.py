@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from salver.types import InferRequest, Signature, Tensor, VersionInfo
-from salver.wire.jsontensors import batch_group, fitted
+from collections.abc import Sequence
+
+from salver.serving.payload import batch_group
+from salver.types import InferRequest, Signature, Tensor, VersionInfo, shape_matches
 from salver.wire.tfserving.errors import invalid
 
 
@@ -25,9 +27,21 @@ def tensors_request(
             raise invalid(f"Input {spec.name!r} has the shape {got}, the signature declares {declared}.")
         inputs[spec.name] = tensor
     rows = count_rows(inputs) if version.has_batch_dimension else 1
-    return TfRequest(
-        version, signature_name, inputs, None, rows, batch_group(signature_name, inputs), is_row=is_row
-    )
+    return TfRequest(version, signature_name, inputs, None, rows, batch_group(signature_name, inputs), is_row=is_row)
+
+
+def fitted(tensor: Tensor, declared: Sequence[int]) -> Tensor | None:
+    """The tensor in the declared shape, or None when it is of another.
+
+    One value per row fits a declared ``[n, 1]`` too: clients of TensorFlow models send either.
+    """
+    shape = tensor.shape
+    if shape_matches(declared, shape):
+        return tensor
+    if len(shape) == 1 and len(declared) == 2 and declared[1] == 1 and declared[0] in (-1, shape[0]):
+        data = tensor.data if tensor.datatype == "BYTES" else [[value] for value in tensor.data]
+        return Tensor(tensor.datatype, (*shape, 1), data)
+    return None
 
 
 def count_rows(inputs: dict[str, Tensor]) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import simdjson
 
 from salver.types import Array, Tensor, TensorSpec
-from salver.wire.jsontensors import RULES
+from salver.wire.tfserving.values import RULES
 from salver_worker.frames import NUMPY_NAMES
 
 IS_ROW = {
@@ -53,8 +53,8 @@ def _sweep(raw: bytes, spec: TensorSpec) -> Sweep | None:
 def _even_shape(raw: bytes, values: Any, declared: tuple[int, ...]) -> tuple[int, ...] | None:
     """The shape of nested arrays, or None when they are uneven or not as declared.
 
-    The arrays of every level but the last are counted here; when the document has as many opening brackets, then there is
-    no array deeper down, and each value of the last level is a value.
+    The arrays down to the last declared level are counted here; when the document has as many opening brackets, then
+    there is no array deeper down, and each item of the last level is a value.
     """
     shape: list[int] = []
     level = [values]

@@ -46,15 +46,18 @@ def body_answer(result: BodyResult, request_id: str) -> Answer:
     return Answer(
         result.status,
         b"" if result.status in BODILESS else result.data,
-        content_type=result.content_type or next(iter(content_types(result)), None),
+        content_type=content_type_of(result),
         headers=usual_headers(request_id) + extra,
         phrase=one_line(result.phrase),
         close=result.status >= 400,
     )
 
 
-def content_types(result: BodyResult) -> list[str]:
-    return [one_line(value) for name, value in result.headers.items() if name.lower() == "content-type"]
+def content_type_of(result: BodyResult) -> str | None:
+    """What the handler set, by its call or as a header."""
+    named = [value for name, value in result.headers.items() if name.lower() == "content-type"]
+    found = result.content_type or next(iter(named), None)
+    return None if found is None else one_line(found)
 
 
 def handler_header(name: str, value: str) -> tuple[str, str]:

@@ -58,7 +58,7 @@ class MmsManagementWire:
     def routes(self) -> tuple[Route, ...]:
         return self._routes
 
-    def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None:  # noqa: ARG002  none predicts here
+    def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None:
         return None
 
     def owns(self, path: str) -> bool:

@@ -1,0 +1,156 @@
+"""Finds the models of a folder.
+
+The rules are asked in this order:
+
+1. It is an artefact as a whole (an unpacked model archive): one model.
+2. It has folders whose names are numbers: one model, these are its versions, the highest is served. (Such a folder by
+   itself is that version of the model around it.)
+3. It has a model.toml: one model.
+4. Its files hold one model, or one that is called `model`: one model, named as the folder.
+5. Its files and its folders that are models by themselves are each a model.
+6. It has nothing but Python files, and one of them can be meant: one model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from salver.errors import Code, LoadError
+from salver.models.artifact import Survey, find_artifact, survey
+from salver.models.formats import entries, identify
+from salver.models.found import Found, source_of
+from salver.models.manifest import FILE_NAME
+from salver.models.manifestfile import ManifestFile, read_manifest
+from salver.models.naming import stem
+from salver.models.recognisers import Recognition
+from salver.models.sources import Discovery, FailedSource, ModelSource
+from salver.models.unserved import Unserved
+from salver.models.versions import newest, numbered, version_of
+
+_TRITON_FILE = "config.pbtxt"
+
+
+class FolderView(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder as the rules see it."""
+
+    path: Path
+    whole: Recognition | Unserved | None
+    versions: dict[int, str]
+    """The names of the folders that are served, by their numbers."""
+    has_manifest: bool
+    files: Survey
+    folders: tuple[Path, ...]
+
+    @property
+    def is_one_model(self) -> bool:
+        """Rules 1 to 4."""
+        return bool(self.whole or self.versions or self.has_manifest or self.files.the_model)
+
+    @property
+    def is_meant_as_model(self) -> bool:
+        """Whether somebody who finds it among models would take it for one, served or not."""
+        return self.is_one_model or self.files.has_model
+
+
+def manifest_in(folder: Path) -> ManifestFile | None:
+    """The folder's model.toml. Raises LoadError(MANIFEST_INVALID)."""
+    path = folder / FILE_NAME
+    return read_manifest(path) if path.is_file() else None
+
+
+def discover_folder(folder: Path, name: str | None, artifacts: Path) -> Discovery:
+    """Everything that the folder means; `name` is for the one model that it then must be.
+
+    Raises LoadError when nothing in it can be served, and StartupError.
+    """
+    view = _view(folder)
+    if view.is_one_model:
+        return Discovery(models=_one_model(view, name, artifacts))
+    found = _several(view, artifacts)
+    if found.models:
+        return found
+    if found.failures:
+        raise _none_served(folder, found.failures)
+    return Discovery(models=_one_model(view, name, artifacts))
+
+
+def _view(folder: Path) -> FolderView:
+    folders = tuple(path for path in entries(folder) if path.is_dir())
+    return FolderView(
+        path=folder,
+        whole=identify(folder),
+        versions=newest(numbered(path.name for path in folders)),
+        has_manifest=(folder / FILE_NAME).is_file(),
+        files=survey(folder),
+        folders=folders,
+    )
+
+
+def _one_model(view: FolderView, name: str | None, artifacts: Path) -> tuple[ModelSource, ...]:
+    folder = view.path if view.path.name not in ("", "..") else view.path.resolve()
+    if view.versions and not isinstance(view.whole, Recognition):
+        places = [_Place(folder, folder / own, version) for version, own in view.versions.items()]
+    else:
+        version = version_of(folder.name)
+        places = [_Place(folder if version is None else folder.parent, folder, version)]
+    return tuple(_source(place, name, artifacts) for place in places)
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """The folder of a model, the folder of one version (the same, where it has no folders for them), its number."""
+
+    model: Path
+    version: Path
+    number: int | None
+
+
+def _source(place: _Place, name: str | None, artifacts: Path) -> ModelSource:
+    """A model.toml in the version's folder stands instead of the one in the model's."""
+    file = manifest_in(place.version) or manifest_in(place.model)
+    triton_file = place.model / _TRITON_FILE
+    found = Found(
+        recognition=find_artifact(place.version, file),
+        path=place.version,
+        path_name=place.model.name or place.model.resolve().name,
+        name=name,
+        version=place.number,
+        file=file,
+        notes=(f"{triton_file} is not read; model.toml has its settings here",) if triton_file.is_file() else (),
+    )
+    return source_of(found, artifacts)
+
+
+def _several(view: FolderView, artifacts: Path) -> Discovery:
+    """Rule 5. One bad model spoils no other."""
+    models: list[ModelSource] = []
+    failures = [FailedSource(source=str(view.path), error=error) for error in view.files.errors]
+    notes: list[str] = []
+    for path, row in view.files.unserved:
+        error = LoadError(Code.FORMAT_UNKNOWN, f"{path} {row.problem}", fix=row.advice)
+        failures.append(FailedSource(source=str(path), error=error))
+    for model in view.files.models:
+        found = Found(recognition=model, path=model.artifact, path_name=stem(model.artifact.name))
+        try:
+            models.append(source_of(found, artifacts))
+        except LoadError as error:
+            failures.append(FailedSource(source=str(model.artifact), error=error))
+    for folder in view.folders:
+        try:
+            child = _view(folder)
+            if child.is_meant_as_model:
+                models.extend(_one_model(child, None, artifacts))
+            else:
+                notes.append(f"{folder} holds no model")
+        except LoadError as error:
+            failures.append(FailedSource(source=str(folder), error=error))
+    return Discovery(models=tuple(models), failures=tuple(failures), notes=tuple(notes))
+
+
+def _none_served(folder: Path, failures: tuple[FailedSource, ...]) -> LoadError:
+    first = failures[0].error
+    if len(failures) == 1:
+        return first
+    message = f"none of the {len(failures)} models in {folder} can be served; the first: {first.message}"
+    return LoadError(first.code, message, fix=first.fix)

@@ -1,0 +1,68 @@
+"""Makes a version that can be served of what was found at a path: its name, its folder, its archive unpacked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from salver.errors import Code, LoadError
+from salver.models.archive import unpack
+from salver.models.manifest import Manifest
+from salver.models.manifestfile import ManifestFile
+from salver.models.naming import choose_name
+from salver.models.recognisers import Recognition
+from salver.models.sources import ModelSource
+from salver_worker.runtimes.specs import MAR
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A model and what is known of it. Paths are as the user gave them."""
+
+    recognition: Recognition
+    path: Path
+    path_name: str
+    """What the model is called when nobody says otherwise."""
+    name: str | None = None
+    """What the user calls it."""
+    version: int | None = None
+    file: ManifestFile | None = None
+    notes: tuple[str, ...] = ()
+
+
+def source_of(found: Found, artifacts: Path) -> ModelSource:
+    """Raises LoadError when it has no name that can be used, or when its archive cannot be unpacked."""
+    archive = found.recognition.archive
+    manifest = Manifest() if found.file is None else found.file.manifest
+    own_name = manifest.name or (archive.name if archive is not None else None)
+    name, note = choose_name(found.name, own_name, found.path_name)
+    if not name:
+        message = f"{found.path} gives its model no name that can be used"
+        raise LoadError(Code.SETTINGS_INVALID, message, fix=f"Give it one, as my-model={found.path}.")
+    artifact = _opened(found.recognition, artifacts)
+    home = artifact if found.file is None else Path(found.file.path)
+    return ModelSource(
+        name=name,
+        version=_version(found),
+        source=str(found.path),
+        folder=(home if home.is_dir() else home.parent).absolute(),
+        recognition=msgspec.structs.replace(found.recognition, artifact=artifact.absolute()),
+        manifest=manifest,
+        manifest_file=found.file,
+        details={} if archive is None or archive.version is None else {"archive_version": archive.version},
+        notes=found.notes if note is None else (note, *found.notes),
+    )
+
+
+def _version(found: Found) -> int:
+    """The number of the folder, else the archive's, else 1."""
+    if found.version is not None:
+        return found.version
+    archive = found.recognition.archive
+    return 1 if archive is None else archive.version_number
+
+
+def _opened(recognition: Recognition, artifacts: Path) -> Path:
+    """The artefact as its runtime wants it: a model archive as a folder."""
+    is_packed = recognition.runtime == MAR.name and recognition.artifact.is_file()
+    return unpack(recognition.artifact, artifacts) if is_packed else recognition.artifact

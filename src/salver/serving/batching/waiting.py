@@ -1,0 +1,119 @@
+"""The requests that wait for a replica, by who may share a batch: a data structure, no clock, no loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from salver.serving.batching.ticket import FOREVER, Ticket, without_done
+
+MANY_DONE = 64
+"""So many answered tickets may lie among waiting ones before they are taken out."""
+
+
+class WaitingLine:
+    """Tickets in groups that may be run together, and those that must be run alone.
+
+    `rows` counts the rows of tickets that still want an answer. A ticket that was answered while it waited (its
+    deadline passed, its caller hung up) stays where it is until it is reached or `forget_done` takes it out.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._groups: dict[Any, deque[Ticket]] = {}
+        self._alone: deque[Ticket] = deque()
+        self._done = 0
+
+    @property
+    def has_alone(self) -> bool:
+        return bool(self._alone)
+
+    def add(self, ticket: Ticket) -> None:
+        self.rows += ticket.request.rows
+        group = self._groups.get(ticket.request.group)
+        if group is None:
+            self._groups[ticket.request.group] = deque((ticket,))
+        else:
+            group.append(ticket)
+
+    def add_alone(self, ticket: Ticket) -> None:
+        """The ticket is run before all others, and by itself."""
+        self.rows += ticket.request.rows
+        self._alone.append(ticket)
+
+    def oldest_at(self) -> float:
+        """When the ticket that has waited longest in any group came; FOREVER when there is none."""
+        return min((group[0].queued_at for group in self._groups.values()), default=FOREVER)
+
+    def take(self, max_rows: int) -> list[Ticket]:
+        """The tickets to run next: one alone, or the group that has waited longest, up to `max_rows` (at least one).
+
+        May be empty when only answered tickets were in reach.
+        """
+        if self._alone:
+            return self._take_alone()
+        groups = self._groups
+        if not groups:
+            return []
+        key = next(iter(groups)) if len(groups) == 1 else min(groups, key=lambda key: groups[key][0].queued_at)
+        group = groups[key]
+        taken: list[Ticket] = []
+        rows = 0
+        while group:
+            ticket = group[0]
+            if taken and rows + ticket.request.rows > max_rows:
+                break
+            group.popleft()
+            if ticket.is_done:
+                self._done -= 1
+                ticket.settle()
+                continue
+            taken.append(ticket)
+            rows += ticket.request.rows
+        if not group:
+            del groups[key]
+        self.rows -= rows
+        return taken
+
+    def _take_alone(self) -> list[Ticket]:
+        ticket = self._alone.popleft()
+        if ticket.is_done:
+            self._done -= 1
+            ticket.settle()
+            return []
+        self.rows -= ticket.request.rows
+        return [ticket]
+
+    def answered(self, ticket: Ticket) -> None:
+        """The ticket, which waits here, has just been answered or given up."""
+        self.rows -= ticket.request.rows
+        self._done += 1
+
+    def forget_done(self) -> None:
+        """Take answered tickets out once nothing else waits, or once there are many."""
+        if not self._done or (self.rows and self._done < MANY_DONE):
+            return
+        self._done = 0
+        self._alone = without_done(self._alone)
+        for key in list(self._groups):
+            kept = without_done(self._groups[key])
+            if kept:
+                self._groups[key] = kept
+            else:
+                del self._groups[key]
+
+    def __iter__(self) -> Iterator[Ticket]:
+        """Every ticket, answered ones too."""
+        yield from self._alone
+        for group in self._groups.values():
+            yield from group
+
+    def clear(self) -> list[Ticket]:
+        """Take everything out."""
+        tickets = list(self)
+        self._alone.clear()
+        self._groups.clear()
+        self.rows = 0
+        self._done = 0
+        return tickets

@@ -1,0 +1,1 @@
+"""The names that handlers import from MXNet Model Server."""

@@ -1,0 +1,1 @@
+"""The names that handlers import from TorchServe, without what needs PyTorch."""

@@ -1,0 +1,1 @@
+"""TorchServe's package of the same name."""

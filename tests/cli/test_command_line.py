@@ -1,0 +1,85 @@
+import subprocess
+import sys
+
+import pytest
+
+from salver import __version__
+from salver.cli import doctor
+from salver.cli.main import COMMANDS
+
+
+def test_help_lists_every_command_and_examples(run):
+    ran = run("--help")
+    assert ran.code == 0
+    assert all(name in ran.out for name in COMMANDS)
+    assert "salver serve model.onnx" in ran.out
+
+
+@pytest.mark.parametrize("arguments", [[name] for name in COMMANDS if name != "keys"] + [["keys", "create"], ["keys"]])
+def test_every_command_has_help(run, arguments):
+    ran = run(*arguments, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith(f"Usage: salver {' '.join(arguments)}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_examples(run, command):
+    assert "Examples:\n" in run(command, "--help").out
+
+
+def test_the_version_is_told(run):
+    assert run("--version").out == f"salver, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "fix"),
+    [
+        (["serv"], "Did you mean 'serve'?", "`salver --help`"),
+        (["serve", "--prt", "1", "x"], "No such option '--prt'", "`salver serve --help`"),
+        (["serve"], "Missing argument 'PATHS...'", "`salver serve --help`"),
+        (["serve", "x", "--port", "http"], "--port: port must be a whole number from 0 to 65535", "Port of all"),
+        (["keys", "revoke"], "Missing argument 'ID'", "`salver keys revoke --help`"),
+        (["--colour"], "No such option '--colour'", "`salver --help`"),
+    ],
+)
+def test_a_wrong_use_is_two_lines_and_status_2(run, arguments, error, fix):
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    first, second = ran.err.splitlines()
+    assert first.startswith("error: ")
+    assert error in first
+    assert second.startswith("  fix: ")
+    assert fix in second
+
+
+def test_an_unexpected_failure_shows_no_traceback_unless_asked(run, monkeypatch):
+    def broken(settings):
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(doctor, "run_checks", broken)
+    ran = run("doctor")
+    assert ran.code == 1
+    assert ran.err.splitlines()[0] == "error: Something failed that should not: ZeroDivisionError: a fault"
+    assert "Traceback" not in ran.err
+    assert "Traceback" in run("--debug", "doctor").err
+
+
+def test_ctrl_c_is_quiet(run, monkeypatch):
+    def interrupted(settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "run_checks", interrupted)
+    ran = run("doctor")
+    assert (ran.code, ran.out, ran.err) == (130, "", "")
+
+
+def test_the_package_runs_as_a_module():
+    ran = subprocess.run([sys.executable, "-m", "salver", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"salver, version {__version__}\n"
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys; from salver.cli.main import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"numpy", "rich", "msgspec", "httpx", "sqlalchemy", "asyncio"} & set(ran.stderr.split())
