@@ -16,6 +16,7 @@ from salver_client.errors import SalverClientError
 from salver_client.inputs import Form, Inputs
 from salver_client.results import AuditLine, CreatedKey, Key, Model, Prediction, Readiness
 from salver_client.steps import Finished, Pause, Send, Steps, begin, proceed
+from salver_client.unix import AsyncUnixTransport, UnixTransport
 
 Result = TypeVar("Result")
 
@@ -51,14 +52,14 @@ def reply_of(response: httpx.Response) -> Reply:
     return Reply(response.status_code, response.headers, response.content)
 
 
-def unreachable(error: httpx.HTTPError, url: httpx.URL) -> SalverClientError:
+def unreachable(error: httpx.HTTPError, place: str) -> SalverClientError:
     """Why no answer came, in the client's own words."""
     if isinstance(error, httpx.TimeoutException):
         return SalverClientError(
-            "TIMED_OUT", f"{url} did not answer in time.", fix="Allow more time, or send less at once."
+            "TIMED_OUT", f"{place} did not answer in time.", fix="Allow more time, or send less at once."
         )
     return SalverClientError(
-        "CONNECTION_FAILED", f"{url} cannot be reached: {error}.", fix="Check the address, and that the server runs."
+        "CONNECTION_FAILED", f"{place} cannot be reached: {error}.", fix="Check the address, and that the server runs."
     )
 
 
@@ -82,8 +83,9 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if transport is None and socket_path is not None:
-            transport = httpx.HTTPTransport(uds=socket_path)
+            transport = UnixTransport(socket_path)
         self._http = httpx.Client(**http_options(url, key, timeout, socket_path), transport=transport)
+        self._place = socket_path or url
         self._timeout = timeout
         self._retries = retries
         self._sleep = sleep
@@ -182,7 +184,7 @@ class Client:
         try:
             return reply_of(self._http.send(build_request(self._http, step, self._timeout)))
         except httpx.HTTPError as error:
-            return unreachable(error, self._http.base_url)
+            return unreachable(error, self._place)
 
 
 class AsyncClient:
@@ -200,8 +202,9 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if transport is None and socket_path is not None:
-            transport = httpx.AsyncHTTPTransport(uds=socket_path)
+            transport = AsyncUnixTransport(socket_path)
         self._http = httpx.AsyncClient(**http_options(url, key, timeout, socket_path), transport=transport)
+        self._place = socket_path or url
         self._timeout = timeout
         self._retries = retries
         self._sleep = sleep
@@ -289,4 +292,4 @@ class AsyncClient:
         try:
             return reply_of(await self._http.send(build_request(self._http, step, self._timeout)))
         except httpx.HTTPError as error:
-            return unreachable(error, self._http.base_url)
+            return unreachable(error, self._place)

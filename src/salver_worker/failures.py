@@ -121,8 +121,10 @@ def missing_module(name: str) -> LoadFailure:
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line, as Python prints it."""
-    return "".join(traceback.format_exception_only(type(error), error)).strip()
+    """An exception as Python prints it, without the package of its type."""
+    if isinstance(error, SyntaxError):
+        return "".join(traceback.format_exception_only(type(error), error)).strip()
+    return ("%s: %s" % (type(error).__name__, error)).rstrip(": ")
 
 
 def trace(error: BaseException) -> str:

@@ -59,6 +59,8 @@ def test_an_address_where_nobody_listens_is_an_error_with_a_fix(run):
     assert "salver doctor" in ran.err
 
 
+# httpcore leaves the socket open for the garbage collector when a Unix socket refuses the connection.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_socket_that_nobody_serves_is_an_error_with_a_fix(run, tmp_path):
     directory = DataDirectory(tmp_path / "data")
     directory.prepare()

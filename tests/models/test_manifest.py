@@ -138,10 +138,16 @@ def test_a_worker_error_about_the_whole_file_is_shown_at_its_top() -> None:
         ("[[inputs]]\nname = 'a'\n[[inputs]]\nfeeds = 'b'", 3, "`inputs[1]` lacks the key `name`"),
         ("[[inputs]]\nname='a'\nconvert = [\n'x',\n3]", 5, "expected text or a table, got a whole number"),
         ("[[inputs]]\nname='a'\nconvert = [\n'x',\n{ a = 1, b = 2 }]", 5, "a table with one key, this one has a, b"),
-        ("[[outputs]]\nconvert = [{}]", 2, "`outputs[0].convert[0]`: a step is a table with one key, this one has none"),
+        (
+            "[[outputs]]\nconvert = [{}]",
+            2,
+            "`outputs[0].convert[0]`: a step is a table with one key, this one has none",
+        ),
         ("[[inputs]]\nname='a'\n[[inputs]]\nname='a'", 4, "two of the inputs are named `a`"),
         ("[environment]\npython = 'venv/bin/python'", 2, "must be an interpreter's absolute path, or the name of a"),
-        ("[environment]\n[environment.variables]\nA = '1'\nB = 2", 2, "`environment.variables[...]`: expected text"),
+        ("[environment]\n[environment.variables]\nA = '1'\nB = 2", 4, "`environment.variables.B`: expected text"),
+        ("environment = 3", 1, "`environment`: expected a table"),
+        ("[environment]\nvariables = 3", 2, "`environment.variables`: expected a table"),
         ("[environment]\nvariables = {'A-B' = '1'}", 2, "`environment.variables.A-B`: a variable's name is letters"),
         ('[environment]\nvariables = {A = "\\u0000"}', 2, "a variable's value cannot hold a zero byte"),
         ("[batching]\nlatency_objective_ms = inf", 2, "`batching.latency_objective_ms` must be a finite number"),
@@ -174,7 +180,7 @@ def test_a_fault_is_told_with_file_line_key_and_what_was_expected(text: str, lin
     ("text", "message"),
     [
         ("dedline_s = 3", "the file has no key `dedline_s`; did you mean `deadline_s`?"),
-        ("[batching]\nmax_rows = 3", "`batching` has no key `max_rows`; did you mean `max_batch_rows`?"),
+        ("[batching]\nmax_batch_row = 3", "`batching` has no key `max_batch_row`; did you mean `max_batch_rows`?"),
         ("[[inputs]]\nname = 'x'\nfeed = 'y'", "`inputs[0]` has no key `feed`; did you mean `feeds`?"),
         ("[[outputs]]\nread = 'y'", "`outputs[0]` has no key `read`; did you mean `reads`?"),
         ("[example]\ninputs = {x = 1}\nexpected = {}", "`example` has no key `expected`; did you mean `expect`?"),
@@ -188,6 +194,13 @@ def test_an_unknown_key_is_told_with_the_one_that_was_meant(text: str, message: 
     line = text.count("\n") + 1
     assert caught.value.message == f"model.toml, line {line}: {message}"
     assert caught.value.fix.startswith("Its keys are ")
+
+
+def test_a_key_that_is_found_wrong_later_is_told_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "model.toml"
+    path.write_text(SQUEEZENET)
+    error = read_manifest(path).error(("artifact",), "`artifact`: there is no such file", "Copy it.")
+    assert str(error) == f"{path}, line 4: `artifact`: there is no such file [MANIFEST_INVALID] Copy it."
 
 
 def test_a_command_may_be_the_interpreter() -> None:

@@ -22,7 +22,9 @@ def test_every_state_can_be_reached(state: VersionState) -> None:
 
 def test_the_straight_way_through_a_life() -> None:
     state = VersionState.QUEUED
-    seen = [state := next_state(state, event) for event in (Event.WORKER_STARTED, Event.READY, Event.DRAIN, Event.STOPPED)]
+    seen = [
+        state := next_state(state, event) for event in (Event.WORKER_STARTED, Event.READY, Event.DRAIN, Event.STOPPED)
+    ]
     assert [state.value for state in seen] == ["STARTING", "READY", "DRAINING", "STOPPED"]
 
 

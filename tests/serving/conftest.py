@@ -208,7 +208,7 @@ class Bench:
         self.loop = HandLoop()
         self.watch = Watch()
         self.version = version_of(**changes)
-        self.queue = VersionQueue(self.version, self.loop, self.watch, deadline_grace_s=2.0)  # type: ignore[arg-type]
+        self.queue = VersionQueue(self.version, self.loop, self.watch, deadline_grace_s=2.0, clock=self.loop.time)  # type: ignore[arg-type]
         self.link = HandLink()
 
     def add_link(self, link: HandLink | None = None) -> HandLink:

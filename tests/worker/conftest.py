@@ -81,6 +81,32 @@ def refuse_function(start_worker: Callable[..., Any], driver: ModuleType, tmp_pa
     return refuse
 
 
+class Gate:
+    """Two named pipes by which a test knows that a model has begun, and lets it go on.
+
+    A model's code passes with ``open("entered", "w").close()`` and ``open("leave").close()``; each side waits for the
+    other there, so nothing has to sleep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._entered, self._leave = folder / "entered", folder / "leave"
+        for pipe in (self._entered, self._leave):
+            os.mkfifo(pipe)
+
+    def wait(self) -> None:
+        """Return when the model's code has come to `entered`."""
+        self._entered.open().close()
+
+    def open(self) -> None:
+        """Let the model's code pass `leave`."""
+        self._leave.open("w").close()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
+
+
 @pytest.fixture
 def test_data() -> Path:
     """The folder of real models; skips where there is none."""

@@ -14,14 +14,15 @@ from salver.cli.options import SettingsCommand, resolution, setting_options
 def command(context: click.Context, paths: tuple[str, ...]) -> int:
     """Serve the models at PATHS until Ctrl-C or SIGTERM.
 
-    A path is a model's file, a model's folder, a folder of numbered versions, or a folder of models. Every protocol
-    answers at one port. Each setting below can also stand in salver.toml or in a SALVER_ variable.
+    A path is a model's file, a model's folder, a folder of numbered versions, or a folder of models; NAME=PATH gives
+    the model another name, FILE.py:FUNCTION names a function, and `echo` is a model that answers what it was sent.
+    Every protocol answers at one port. Each setting below can also stand in salver.toml or in a SALVER_ variable.
 
     \b
     Examples:
       salver serve model.onnx
       salver serve models/ --port 9000 --access-log off
-      salver serve classifier.pkl --compat tfserving,mms
+      salver serve spam=classifier.pkl --compat tfserving,mms
     """
     settings = resolution(context).settings
     from salver.app import serve

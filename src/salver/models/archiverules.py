@@ -49,8 +49,9 @@ def check_entries(
         raise ArchiveRefused(f"would unpack to {total} bytes; an archive of {archive_bytes} bytes may have {most}")
     seen: dict[str, bool] = {}
     for entry in entries:
+        parts = _parts(entry)
         _check_kind(entry)
-        _note_path(_folded(_parts(entry)), entry, seen)
+        _note_path(_folded(parts), entry, seen)
     return tuple(entry for entry in entries if not entry.is_dir())
 
 

@@ -14,7 +14,7 @@ from salver.models.manifestfile import ManifestFile
 from salver.models.manifestwords import closest
 from salver.models.naming import stem
 from salver.models.recognisers import Recognition
-from salver.models.unserved import Unserved
+from salver.models.unserved import Unserved, unserved_error
 from salver_worker.runtimes.specs import ECHO, FUNCTION, RuntimeSpec, spec_named
 
 GENERIC_STEM = "model"
@@ -38,10 +38,15 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.models or self.unserved or self.errors)
 
     @property
-    def the_model(self) -> Recognition | None:
-        """The only one, or the only one that is called `model`."""
+    def generic(self) -> Recognition | None:
+        """The only model that is called `model`."""
         generic = [model for model in self.models if stem(model.artifact.name) == GENERIC_STEM]
-        return next((group[0] for group in (self.models, generic) if len(group) == 1), None)
+        return generic[0] if len(generic) == 1 else None
+
+    @property
+    def the_model(self) -> Recognition | None:
+        """The only model, or the one that is called `model`."""
+        return self.models[0] if len(self.models) == 1 else self.generic
 
 
 def survey(folder: Path) -> Survey:
@@ -149,10 +154,9 @@ def _named(file: ManifestFile, key: str, folder: Path, name: str) -> Path:
 def _nothing(folder: Path, whole: Recognition | Unserved | None, found: Survey) -> LoadError:
     """Why the folder has no model: the closest reason that was seen."""
     if isinstance(whole, Unserved):
-        return LoadError(Code.FORMAT_UNKNOWN, f"{folder} {whole.problem}", fix=whole.advice)
+        return unserved_error(folder, whole)
     if found.errors:
         return found.errors[0]
     if found.unserved:
-        path, row = found.unserved[0]
-        return LoadError(Code.FORMAT_UNKNOWN, f"{path} {row.problem}", fix=row.advice)
+        return unserved_error(*found.unserved[0])
     return unknown_folder(folder)

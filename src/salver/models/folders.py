@@ -6,18 +6,20 @@ The rules are asked in this order:
 2. It has folders whose names are numbers: one model, these are its versions, the highest is served. (Such a folder by
    itself is that version of the model around it.)
 3. It has a model.toml: one model.
-4. Its files hold one model, or one that is called `model`: one model, named as the folder.
-5. Its files and its folders that are models by themselves are each a model.
-6. It has nothing but Python files, and one of them can be meant: one model.
+4. One of its files is a model called `model`: one model, named as the folder.
+5. Its files hold one model, and no folder in it is one: one model, named as the folder.
+6. Its files and its folders that are models by themselves are each a model.
+7. It has nothing but Python files, and one of them can be meant: one model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from salver.errors import Code, LoadError
+from salver.errors import LoadError
 from salver.models.artifact import Survey, find_artifact, survey
 from salver.models.formats import entries, identify
 from salver.models.found import Found, source_of
@@ -26,7 +28,7 @@ from salver.models.manifestfile import ManifestFile, read_manifest
 from salver.models.naming import stem
 from salver.models.recognisers import Recognition
 from salver.models.sources import Discovery, FailedSource, ModelSource
-from salver.models.unserved import Unserved
+from salver.models.unserved import Unserved, unserved_error
 from salver.models.versions import newest, numbered, version_of
 
 _TRITON_FILE = "config.pbtxt"
@@ -46,7 +48,7 @@ class FolderView(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_one_model(self) -> bool:
         """Rules 1 to 4."""
-        return bool(self.whole or self.versions or self.has_manifest or self.files.the_model)
+        return bool(self.whole or self.versions or self.has_manifest or self.files.generic)
 
     @property
     def is_meant_as_model(self) -> bool:
@@ -68,12 +70,14 @@ def discover_folder(folder: Path, name: str | None, artifacts: Path) -> Discover
     view = _view(folder)
     if view.is_one_model:
         return Discovery(models=_one_model(view, name, artifacts))
-    found = _several(view, artifacts)
-    if found.models:
-        return found
-    if found.failures:
+    inner, failures = _views(view.folders)
+    has_models_inside = failures or any(child.is_meant_as_model for child in inner)
+    if not has_models_inside and (view.files.the_model or not view.files.has_model):
+        return Discovery(models=_one_model(view, name, artifacts))
+    found = _several(view, inner, failures, artifacts)
+    if not found.models:
         raise _none_served(folder, found.failures)
-    return Discovery(models=_one_model(view, name, artifacts))
+    return found
 
 
 def _view(folder: Path) -> FolderView:
@@ -122,30 +126,39 @@ def _source(place: _Place, name: str | None, artifacts: Path) -> ModelSource:
     return source_of(found, artifacts)
 
 
-def _several(view: FolderView, artifacts: Path) -> Discovery:
-    """Rule 5. One bad model spoils no other."""
-    models: list[ModelSource] = []
-    failures = [FailedSource(source=str(view.path), error=error) for error in view.files.errors]
-    notes: list[str] = []
-    for path, row in view.files.unserved:
-        error = LoadError(Code.FORMAT_UNKNOWN, f"{path} {row.problem}", fix=row.advice)
-        failures.append(FailedSource(source=str(path), error=error))
-    for model in view.files.models:
-        found = Found(recognition=model, path=model.artifact, path_name=stem(model.artifact.name))
+def _views(folders: Sequence[Path]) -> tuple[list[FolderView], list[FailedSource]]:
+    """What each of the folders is, and which could not be told."""
+    views: list[FolderView] = []
+    failures: list[FailedSource] = []
+    for folder in folders:
         try:
-            models.append(source_of(found, artifacts))
-        except LoadError as error:
-            failures.append(FailedSource(source=str(model.artifact), error=error))
-    for folder in view.folders:
-        try:
-            child = _view(folder)
-            if child.is_meant_as_model:
-                models.extend(_one_model(child, None, artifacts))
-            else:
-                notes.append(f"{folder} holds no model")
+            views.append(_view(folder))
         except LoadError as error:
             failures.append(FailedSource(source=str(folder), error=error))
-    return Discovery(models=tuple(models), failures=tuple(failures), notes=tuple(notes))
+    return views, failures
+
+
+def _several(
+    view: FolderView, inner: Sequence[FolderView], failures: Sequence[FailedSource], artifacts: Path
+) -> Discovery:
+    """Rule 6. One bad model spoils no other."""
+    failed = [FailedSource(source=str(view.path), error=error) for error in view.files.errors]
+    failed += [FailedSource(source=str(path), error=unserved_error(path, row)) for path, row in view.files.unserved]
+    failed += failures
+    models: list[ModelSource] = []
+    for model in view.files.models:
+        path = model.artifact
+        try:
+            models.append(source_of(Found(recognition=model, path=path, path_name=stem(path.name)), artifacts))
+        except LoadError as error:
+            failed.append(FailedSource(source=str(path), error=error))
+    for child in [child for child in inner if child.is_meant_as_model]:
+        try:
+            models += _one_model(child, None, artifacts)
+        except LoadError as error:
+            failed.append(FailedSource(source=str(child.path), error=error))
+    notes = tuple(f"{child.path} holds no model" for child in inner if not child.is_meant_as_model)
+    return Discovery(models=tuple(models), failures=tuple(failed), notes=notes)
 
 
 def _none_served(folder: Path, failures: tuple[FailedSource, ...]) -> LoadError:

@@ -8,7 +8,7 @@ from salver.errors import Code, LoadError
 from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
 from salver.models.recognisers import RECOGNISERS, FileView, Recognition, recognise_archive, view_file
-from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_file, unserved_members
+from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_error, unserved_file, unserved_members
 from salver_worker.runtimes.specs import ECHO, SPECS
 
 HIDDEN = (".", "__pycache__", "__MACOSX")
@@ -25,7 +25,7 @@ def recognise(path: Path, function: str | None = None) -> Recognition:
     if isinstance(found, Recognition):
         return found
     if found is not None:
-        raise LoadError(Code.FORMAT_UNKNOWN, f"{path} {found.problem}", fix=found.advice)
+        raise unserved_error(path, found)
     raise unknown_folder(path) if path.is_dir() else unknown_file(view_file(path))
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from salver.errors import Code, LoadError
 from salver.models.manifest import Manifest
-from salver.models.manifestrules import first_plain_problem, first_problem
+from salver.models.manifestrules import first_problem, first_raw_problem
 from salver.models.manifestwords import Problem, in_words, problem_of
 from salver.models.tomllines import line_of
 
@@ -54,7 +54,7 @@ def parse_manifest(text: str, file: str) -> Manifest:
         raise _invalid(f"{file}, {_syntax_error(str(error), text)}") from error
     except RecursionError as error:
         raise _invalid(f"{file}: values are nested too deep") from error
-    _refuse(first_plain_problem(document), text, file)
+    _refuse(first_raw_problem(document), text, file)
     try:
         manifest = msgspec.convert(document, Manifest)
     except msgspec.ValidationError as error:

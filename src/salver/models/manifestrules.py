@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ _COMMAND = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def first_plain_problem(document: dict[str, Any]) -> Problem | None:
-    """What TOML has and JSON lacks, or what is nested too deep: judged before the types are."""
-    return next(_not_plain(document, ()), None)
+def first_raw_problem(document: dict[str, Any]) -> Problem | None:
+    """What is judged before the types are: values that JSON lacks, that are nested too deep, or that have no place yet."""
+    return next(itertools.chain(_not_plain(document, ()), _not_text(document.get("environment"))), None)
 
 
 def first_problem(manifest: Manifest) -> Problem | None:
@@ -100,6 +101,14 @@ def _example_problems(example: ExampleSection) -> Iterator[Problem]:
             yield Problem(path, f'{in_words(path)} must be values, or a file as {{ file = "kitten.jpg" }}')
         else:
             yield from _outside((*path, "file"), value["file"])
+
+
+def _not_text(environment: Any) -> Iterator[Problem]:
+    variables = environment.get("variables") if isinstance(environment, dict) else None
+    for name, value in variables.items() if isinstance(variables, dict) else ():
+        if not isinstance(value, str):
+            path = ("environment", "variables", name)
+            yield Problem(path, f"{in_words(path)}: expected text; write the value in quotes")
 
 
 def _outside(path: KeyPath, value: str | None) -> Iterator[Problem]:

@@ -6,8 +6,11 @@ A row belongs to the runtime that would serve it; a runtime that is added takes 
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 import msgspec
+
+from salver.errors import Code, LoadError
 
 _FUNCTION = "write a Python file with a `predict` function that loads it, and serve that file"
 _EITHER = f"or {_FUNCTION}"
@@ -36,8 +39,6 @@ class Unserved(msgspec.Struct, frozen=True, kw_only=True):
         return f"is {self.label}: its runtime is not part of this release"
 
     def fits_file(self, name: str, head: bytes) -> bool:
-        if self.members or not (self.starts or self.endings):
-            return False
         fits_start = not self.starts or any(head.startswith(start, offset) for offset, start in self.starts)
         return fits_start and (not self.endings or name.lower().endswith(self.endings))
 
@@ -48,6 +49,11 @@ class Unserved(msgspec.Struct, frozen=True, kw_only=True):
 def unserved_file(name: str, head: bytes) -> Unserved | None:
     """The first row that fits a file of this name and these first bytes (4096 are enough)."""
     return next((row for row in FILES if row.fits_file(name, head)), None)
+
+
+def unserved_error(path: Path, row: Unserved) -> LoadError:
+    """The error about a file or folder that the row fits."""
+    return LoadError(Code.FORMAT_UNKNOWN, f"{path} {row.problem}", fix=row.advice)
 
 
 def unserved_members(rows: tuple[Unserved, ...], members: Collection[str]) -> Unserved | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Container
+import time
+from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from salver.errors import Code, RequestError, SalverError
@@ -75,11 +75,11 @@ class Predictions:
     """Takes an exchange through the gate, the wire's decoder, the pipeline and the wire's encoder."""
 
     def __init__(
-        self, gate: Gate, pipeline: Pipeline, loop: asyncio.AbstractEventLoop, *, default_deadline_s: float
+        self, gate: Gate, pipeline: Pipeline, *, default_deadline_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._gate = gate
         self._pipeline = pipeline
-        self._time = loop.time
+        self._clock = clock
         self._default_deadline_s = default_deadline_s
 
     @property
@@ -96,7 +96,7 @@ class Predictions:
             call.version = queue.version.id.version
             call.deadline = call.started_at + self._allowed_s(exchange, queue)
             request = route.decode(exchange, queue.version)
-            call.accepted_at = self._time()
+            call.accepted_at = self._clock()
             prediction = Prediction(self, call, exchange, route, queue, request)
             self._pipeline.submit(queue, prediction)
             exchange.prediction = prediction

@@ -188,7 +188,6 @@ class ControlHalf:
         await self.reconciler.stop()
 
 
-
 def _event(request: ControlRequest, outcome: str, detail: str) -> AuditEvent:
     return AuditEvent(
         principal=request.principal.id,

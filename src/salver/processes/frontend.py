@@ -108,10 +108,9 @@ class FrontEnd:
             limiter=RateLimiter(),
             auditor=self,
             meter=Meter(self.counters, access_log),
-            clock=loop.time,
             new_request_id=self.new_request_id,
         )
-        self._predictions = Predictions(self.gate, self.pipeline, loop, default_deadline_s=settings.deadline_s)
+        self._predictions = Predictions(self.gate, self.pipeline, default_deadline_s=settings.deadline_s)
         self.wires = make_wires(self)
         queries.wire_names = tuple(sorted(self.wires))
         self._edges: list[Edge] = []

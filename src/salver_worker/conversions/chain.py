@@ -56,11 +56,17 @@ def _name_and_parameters(entry: Any, where: List[Any]) -> Tuple[str, Any]:
 
 def _placed(error: StepError, step: Step, where: List[Any], written: Any) -> ConversionError:
     """A step's error with its place, and the step's parameters as the fix when it brings none."""
-    is_written = isinstance(written, dict) and error.parameter in written
-    place = [*where, error.parameter] if is_written else where
     names = ", ".join(parameter.name for parameter in step.parameters)
     fix = error.fix or "The parameters of %s: %s." % (step.name, names or "none")
-    return ConversionError("%s: %s" % (step.name, error.message), place, fix)
+    place = _place(error.parameter, step, written)
+    return ConversionError("%s: %s" % (step.name, error.message), [*where, *place], fix)
+
+
+def _place(parameter: str, step: Step, written: Any) -> List[str]:
+    """The keys, inside a step, of the value at fault; none when it is the step as a whole."""
+    if isinstance(written, dict):
+        return [step.name, parameter] if parameter in written else []
+    return [step.name] if parameter == step.main else []
 
 
 def bind_source(steps: List[Declared], name: str, target: Flow) -> Tuple[Source, List[Declared]]:

@@ -12,7 +12,7 @@ from typing import Any, List, Optional
 class ConversionError(Exception):
     """The manifest's inputs or outputs cannot be bound to the model.
 
-    `where` is the key path in the manifest, such as ["inputs", 0, "convert", 3, "size"].
+    `where` is the key path in the manifest, such as ["inputs", 0, "convert", 3, "resize", "size"].
     """
 
     def __init__(self, message: str, where: List[Any], fix: str) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from salver_worker.frames import NUMPY_NAMES
+from salver_worker.arrays import NUMPY_TYPES, widen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 else:
     Array = np.ndarray  # NDArray is newer than the oldest NumPy a runtime needs
 
-FLOATS = ("FP16", "FP32", "FP64")
-SMALL = ("BOOL", "UINT8", "INT8", "UINT16", "INT16", "FP16", "FP32")
+DATATYPES = (*NUMPY_TYPES, "BF16")
+"""The datatypes of numbers. Arrays hold BF16 as float32; it is narrowed where it leaves the process."""
+
+FLOATS = ("FP16", "BF16", "FP32", "FP64")
+SMALL = ("BOOL", "UINT8", "INT8", "UINT16", "INT16", "FP16", "BF16", "FP32")
 
 
 class Flow(NamedTuple):
@@ -39,7 +42,7 @@ class Flow(NamedTuple):
 
     @property
     def is_numeric(self) -> bool:
-        return self.datatype in NUMPY_NAMES
+        return self.datatype in DATATYPES
 
     @property
     def is_float(self) -> bool:
@@ -58,8 +61,8 @@ class Flow(NamedTuple):
 
 
 def numpy_type(datatype: str) -> "np.dtype[Any]":
-    """NumPy's type of a datatype; BYTES are arrays of objects."""
-    return np.dtype(NUMPY_NAMES.get(datatype, "O"))
+    """NumPy's type of the arrays that hold a datatype; BYTES are objects."""
+    return NUMPY_TYPES.get(widen(datatype), np.dtype(object))
 
 
 def as_float(datatype: str) -> str:
@@ -74,10 +77,3 @@ def shape_fits(known: Sequence[int], shape: Sequence[int]) -> bool:
 
 def _same_size(left: int, right: int) -> bool:
     return left == right or -1 in (left, right)
-
-
-def bytes_array(values: Sequence[bytes], shape: Sequence[int]) -> Array:
-    """A BYTES tensor: an array of objects, each `bytes`."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array.reshape(tuple(shape))

@@ -45,7 +45,7 @@ def _check(name: str, flow: Flow, arrays: Mapping[str, Array]) -> None:
     array = arrays.get(name)
     if array is None:
         raise InputError('the input "%s" is missing' % name)
-    is_right_type = flow.datatype == "BF16" or array.dtype == numpy_type(flow.datatype)
+    is_right_type = array.dtype == numpy_type(flow.datatype)
     if not (is_right_type and shape_fits(flow.shape, array.shape)):
         told = (name, flow, array.dtype, list(array.shape))
         raise InputError('input "%s" must be %s, not %s %s' % told)

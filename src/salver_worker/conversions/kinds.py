@@ -3,8 +3,8 @@
 import math
 from typing import Any, Callable, Tuple
 
+from salver_worker.conversions.flow import DATATYPES
 from salver_worker.conversions.step import Kind
-from salver_worker.frames import NUMPY_NAMES
 
 
 def refuse_unless(is_right: bool, text: str = "") -> None:
@@ -61,7 +61,7 @@ NUMBER = kind("a number", is_number)
 NAME = kind("a name", is_name)
 FILE = kind("the name of a file in the model's folder", is_name)
 NAMES = Kind("a list of different names", _read_names)
-DATATYPE = choice(*NUMPY_NAMES)
+DATATYPE = choice(*DATATYPES)
 
 
 def _read_numbers(value: Any) -> Tuple[float, ...]:
@@ -70,4 +70,4 @@ def _read_numbers(value: Any) -> Tuple[float, ...]:
     return tuple(numbers)
 
 
-NUMBERS = Kind("a number, or a list with one number for each channel", _read_numbers)
+PER_CHANNEL = Kind("a number, or a list with one number for each channel", _read_numbers)

@@ -5,6 +5,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Union
 
 import numpy as np
 
+from salver_worker.arrays import bytes_array
 from salver_worker.conversions.errors import RowError, StepError
 from salver_worker.conversions.flow import Array
 from salver_worker.conversions.folder import lines_of, read_text
@@ -33,13 +34,7 @@ class Labels(NamedTuple):
             raise StepError(message, "labels", "Use the label file that belongs to this model.")
         if set(self.names) != set(range(count)):
             raise StepError("%s has numbers other than 0 to %d" % (self.source, count - 1), "labels")
-        return _as_bytes([self.names[number] for number in range(count)])
-
-
-def _as_bytes(names: Sequence[str]) -> Array:
-    array = np.empty(len(names), dtype=object)
-    array[:] = [name.encode() for name in names]
-    return array
+        return bytes_array([self.names[number] for number in range(count)], (count,))
 
 
 def read_labels(folder: str, declared: Union[str, List[str], Dict[str, str]]) -> Labels:
@@ -117,7 +112,7 @@ LABELS = Kind("a file in the model's folder, a list of names, or a table of numb
 def _bind_label(given: Given) -> Bound:
     labels = read_labels(given.folder, given.values["labels"])
     numbers = sorted(labels.names)
-    names = _as_bytes([labels.names[number] for number in numbers])
+    names = bytes_array([labels.names[number] for number in numbers], (len(numbers),))
     known = np.array(numbers, dtype=np.int64)
 
     def label(array: Array) -> Array:

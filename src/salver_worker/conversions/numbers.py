@@ -7,10 +7,11 @@ import numpy as np
 from salver_worker.conversions.casting import cast
 from salver_worker.conversions.errors import RowError, StepError
 from salver_worker.conversions.flow import Array, Flow, as_float, numpy_type
-from salver_worker.conversions.kinds import DATATYPE, NUMBER, NUMBERS, is_whole, whole
+from salver_worker.conversions.kinds import DATATYPE, NUMBER, PER_CHANNEL, is_whole, whole
 from salver_worker.conversions.step import (
     BOTH,
     FLOATING,
+    NUMBERS,
     OUTPUT,
     REQUIRED,
     Bound,
@@ -18,7 +19,6 @@ from salver_worker.conversions.step import (
     Parameter,
     Step,
 )
-from salver_worker.conversions.step import NUMBERS as VALUES
 
 
 def _bind_scale(given: Given) -> Bound:
@@ -124,7 +124,7 @@ STEPS = (
     Step(
         name="scale",
         stages=BOTH,
-        takes=VALUES,
+        takes=NUMBERS,
         summary="Each value times `by`, plus `offset`, in floating numbers.",
         parameters=(
             Parameter("by", NUMBER, REQUIRED, "The factor; 0.00392156862745098 is 1/255."),
@@ -136,18 +136,18 @@ STEPS = (
     Step(
         name="normalize",
         stages=BOTH,
-        takes=VALUES,
+        takes=NUMBERS,
         summary="Each value minus `mean`, divided by `std`, per channel (or per place of the last dimension).",
         parameters=(
-            Parameter("mean", NUMBERS, 0, "What is taken away, in the units that the values have at this step."),
-            Parameter("std", NUMBERS, 1, "What is divided by."),
+            Parameter("mean", PER_CHANNEL, 0, "What is taken away, in the units that the values have at this step."),
+            Parameter("std", PER_CHANNEL, 1, "What is divided by."),
         ),
         bind=_bind_normalize,
     ),
     Step(
         name="clip",
         stages=BOTH,
-        takes=VALUES,
+        takes=NUMBERS,
         summary="Values outside the bounds take the bound.",
         parameters=_BOUNDS,
         bind=_bind_clip,
@@ -155,7 +155,7 @@ STEPS = (
     Step(
         name="cast",
         stages=BOTH,
-        takes=VALUES,
+        takes=NUMBERS,
         summary="Another datatype. Whole numbers lose fractions; a value that does not fit is refused.",
         parameters=(Parameter("datatype", DATATYPE, REQUIRED, "The datatype of the result."),),
         main="datatype",
@@ -173,7 +173,7 @@ STEPS = (
     Step(
         name="threshold",
         stages=(OUTPUT,),
-        takes=VALUES,
+        takes=NUMBERS,
         summary="One of two numbers for each value: INT64 when both are whole, else FP32.",
         parameters=(
             Parameter("at", NUMBER, REQUIRED, "The lowest value that counts as above."),

@@ -29,6 +29,9 @@ def find_side(row: Mapping[str, Any], key: str, known: Mapping[str, Flow], noun:
     """The model's input or output that a row is about: named under `key`, or as the row itself is, or the only one."""
     given, name = text_of(row, key, where), text_of(row, "name", where)
     fix = "The model's %ss: %s." % (noun, listed(known))
+    if not known:
+        advice = "Let the model declare its %ss: a Python file does so with SIGNATURE." % noun
+        raise ConversionError("the model does not say which %ss it has" % noun, where, advice)
     if given and given not in known:
         message = 'the model has no %s "%s"%s' % (noun, given, closest(given, known))
         raise ConversionError(message, [*where, key], fix)

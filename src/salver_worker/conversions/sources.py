@@ -7,10 +7,9 @@ import numpy as np
 from salver_worker.conversions.cells import CellRules
 from salver_worker.conversions.each_row import decoded, each_row
 from salver_worker.conversions.errors import RowError, StepError
-from salver_worker.conversions.flow import Array, Flow, numpy_type
+from salver_worker.conversions.flow import DATATYPES, Array, Flow, numpy_type
 from salver_worker.conversions.kinds import choice, is_list_of, is_name, is_number, is_whole, refuse_unless
 from salver_worker.conversions.step import ANYTHING, INPUT, REQUIRED, Kind, Parameter, Source, Step
-from salver_worker.frames import NUMPY_NAMES
 
 CHANNEL_AXES = {"NHWC": 3, "NCHW": 1}
 
@@ -84,7 +83,7 @@ def _read_column(value: Any) -> Column:
     name, categories = table.get("name"), table.get("categories", {})
     datatype = table.get("datatype", "BYTES" if categories else "FP64")
     refuse_unless(is_name(name) and isinstance(categories, dict) and all(map(is_number, categories.values())))
-    refuse_unless(datatype in NUMPY_NAMES or datatype == "BYTES")
+    refuse_unless(datatype in DATATYPES or datatype == "BYTES")
     if (datatype == "BYTES") != bool(categories):
         raise ValueError(
             "has the column %s, which must have categories when its datatype is BYTES, and only then" % name
@@ -94,7 +93,7 @@ def _read_column(value: Any) -> Column:
 
 SHAPE = Kind("a list of positive integers, rows first; -1 where the size is free", _read_shape)
 COLUMNS = Kind("a list of names, or of tables with name, datatype and categories", _read_columns)
-_INPUT_DATATYPES: List[str] = [*NUMPY_NAMES, "BYTES"]
+_INPUT_DATATYPES: List[str] = [*DATATYPES, "BYTES"]
 
 STEPS = (
     Step(

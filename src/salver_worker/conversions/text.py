@@ -6,8 +6,9 @@ from typing import Any, Callable, List, Mapping, Tuple
 
 import numpy as np
 
+from salver_worker.arrays import bytes_array
 from salver_worker.conversions.each_row import decoded, each_row
-from salver_worker.conversions.flow import Array, bytes_array
+from salver_worker.conversions.flow import Array
 from salver_worker.conversions.kinds import FLAG, choice, refuse_unless, whole
 from salver_worker.conversions.step import INPUT, TEXTS, Bound, Given, Kind, Parameter, Step
 

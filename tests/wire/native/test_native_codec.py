@@ -468,6 +468,7 @@ def test_a_route_works_with_the_version_that_it_meets(
     sent = exchange(RAW, headers={"Content-Type": RAW_TYPE})
 
     assert route.decode(sent, iris).rows == 2
+    assert route.decode(sent, iris).inputs == {"x": Tensor("FP32", (2, 4), RAW)}
     assert route.decode(sent, version_info([("z", "FP64", (-1, 2))])).inputs == {"z": Tensor("FP64", (2, 2), RAW)}
 
 

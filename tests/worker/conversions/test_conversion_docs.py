@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from salver_worker.conversions.catalogue import STEPS
+from salver_worker.conversions.chain import read_steps
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -30,3 +33,14 @@ def test_every_step_has_its_section(script: ModuleType) -> None:
     text = script.render(STEPS)
     for step in STEPS:
         assert f"\n### {step.name}\n" in text
+
+
+def test_the_examples_of_the_page_are_right() -> None:
+    text = (ROOT / "docs" / "conversions.md").read_text(encoding="utf-8")
+    manifests = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    assert manifests
+    for manifest in manifests:
+        for row in manifest.get("inputs", []):
+            assert read_steps(row["convert"], "input", [])
+        for row in manifest.get("outputs", []):
+            assert read_steps(row["convert"], "output", [])

@@ -17,11 +17,15 @@ ACCEPT = {"datatype": "UINT8", "shape": [-1, 4, 5, 3], "layout": "NHWC"}
 
 
 def test_a_safe_cast_needs_no_step(convert: Callable[..., Any]) -> None:
-    result = convert([{"accept": ACCEPT}, {"layout": "NCHW"}], np.full((2, 4, 5, 3), 7, np.uint8), ("FP32", [-1, 3, 4, 5]))
+    result = convert(
+        [{"accept": ACCEPT}, {"layout": "NCHW"}], np.full((2, 4, 5, 3), 7, np.uint8), ("FP32", [-1, 3, 4, 5])
+    )
     assert (result.dtype, result.shape, result.flags.c_contiguous) == (np.float32, (2, 3, 4, 5), True)
 
 
-@pytest.mark.parametrize(("have", "want"), [("UINT8", "INT32"), ("FP64", "FP16"), ("INT64", "FP32"), ("BOOL", "UINT8")])
+@pytest.mark.parametrize(
+    ("have", "want"), [("UINT8", "INT32"), ("FP64", "FP16"), ("INT64", "FP32"), ("BOOL", "UINT8"), ("UINT8", "BF16")]
+)
 def test_casts_that_lose_no_whole_number_are_made(convert: Callable[..., Any], have: str, want: str) -> None:
     array = np.ones((1, 2), numpy_type(have))
     result = convert([{"accept": {"datatype": have, "shape": [-1, 2]}}], array, (want, [-1, 2]))
@@ -29,13 +33,12 @@ def test_casts_that_lose_no_whole_number_are_made(convert: Callable[..., Any], h
     assert result.tolist() == [[1, 1]]
 
 
-@pytest.mark.parametrize(("have", "want"), [("FP32", "INT64"), ("INT64", "INT32"), ("FP32", "BF16")])
+@pytest.mark.parametrize(("have", "want"), [("FP32", "INT64"), ("INT64", "INT32")])
 def test_other_casts_must_be_written(input_error: Callable[..., Any], have: str, want: str) -> None:
     error = input_error([{"accept": {"datatype": have, "shape": [-1, 2]}}], (want, [-1, 2]))
     assert error.message == f"the steps give {have} [-1, 2] but the model's input x takes {want} [-1, 2]"
     assert error.where == ["inputs", 0, "convert"]
-    wanted = f"Add the steps that turn {have} into BF16." if want == "BF16" else f'Add {{ cast = "{want}" }} at the end.'
-    assert error.fix == wanted
+    assert error.fix == f'Add {{ cast = "{want}" }} at the end.'
 
 
 def test_a_wrong_layout_is_told_with_the_step_that_mends_it(input_error: Callable[..., Any]) -> None:
@@ -63,7 +66,9 @@ def test_a_size_that_is_known_only_at_run_time_is_checked_then(
 ) -> None:
     takes = ("FP32", [-1, 3])
     assert convert(["csv"], elements("1,2,3"), takes).tolist() == [[1, 2, 3]]
-    with pytest.raises(InputError, match=r"the shape is \[1, 2\] after the steps, but the model's input x takes \[-1, 3\]"):
+    with pytest.raises(
+        InputError, match=r"the shape is \[1, 2\] after the steps, but the model's input x takes \[-1, 3\]"
+    ):
         convert(["csv"], elements("1,2"), takes)
 
 

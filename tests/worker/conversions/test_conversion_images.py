@@ -110,7 +110,9 @@ def test_32_bits_per_pixel_are_refused(decode: Any, encoded: Any, dtype: Any) ->
 
 def test_bytes_that_are_no_image_are_refused_with_their_row(convert: Any, elements: Any, encoded: Any) -> None:
     good = encoded(Image.new("RGB", (2, 2)))
-    told = r'^input "x", row 1: the 6 bytes, which begin with b\'<html>\', are not a whole image that can be read \(JPEG'
+    told = (
+        r'^input "x", row 1: the 6 bytes, which begin with b\'<html>\', are not a whole image that can be read \(JPEG'
+    )
     with pytest.raises(InputError, match=told):
         convert(["decode_image"], elements(good, b"<html>"), TAKES)
 

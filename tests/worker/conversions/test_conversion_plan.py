@@ -121,10 +121,11 @@ def test_an_input_must_be_what_the_signature_says(array: Any) -> None:
         plan.convert_inputs({"c": array})
 
 
-def test_bf16_can_be_passed_on() -> None:
-    plan = bind([{"name": "c", "feeds": "a"}], [], takes=({**A, "datatype": "BF16"},))
-    array = np.ones((1, 2), np.uint16)
-    assert plan.convert_inputs({"c": array})["a"] is array
+def test_bf16_is_held_as_float32() -> None:
+    plan = bind([{"name": "c", "feeds": "a", "convert": [{"scale": 2}]}], [], takes=({**A, "datatype": "BF16"},))
+    assert plan.signature["inputs"] == [{**A, "name": "c", "datatype": "BF16"}]
+    result = plan.convert_inputs({"c": np.ones((1, 2), np.float32)})["a"]
+    assert (result.dtype, result.tolist()) == (np.float32, [[2.0, 2.0]])
 
 
 def test_an_output_that_the_model_does_not_give_is_an_output_error() -> None:
@@ -183,6 +184,12 @@ def test_a_row_must_say_which_of_several_inputs_it_feeds() -> None:
     assert error.fix == 'Add feeds = "...". The model\'s inputs: a, b.'
 
 
+def test_a_model_that_declares_nothing_has_nothing_to_bind_to() -> None:
+    error = refusal([], [{"name": "scores"}], gives=())
+    assert error.message == "the model does not say which outputs it has"
+    assert error.where == ["outputs", 0]
+
+
 def test_a_row_with_the_name_of_one_of_several_outputs_reads_it() -> None:
     assert bind([], [{"name": "z"}], gives=(Y, Z)).signature["outputs"] == [Z]
 
@@ -204,5 +211,5 @@ def test_a_row_that_the_server_fills_with_nothing_counts_as_empty() -> None:
 
 def test_errors_of_a_step_name_the_input_and_the_row(elements: Callable[..., Any]) -> None:
     plan = bind([{"name": "line", "convert": ["csv"]}], [])
-    with pytest.raises(InputError, match='^input "line", row 1: column 1: \'x\' is not a number$'):
+    with pytest.raises(InputError, match=r"^input \"line\", row 1: column 1: 'x' is not a number$"):
         plan.convert_inputs({"line": elements("1,2", "1,x")})

@@ -142,7 +142,7 @@ def test_bilinear_without_antialias_is_pillows_where_the_image_grows(height: int
 def test_parameters_that_do_not_go_together(input_error: Any, parameters: Any, message: str, where: Any) -> None:
     error = input_error(["decode_image", {"resize": parameters}], RGB)
     assert error.message == message
-    assert error.where == ["inputs", 0, "convert", 1, *where]
+    assert error.where == ["inputs", 0, "convert", 1, "resize", *where]
 
 
 def test_a_pad_of_three_values_for_grey_images(input_error: Any) -> None:
@@ -178,7 +178,7 @@ def test_a_crop_beyond_the_image_is_refused(through: Any, noise: Any, box: Any) 
 def test_a_crop_beyond_a_known_size_is_an_error_of_the_manifest(input_error: Any) -> None:
     error = input_error(["decode_image", {"resize": [8, 8]}, {"crop": {"box": [0, 4, 2, 5]}}], RGB)
     assert error.message == "crop: box reaches to 2 x 9 but the images are 8 x 8"
-    assert error.where == ["inputs", 0, "convert", 2, "box"]
+    assert error.where == ["inputs", 0, "convert", 2, "crop", "box"]
 
 
 @pytest.mark.parametrize("box", [[0, 0, 1], [0, 0, 0, 1], [-1, 0, 1, 1], [0, 0, 1.5, 1], 3])

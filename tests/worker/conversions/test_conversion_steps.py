@@ -18,38 +18,70 @@ IMAGE = ("FP32", [-1, 3, 8, 8])
     [
         ("decode_image", "convert must be a list of steps", []),
         ([3], "a step must be its name, or a table with one key: its name = its parameters", [0]),
-        ([{"resize": 1, "crop": 2}], "a step must be its name, or a table with one key: its name = its parameters", [0]),
+        (
+            [{"resize": 1, "crop": 2}],
+            "a step must be its name, or a table with one key: its name = its parameters",
+            [0],
+        ),
         (["decode_imag"], 'there is no step "decode_imag"; did you mean "decode_image"?', [0]),
         (["decode_image", {"zzz": 1}], 'there is no step "zzz"', [1]),
         (["softmax"], "softmax works on outputs, not on inputs", [0]),
-        (["decode_image", {"resize": {"siz": 3}}], 'resize: has no parameter siz; did you mean "size"?', [1, "siz"]),
-        (["decode_image", "resize"], "resize: needs size: [height, width], two positive integers, or one for the shorter side", [1]),
+        (
+            ["decode_image", {"resize": {"siz": 3}}],
+            'resize: has no parameter siz; did you mean "size"?',
+            [1, "resize", "siz"],
+        ),
+        (
+            ["decode_image", "resize"],
+            "resize: needs size: [height, width], two positive integers, or one for the shorter side",
+            [1],
+        ),
         (
             ["decode_image", {"resize": {"size": [2]}}],
             "resize: size must be [height, width], two positive integers, or one for the shorter side, not [2]",
-            [1, "size"],
+            [1, "resize", "size"],
         ),
         (
             ["decode_image", {"resize": [2, 0]}],
             "resize: size must be [height, width], two positive integers, or one for the shorter side, not [2, 0]",
-            [1],
+            [1, "resize"],
         ),
-        (["decode_image", {"grey": 3}], "grey: takes a table of parameters, not 3", [1]),
-        ([{"decode_image": {"exif": 1}}], "decode_image: exif must be true or false, not 1", [0, "exif"]),
-        ([{"decode_image": {"max_pixels": True}}], "decode_image: max_pixels must be a whole number from 1 to 178956970, not true", [0, "max_pixels"]),
-        ([{"decode_image": {"formats": ["EPS"]}}], 'decode_image: formats must be a list of names of formats, not ["EPS"]', [0, "formats"]),
-        ([{"decode_image": "CMYK"}], 'decode_image: mode must be one of "L", "RGB", "RGBA", not "CMYK"', [0]),
+        (["decode_image", {"grey": 3}], "grey: takes a table of parameters, not 3", [1, "grey"]),
+        (
+            [{"decode_image": {"exif": 1}}],
+            "decode_image: exif must be true or false, not 1",
+            [0, "decode_image", "exif"],
+        ),
+        (
+            [{"decode_image": {"max_pixels": True}}],
+            "decode_image: max_pixels must be a whole number from 1 to 178956970, not true",
+            [0, "decode_image", "max_pixels"],
+        ),
+        (
+            [{"decode_image": {"formats": ["EPS"]}}],
+            'decode_image: formats must be a list of names of formats, not ["EPS"]',
+            [0, "decode_image", "formats"],
+        ),
+        (
+            [{"decode_image": "CMYK"}],
+            'decode_image: mode must be one of "L", "RGB", "RGBA", not "CMYK"',
+            [0, "decode_image"],
+        ),
         ([{"resize": [8, 8]}, "decode_image"], "resize: needs images but gets FP32 [-1, 3, 8, 8]", [0]),
         (["decode_image", {"scale": 2}, {"resize": 8}], "resize: needs images but gets FP32 [-1, -1, -1, 3]", [2]),
         ([{"csv": ["a"]}, "decode_image"], "decode_image: needs BYTES [-1] but gets FP64 [-1, 1]", [1]),
         (["text", {"scale": 2}], "scale: needs numbers but gets BYTES [-1]", [1]),
         (["decode_image", "text"], "text: needs BYTES but gets RGB images of any size", [1]),
-        ([{"accept": {"datatype": "FP32", "shape": [-1, 3, 8, 8]}}, "invert"], "invert: needs images or UINT8 values but gets FP32 [-1, 3, 8, 8]", [1]),
+        (
+            [{"accept": {"datatype": "FP32", "shape": [-1, 3, 8, 8]}}, "invert"],
+            "invert: needs images or UINT8 values but gets FP32 [-1, 3, 8, 8]",
+            [1],
+        ),
         (["decode_image", {"columns": ["a"]}], "columns: must be the first step of its row", [1]),
-        ([{"scale": {"by": "x" * 80}}], 'scale: by must be a number, not "' + "x" * 56 + "...", [0, "by"]),
-        ([{"scale": float("inf")}], "scale: by must be a number, not Infinity", [0]),
+        ([{"scale": {"by": "x" * 80}}], 'scale: by must be a number, not "' + "x" * 56 + "...", [0, "scale", "by"]),
+        ([{"scale": float("inf")}], "scale: by must be a number, not Infinity", [0, "scale"]),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_step_is_refused_with_its_place(
     input_error: Callable[..., Any], steps: Any, message: str, where: list[Any]
 ) -> None:

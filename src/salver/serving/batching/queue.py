@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from salver.errors import Code, RequestError, SalverError
@@ -22,6 +23,8 @@ from salver.serving.batching.waiting import WaitingLine
 from salver.types import InferResponse, VersionInfo
 from salver_worker import frames
 
+TIMER_STEP_S = 0.001
+"""Timers of the loop may ring this much early."""
 log = logging.getLogger("salver.serving")
 
 
@@ -29,13 +32,21 @@ class VersionQueue:
     """The waiting requests of one version and the links to its replicas, in one front end."""
 
     def __init__(
-        self, version: VersionInfo, loop: asyncio.AbstractEventLoop, watcher: Watcher, *, deadline_grace_s: float
+        self,
+        version: VersionInfo,
+        loop: asyncio.AbstractEventLoop,
+        watcher: Watcher,
+        *,
+        deadline_grace_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` has the base of `loop.time` but may be finer: uvloop's own counts milliseconds."""
         self.version = version
         self.cost = BatchCost()
         self.batches = 0
         self.batched_rows = 0
         self._loop = loop
+        self._clock = clock
         self._watcher = watcher
         self._grace_s = deadline_grace_s
         self._assembler = Assembler(version)
@@ -81,7 +92,7 @@ class VersionQueue:
         """Take a ticket in; raises RequestError when it cannot be answered in time (its reply is then never called)."""
         request = ticket.request
         rows = request.rows
-        now = ticket.queued_at = self._loop.time()
+        now = ticket.queued_at = self._clock()
         self._admit(ticket, rows, now)
         if rows > self._max_rows and self.version.has_batch_dimension and request.inputs is not None:
             ticket.whole = whole = Gathering(ticket, self._max_rows, self.cancel)
@@ -155,7 +166,7 @@ class VersionQueue:
     def _pause_needed(self) -> float:
         if not self._settings.max_batch_delay_s or self._waiting.has_alone:
             return 0.0
-        waited = self._loop.time() - self._waiting.oldest_at()
+        waited = self._clock() - self._waiting.oldest_at()
         return pause_before_batch(self._settings, waiting_rows=self.waiting_rows, oldest_wait_s=waited)
 
     def _send(self, link: Link, tickets: list[Ticket]) -> None:
@@ -169,7 +180,7 @@ class VersionQueue:
         except RequestError as error:
             self._fail_batch(tickets, error)
             return
-        now = self._loop.time()
+        now = self._clock()
         rows = 0
         latest = 0.0
         for ticket in tickets:
@@ -195,7 +206,7 @@ class VersionQueue:
         if self.waiting_rows and not self._is_scheduled:
             self._flush()  # the worker is free: give it the next batch before writing the answers of this one
         if result.verb == frames.RESULT:
-            self.cost.observe(flight.rows, self._loop.time() - flight.sent_at)
+            self.cost.observe(flight.rows, self._clock() - flight.sent_at)
             self.batches += 1
             self.batched_rows += flight.rows
             self._deliver(flight.tickets, result)
@@ -309,7 +320,7 @@ class VersionQueue:
             return
         flight.is_cancelled = True
         self._watcher.cancel_batch(flight.link.replica_id, flight.link.link_number, flight.link.batch_id)
-        flight.kill_at = max(self._loop.time(), max(ticket.deadline for ticket in flight.tickets)) + self._grace_s
+        flight.kill_at = max(self._clock(), max(ticket.deadline for ticket in flight.tickets)) + self._grace_s
         if flight.kill_at < self._alarm_at:
             self._set_alarm(flight.kill_at)
 
@@ -327,7 +338,7 @@ class VersionQueue:
         The alarm stands at the earliest deadline known when it was set, usually of a request answered long ago, so one
         alarm serves thousands of requests.
         """
-        now = self._loop.time()
+        now = self._clock() + TIMER_STEP_S
         for flight in list(self._flights.values()):
             for ticket in flight.tickets:
                 self._expire(ticket, now)
@@ -344,7 +355,7 @@ class VersionQueue:
 
     def _expire(self, ticket: Ticket, now: float) -> None:
         if not ticket.is_done and ticket.deadline <= now:
-            waited = now - ticket.queued_at
+            waited = ticket.deadline - ticket.queued_at
             self._answer(
                 ticket, None, RequestError(Code.DEADLINE_EXCEEDED, f"The deadline passed after {waited:.3f} s.")
             )

@@ -46,6 +46,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON document of the answer's body; None where the answer is something else."""
     content_type: str = "application/json"
 
+    @property
+    def method(self) -> str:
+        """The method that documents show: not HEAD, which goes with every GET."""
+        return self.route.methods[0]
+
 
 def answer_headers(request: Request) -> tuple[tuple[str, str], ...]:
     return (("X-Request-Id", request.request_id),)
@@ -181,7 +186,8 @@ def write_audit(result: tuple[AuditLine, ...], request: Request) -> Answer:
 
 
 def get(path: str, operation: str, read: Callable[[Request], Any], write: Callable[[Any, Request], Answer]) -> Route:
-    return Route(methods=("GET",), path=path, operation=operation, read=read, write=write)
+    """A reading; HEAD asks for the same without the body, which the edge leaves out."""
+    return Route(methods=("GET", "HEAD"), path=path, operation=operation, read=read, write=write)
 
 
 def model_endpoints() -> tuple[Endpoint, ...]:

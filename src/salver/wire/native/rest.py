@@ -96,9 +96,8 @@ class NativeWire:
 
     def _addresses(self) -> tuple[AddressDocument, ...]:
         return tuple(
-            AddressDocument(method=method, path=endpoint.route.path, summary=endpoint.summary)
+            AddressDocument(method=endpoint.method, path=endpoint.route.path, summary=endpoint.summary)
             for endpoint in self._endpoints
-            for method in endpoint.route.methods
         )
 
 

@@ -30,7 +30,7 @@ def sweep_numbers(raw: bytes, spec: TensorSpec) -> Sweep | None:
     """The one input of a document for the default signature, or None when the document is anything but usual."""
     try:
         return _sweep(raw, spec)
-    except (ValueError, TypeError):  # what the parser raises for bytes that are no JSON, and for values of another kind
+    except (ValueError, TypeError, RuntimeError):  # no JSON; values of another kind; whole numbers above 64 bits
         return None
 
 

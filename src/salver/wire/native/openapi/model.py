@@ -77,16 +77,33 @@ def model_document(info: VersionInfo, place: Place, base_url: str) -> Schema:
 
 def native_path(info: VersionInfo, signature: Signature, place: Place, base_url: str) -> Schema:
     path = model_path(place.model, place.version, place.label) + "/predict"
-    return {
-        path: operation(
-            "predict",
-            "Predict over Salver's own protocol.",
-            native_request(info, signature),
-            native_response(info, signature),
-            {"$ref": "#/components/responses/Error"},
-            f"For example:\n\n```sh\n{curl(info, signature, base_url + path)}\n```",
-        )
-    }
+    item = operation(
+        "predict",
+        "Predict over Salver's own protocol.",
+        native_request(info, signature),
+        native_response(info, signature),
+        {"$ref": "#/components/responses/Error"},
+        f"For example:\n\n```sh\n{curl(info, signature, base_url + path)}\n```",
+    )
+    item["post"]["parameters"] = native_parameters(info)
+    return {path: item}
+
+
+def native_parameters(info: VersionInfo) -> list[Schema]:
+    return [
+        {
+            "name": "signature",
+            "in": "query",
+            "description": "Another signature than the default one.",
+            "schema": {"type": "string", "enum": sorted(info.signatures)},
+        },
+        {
+            "name": "Salver-Deadline-Ms",
+            "in": "header",
+            "description": "Time that the answer may take, in milliseconds.",
+            "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 3_600_000},
+        },
+    ]
 
 
 def native_request(info: VersionInfo, signature: Signature) -> Schema:

@@ -21,8 +21,7 @@ def server_openapi(endpoints: Sequence[Endpoint], version: str, base_url: str) -
     """The whole document. Prediction addresses are untyped here: each model has a typed document of its own."""
     paths: dict[str, Schema] = {}
     for endpoint in endpoints:
-        for method in endpoint.route.methods:
-            paths.setdefault(endpoint.route.path, {})[method.lower()] = endpoint_operation(endpoint, method)
+        paths.setdefault(endpoint.route.path, {})[endpoint.method.lower()] = endpoint_operation(endpoint)
     for _, path, summary in PREDICT_ADDRESSES["native"]:
         paths[path] = {"post": predict_operation(path, summary)}
     return {
@@ -39,11 +38,11 @@ def server_openapi(endpoints: Sequence[Endpoint], version: str, base_url: str) -
     }
 
 
-def endpoint_operation(endpoint: Endpoint, method: str) -> Schema:
+def endpoint_operation(endpoint: Endpoint) -> Schema:
     path = endpoint.route.path
     schema: Schema = reference(endpoint.gives) if endpoint.gives is not None else {}
     operation: Schema = {
-        "operationId": operation_id(method, path),
+        "operationId": operation_id(endpoint.method, path),
         "summary": endpoint.summary,
         "parameters": path_parameters(path),
         "responses": {
@@ -95,6 +94,5 @@ def document_schemas(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     ordered = sorted(used | {ErrorDocument}, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REFERENCE)
     for schema in schemas.values():
-        if "description" in schema:
-            schema["description"] = schema["description"].partition(". ")[0].rstrip(".") + "."
+        schema["description"] = schema["description"].partition(". ")[0].rstrip(".") + "."
     return schemas
