@@ -112,7 +112,7 @@ def test_a_file_is_read_with_its_text_and_its_place(tmp_path: Path) -> None:
 
 
 def test_a_worker_error_is_shown_at_its_line() -> None:
-    where = ["inputs", 0, "convert", 1, "resize", "size"]
+    where: list[str | int] = ["inputs", 0, "convert", 1, "resize", "size"]
     assert describe_worker_error(where, SQUEEZENET) == "line 25, `inputs[0].convert[1].resize.size`"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salver.wire.jsonbody import MAX_DEPTH, JsonError, JsonFault, is_deeper, parse_json, unpacked
@@ -23,6 +23,7 @@ def depth_of(value: object) -> int:
     return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(0, 5))
 def test_depth_counts_brackets_outside_strings(value: object, levels: int) -> None:
     assert is_deeper(json.dumps(value).encode(), levels) == (depth_of(value) > levels)

@@ -165,6 +165,8 @@ class WorkerProcess:
         self.folder = folder
         self.control = Wire(ours)
         self.log_path = folder / "worker.log"
+        home = folder / "home"
+        home.mkdir(exist_ok=True)
         interpreter = python or os.environ.get("SALVER_TEST_WORKER_PYTHON") or sys.executable
         with theirs, self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -173,8 +175,8 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=folder,
-                env={"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"], "HOME": str(folder), **(variables or {})},
+                cwd=home,
+                env={"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"], "HOME": str(home), **(variables or {})},
                 start_new_session=True,
             )
         self._links: list[DataLink] = []

@@ -63,9 +63,9 @@ def manifest_in(folder: Path) -> ManifestFile | None:
 
 
 def discover_folder(folder: Path, name: str | None, artifacts: Path) -> Discovery:
-    """Everything that the folder means; `name` is for the one model that it then must be.
+    """Everything that the folder means; `name` is used when that is one model.
 
-    Raises LoadError when nothing in it can be served, and StartupError.
+    Raises LoadError when nothing in it can be served.
     """
     view = _view(folder)
     if view.is_one_model:
@@ -93,6 +93,7 @@ def _view(folder: Path) -> FolderView:
 
 
 def _one_model(view: FolderView, name: str | None, artifacts: Path) -> tuple[ModelSource, ...]:
+    """The versions of the model that the folder is."""
     folder = view.path if view.path.name not in ("", "..") else view.path.resolve()
     if view.versions and not isinstance(view.whole, Recognition):
         places = [_Place(folder, folder / own, version) for version, own in view.versions.items()]

@@ -23,7 +23,7 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def first_raw_problem(document: dict[str, Any]) -> Problem | None:
-    """What is judged before the types are: values that JSON lacks, that are nested too deep, or that have no place yet."""
+    """What is judged before the types are: what JSON lacks or is nested too deep, and what types could not point at."""
     return next(itertools.chain(_not_plain(document, ()), _not_text(document.get("environment"))), None)
 
 

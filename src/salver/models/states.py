@@ -99,6 +99,7 @@ MOVES: dict[VersionState, dict[Event, VersionState]] = {
     FAILED: {
         Event.WORKER_STARTED: STARTING,
         Event.READY: DEGRADED,
+        Event.REPLICA_LOST: DEGRADED,
         Event.DIED: FAILED,
         Event.CRASH_LOOPED: FAILED,
         Event.FAILED: FAILED,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from salver.net.base import NetSettings
+from salver.net.head import Headers, HeadFacts, KnownHeads
 from salver.operations.base import Answer, Credentials, PredictRoute
 from salver.operations.inference import Predictions
 from salver.types import SlabSlice
@@ -67,7 +68,8 @@ class Edge:
         self._loop = loop
         self._memory = memory
         self._hosts = hosts
-        self._known_hosts: dict[bytes, bool] = {}
+        self._heads = KnownHeads(self._is_host_allowed)
+        self.facts: Callable[[Headers], HeadFacts] = self._heads.facts
         self._routes: dict[bytes, PredictRoute] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep()
@@ -113,19 +115,10 @@ class Edge:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         return msgspec.structs.replace(credentials, token=token.strip() if scheme.lower() == "bearer" else "")
 
-    def is_host_allowed(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    def _is_host_allowed(self, host: bytes | None) -> bool:
         """Whether the Host header names this server: a web page must not reach it under a name of its own."""
-        if "*" in self._hosts:
+        if host is None or "*" in self._hosts:
             return True
-        host = next((value for name, value in headers if len(name) == 4 and name.lower() == b"host"), b"")
-        known = self._known_hosts.get(host)
-        if known is None:
-            known = self._is_host_name_allowed(host)
-            if len(self._known_hosts) < 1024:
-                self._known_hosts[host] = known
-        return known
-
-    def _is_host_name_allowed(self, host: bytes) -> bool:
         name = host.decode("latin-1").strip().lower()
         name = name[1 : name.index("]")] if name.startswith("[") and "]" in name else name.rsplit(":", 1)[0]
         return not name or name in self._hosts or is_address(name)
@@ -186,6 +179,7 @@ REFUSAL_CODES = {
     400: "INVALID_INPUT",
     408: "DEADLINE_EXCEEDED",
     413: "PAYLOAD_TOO_LARGE",
+    417: "INVALID_INPUT",
     421: "PERMISSION_DENIED",
     429: "QUOTA_EXCEEDED",
     431: "PAYLOAD_TOO_LARGE",

@@ -9,12 +9,22 @@ from salver.operations.base import Answer, Credentials
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
+    from salver.net.head import HeadFacts
     from salver.net.http import LaneProtocol
     from salver.operations.base import PredictRoute
     from salver.operations.inference import Prediction
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _heads: dict[tuple[int, str | None, str | None], bytes] = {}
+
+
+class _NoEvent:
+    """Stands for the asyncio.Event of an ordinary cycle: nobody waits for a lane exchange."""
+
+    def set(self) -> None: ...
+
+
+NO_EVENT = _NoEvent()
 
 
 class LaneExchange:
@@ -27,19 +37,20 @@ class LaneExchange:
     __slots__ = (
         "body",
         "credentials",
+        "deadline_s",
         "disconnected",
         "headers",
         "is_complete",
         "keep_alive",
-        "message_event",
         "method",
-        "more_body",
         "prediction",
         "protocol",
+        "request_id",
         "response_complete",
         "route",
         "target",
     )
+    more_body = False
 
     def __init__(
         self,
@@ -49,7 +60,7 @@ class LaneExchange:
         target: bytes,
         headers: list[tuple[bytes, bytes]],
         credentials: Credentials,
-        *,
+        facts: HeadFacts,
         keep_alive: bool,
     ) -> None:
         self.protocol = protocol
@@ -58,6 +69,8 @@ class LaneExchange:
         self.target = target
         self.headers = headers
         self.credentials = credentials
+        self.request_id = facts.request_id
+        self.deadline_s = facts.deadline_s
         self.keep_alive = keep_alive
         self.body: Any = b""
         self.prediction: Prediction | None = None
@@ -65,8 +78,10 @@ class LaneExchange:
         """Whether the whole request has arrived."""
         self.response_complete = False
         self.disconnected = False
-        self.more_body = False
-        self.message_event = NO_EVENT
+
+    @property
+    def message_event(self) -> _NoEvent:
+        return NO_EVENT
 
     def header(self, name: bytes) -> bytes | None:
         size = len(name)
@@ -101,15 +116,6 @@ class LaneExchange:
     def release_body(self) -> None:
         if type(self.body) is SlabSlice:
             self.body.release()
-
-
-class _NoEvent:
-    """Stands for the asyncio.Event of an ordinary cycle: nobody waits for a lane exchange."""
-
-    def set(self) -> None: ...
-
-
-NO_EVENT = _NoEvent()
 
 
 def render_head(answer: Answer, *, date: bytes, close: bool) -> bytes:

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from salver.net.edge import Edge
 from salver.net.exchange import LaneExchange, render_head
+from salver.net.head import HeadFacts
 from salver.net.large import LargeBody
 from salver.operations.base import Answer, Credentials
 
@@ -46,13 +47,10 @@ class LaneProtocol(HttpToolsProtocol):
         self.phase_since = 0.0
         self.body_bytes = 0
         self._head_bytes = 0
-        self._unparsed_bytes = 0
-        self._authorization: bytes | None = None
-        self._length: int | None = None
+        self._length = 0
         self._lane: LaneExchange | None = None
         """The prediction whose body is arriving."""
         self._parts: list[bytes] = []
-        self._waiting = 0
         self._is_refused = False
         self._never_asked = True
 
@@ -98,73 +96,70 @@ class LaneProtocol(HttpToolsProtocol):
                 self.refuse(400, "The request is not valid HTTP/1.1.")
             return
         if self.phase is Phase.HEAD:
-            self._unparsed_bytes += len(data)
-            if self._unparsed_bytes > self.edge.max_header_bytes:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.edge.max_header_bytes:
                 self.refuse(431, TOO_LONG)
-        elif self._lane is not None and self._length is not None and self._length >= LARGE_BODY_BYTES:
+        elif self._lane is not None and self._length >= LARGE_BODY_BYTES:
             self._receive_large(self._lane, self._length)
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
         self.body_bytes = 0
         self._head_bytes = 0
-        self._unparsed_bytes = 0
-        self._authorization = None
-        self._length = None
         self._never_asked = False
         self.phase = Phase.HEAD
         self.phase_since = self.edge.now()
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > self.edge.max_header_bytes or len(self.headers) > self.edge.max_headers:
+        if len(self.headers) > self.edge.max_headers:
             self.refuse(431, TOO_LONG)
-            return
-        size = len(name)
-        if size == 14:
-            if name.lower() == b"content-length":
-                self._length = int(value)
-        elif size == 13:
-            if name.lower() == b"authorization":
-                self._authorization = value
-        elif size == 6 and name.lower() == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
         edge = self.edge
+        headers = self.headers
         if self._is_refused:
             return
-        if self._length is not None and self._length > edge.max_body_bytes:
+        facts = edge.facts(tuple(headers))
+        length = self._length = facts.length or 0
+        if length > edge.max_body_bytes:
             self.refuse(413, f"The body is above the limit of {edge.max_body_bytes} bytes (--max-body-mb).")
+            return
+        if facts.size + len(self.url) > edge.max_header_bytes:
+            self.refuse(431, TOO_LONG)
             return
         self.phase = Phase.BODY
         method = self.parser.get_method()
         route = edge.lane_route(method, self.url)
         if route is None:
-            self._ordinary()
+            self._ordinary(facts)
             return
-        if not edge.is_host_allowed(self.headers):
+        if not facts.is_host_allowed:
             self.refuse(421, "The Host header names none of this server's hosts (--allowed-hosts).")
             return
         credentials = self.credentials
-        if self._authorization is not None:
-            credentials = edge.with_token(credentials, self._authorization)
-        self._lane = LaneExchange(
-            self, route, method, self.url, self.headers, credentials, keep_alive=self.parser.should_keep_alive()
-        )
+        if facts.authorization is not None:
+            credentials = edge.with_token(credentials, facts.authorization)
+        keep_alive = self.parser.should_keep_alive()
+        self._lane = LaneExchange(self, route, method, self.url, headers, credentials, facts, keep_alive)
         self._parts = []
-        if self.expect_100_continue:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if facts.expects:
+            self._expected(facts.expects)
 
-    def _ordinary(self) -> None:
+    def _expected(self, wish: bytes) -> None:
+        """The client waits for a word before it sends its body; its length has been looked at."""
+        if wish == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self.refuse(417, "Only `Expect: 100-continue` can be met.")
+
+    def _ordinary(self, facts: HeadFacts) -> None:
         """Hand the request to the ASGI application, as uvicorn does."""
+        self.expect_100_continue = facts.expects == b"100-continue"
         self.headers = [(name.lower(), value) for name, value in self.headers]
         self.scope = {
             "type": "http",
@@ -175,7 +170,10 @@ class LaneProtocol(HttpToolsProtocol):
             "scheme": self.scheme or "http",
             "root_path": self.root_path,
             "headers": self.headers,
-            "state": {"credentials": self.edge.with_token(self.credentials, self._authorization)},
+            "state": {
+                "credentials": self.edge.with_token(self.credentials, facts.authorization),
+                "is_host_allowed": facts.is_host_allowed,
+            },
         }  # type: ignore[typeddict-item]  # uvicorn fills method and path next
         if len(self.pipeline) >= MAX_PIPELINED:
             self.refuse(429, "Too many requests were sent ahead on one connection.")

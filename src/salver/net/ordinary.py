@@ -44,12 +44,10 @@ class OrdinaryRoad:
         gate: Gate,
         wires: Sequence[OrdinaryWire],
         *,
-        is_host_allowed: Callable[[Sequence[tuple[bytes, bytes]]], bool],
         new_request_id: Callable[[], str],
     ) -> None:
         self._gate = gate
         self._wires = wires
-        self._is_host_allowed = is_host_allowed
         self._new_request_id = new_request_id
         self._rows: list[tuple[Any, Route, OrdinaryWire]] = []
         for wire in wires:
@@ -75,7 +73,7 @@ class OrdinaryRoad:
         request = _request_of(http, b"", self._new_request_id)
         row, wire, parameters = self._match(request)
         try:
-            if not self._is_host_allowed(http.scope["headers"]):
+            if not http.scope["state"]["is_host_allowed"]:
                 raise RequestError(
                     Code.PERMISSION_DENIED,
                     "The Host header names none of this server's hosts.",

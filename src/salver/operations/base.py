@@ -73,6 +73,10 @@ class Exchange(Protocol):
     body: Any
     """The whole body: bytes, bytearray, memoryview or a SlabSlice."""
     credentials: Credentials
+    request_id: str
+    """The client's own id for the request, checked to be harmless; empty when it sent none."""
+    deadline_s: float
+    """How long the client is willing to wait; 0.0 when it did not say, -1.0 when what it said is no such time."""
 
     def header(self, name: bytes) -> bytes | None:
         """The value of the first header of this lower-case name."""

@@ -82,7 +82,8 @@ class Gate:
         """Who, may they, how much is left. Raises RequestError; then `refused` makes the call for the record."""
         credentials = exchange.credentials
         started_at = self._clock()
-        principal = self._authenticator.identify(credentials, self._wall_clock())
+        wall_time = 0.0 if credentials.token is None else self._wall_clock()
+        principal = self._authenticator.identify(credentials, wall_time)
         if not is_allowed(principal, operation.permission, model):
             raise denial(principal, operation.permission or "", model)
         if principal.requests_per_second is not None:
@@ -90,7 +91,7 @@ class Gate:
         return Call(
             operation,
             principal,
-            self._request_id(exchange),
+            exchange.request_id or self._new_request_id(),
             credentials.peer,
             model=model,
             wire=wire,
@@ -102,7 +103,7 @@ class Gate:
         call = Call(
             operation,
             NOBODY,
-            self._request_id(exchange),
+            exchange.request_id or self._new_request_id(),
             exchange.credentials.peer,
             model=model,
             wire=wire,
@@ -110,10 +111,6 @@ class Gate:
         )
         self._auditor.denied(call, error)
         return call
-
-    def _request_id(self, exchange: Exchange) -> str:
-        given = exchange.header(b"x-request-id")
-        return self._new_request_id() if given is None else checked_request_id(given) or self._new_request_id()
 
     def finish(self, call: Call, error: SalverError | None) -> None:
         """Count the call, once."""

@@ -177,7 +177,7 @@ class FrontEnd:
         net = self.settings.net
         edge = Edge(net, self._predictions, wires, self._loop, self._slab, hosts=_hosts(net))
         self._edges.append(edge)
-        road = OrdinaryRoad(self.gate, wires, is_host_allowed=edge.is_host_allowed, new_request_id=self.new_request_id)
+        road = OrdinaryRoad(self.gate, wires, new_request_id=self.new_request_id)
         config = uvicorn.Config(
             road,
             lifespan="off",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from salver_worker.failures import LoadFailure
 from salver_worker.frames import DATATYPE_SIZES
 from salver_worker.runtimes.annotations import OPEN, RECORD, TABLE, FunctionShape, Kind
 from salver_worker.runtimes.base import tensor
+
+if TYPE_CHECKING:
+    from salver_worker.arrays import Array
 
 DATATYPES = (*DATATYPE_SIZES, "BYTES")
 ADVICE = "Declare SIGNATURE in the file, or give an [example] in model.toml."
@@ -81,11 +84,20 @@ def _input(name: str, kind: Kind, declared: Optional[Dict[str, Any]], example: A
     return Input(tensor(name, kind.datatype or "FP64", fallback), kind.is_text)
 
 
+def _as_array(example: Any) -> Array:
+    """An array of objects where the nested lists are no table."""
+    try:
+        return np.asarray(example)
+    except ValueError:
+        return np.asarray([None])
+
+
 def _from_example(name: str, kind: Kind, example: Any) -> Input:
     """Text is handed over as str, a file's content as bytes; every dimension but the first is as in the example."""
-    if isinstance(example, dict):
+    first = example[0] if isinstance(example, list) and example else example
+    if isinstance(first, dict):
         return Input(tensor(name, "BYTES", (-1,)), False)
-    array = np.asarray(example)
+    array = _as_array(example)
     datatype = kind.datatype or datatype_of(array)
     if datatype is None or array.dtype.kind == "O" or array.ndim == 0:
         raise LoadFailure(

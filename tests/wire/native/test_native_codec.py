@@ -76,6 +76,19 @@ def test_a_slab_slice_stays_whole_and_is_not_released(decode: Decode, iris: Vers
     assert owner.freed == 0
 
 
+@pytest.mark.parametrize("wrap", [bytearray, memoryview, lambda body: SlabSlice(Owner(), 0, memoryview(body))])
+@pytest.mark.parametrize(
+    ("body", "understood"),
+    [(b'{"inputs":[[1,2,3,4]]}', "inputs"), (b"[1,2,3,4]", "rows"), (b'{"x":[1,2,3,4]}', "names")],
+)
+def test_json_is_read_from_any_buffer(
+    decode: Decode, iris: VersionInfo, wrap: Any, body: bytes, understood: str
+) -> None:
+    request = decode(iris, wrap(body))
+
+    assert (values(request), request.understood) == ({"x": [[1.0, 2.0, 3.0, 4.0]]}, understood)
+
+
 @pytest.mark.parametrize("body", [b"", RAW[:15], RAW + b"x"])
 def test_raw_bytes_must_be_whole_rows(decode: Decode, iris: VersionInfo, body: bytes) -> None:
     with pytest.raises(RequestError, match=r"rows of 16 bytes \(FP32 \[4\]\)"):

@@ -25,7 +25,7 @@ def wire() -> TfServingWire:
 
 @pytest.fixture
 def recorded(exchange: Callable[..., Exchange]) -> Callable[[str], Exchange]:
-    """`recorded("requests_b64")`: one request of the library requests 2.34, byte for byte, as the edge hands it over."""
+    """`recorded("requests_b64")`: what the library requests 2.34 sent, as the edge hands it over."""
 
     def build(name: str) -> Exchange:
         head, _, body = (RECORDED / f"{name}.http").read_bytes().partition(b"\r\n\r\n")

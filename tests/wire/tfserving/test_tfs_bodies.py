@@ -63,5 +63,6 @@ def test_the_answer_is_the_one_prediction(answer: Any, data: bytes, value: Any) 
     assert answer({"inputs": 1}, BodyResult(data)) == (200, {"outputs": value})
 
 
-def test_an_error_that_the_model_set_stays_one(answer: Any) -> None:
-    assert answer({"instances": [1]}, BodyResult(b"no cat", status=422)) == (422, {"error": "no cat"})
+@pytest.mark.parametrize(("given", "status"), [(422, 422), (599, 599), (600, 500)])
+def test_an_error_that_the_model_set_stays_one(answer: Any, given: int, status: int) -> None:
+    assert answer({"instances": [1]}, BodyResult(b"no cat", status=given)) == (status, {"error": "no cat"})

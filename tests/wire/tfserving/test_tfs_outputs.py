@@ -94,13 +94,13 @@ def test_every_layout_is_written(encode: Encode, version: VersionInfo, array: An
 @pytest.mark.parametrize("value", [np.array(1.5), np.array(b"a", object)])
 def test_a_single_value_has_a_column_form_alone(encode: Encode, version: VersionInfo, value: Any) -> None:
     assert encode(version, COLUMN, {"y": value}) == {"outputs": 1.5 if value.dtype != object else "a"}
-    with pytest.raises(RequestError, match=r"^Tensor name: y has no shape information $"):
+    with pytest.raises(RequestError, match=r"^Tensor name: y has no shape information  \["):
         encode(version, ROW, {"y": value})
 
 
 def test_rows_must_be_as_many_in_every_output(encode: Encode, version: VersionInfo) -> None:
     outputs = {"a": np.zeros(2), "b": np.zeros(3)}
-    with pytest.raises(RequestError, match=r"^Tensor name: b has inconsistent batch size: 3 expecting: 2$"):
+    with pytest.raises(RequestError, match=r"^Tensor name: b has inconsistent batch size: 3 expecting: 2 "):
         encode(version, ROW, outputs)
     assert encode(version, COLUMN, outputs) == {"outputs": {"a": [0, 0], "b": [0, 0, 0]}}
 

@@ -17,6 +17,7 @@ ONE = [("x", "FP32", (-1, -1))]
 TWO = [("b", "INT64", (-1,)), ("a", "FP32", (-1, -1))]
 ELEMENT = "Failed to process element: {} of 'instances' list. Error: INVALID_ARGUMENT: "
 KEY = "Failed to process element: {} key: {} of 'instances' list. Error: INVALID_ARGUMENT: "
+REQUIRED = "input tensors required as per tensorinfo_map"
 LARGE = orjson.dumps(1e39).decode()
 TYPE = "JSON Value: {} Type: {} is not of expected type: {}"
 
@@ -49,15 +50,19 @@ DOCUMENTS: list[tuple[bytes, str]] = [
     (b'"a"', 'JSON Value: "a" Is not object'),
     (
         b'{"signature_name": 3, "instances": []}',
-        'JSON Value: {"signature_name": 3, "instances": []} not formatted correctly. '
-        "'signature_name' key must be a string value.",
+        (
+            'JSON Value: {"signature_name": 3, "instances": []} not formatted correctly. '
+            "'signature_name' key must be a string value."
+        ),
     ),
     (b'{"signature_name": "foo"}', 'Serving signature name: "foo" not found in signature def'),
     (b"{}", "Missing 'inputs' or 'instances' key"),
     (
         b'{"inputs": 1,\n  "instances": 1}',
-        'JSON Value: {"inputs": 1, "instances": 1} Not formatted correctly expecting only one of '
-        "'inputs' or 'instances' keys to exist ",
+        (
+            'JSON Value: {"inputs": 1, "instances": 1} Not formatted correctly expecting only one of '
+            "'inputs' or 'instances' keys to exist "
+        ),
     ),
     (b'{"instances": 1}', "JSON Value: {\"instances\": 1} Expecting 'instances' to be an list/array"),
     (b'{"instances": null}', "JSON Value: {\"instances\": null} Expecting 'instances' to be an list/array"),
@@ -127,14 +132,12 @@ TWO_INPUTS: list[tuple[str, Any, str]] = [
     (
         "instances",
         [1],
-        "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
-        "tensorinfo_map",
+        f"instances is a plain list, but expecting list of objects as multiple {REQUIRED}",
     ),
     (
         "inputs",
         [1],
-        "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
-        "tensorinfo_map",
+        f"inputs is a plain value/list, but expecting an object as multiple {REQUIRED}",
     ),
     ("inputs", {"b": [1]}, "Missing named input: a in 'inputs' object."),
     ("inputs", {"a": [[1]], "b": [1, 2]}, "All inputs must have the same number of rows, but got 'b': 2, 'a': 1."),

@@ -11,7 +11,7 @@ import orjson
 
 from salver.errors import Code, RequestError
 from salver.operations.base import Answer
-from salver.types import Array, BodyResult, InferResponse, ModelVersion, Ranking
+from salver.types import Array, BodyResult, InferResponse, Ranking, VersionInfo
 from salver.wire.jsontensors import dumps, encode_array
 from salver.wire.native.accept import AnswerKind
 from salver.wire.native.codec import NativeRequest
@@ -38,10 +38,11 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 class AnswerPlan:
     """The fixed pieces of one version's answers."""
 
-    __slots__ = ("_head", "_ranking")
+    __slots__ = ("_head", "_ranking", "version")
 
-    def __init__(self, id: ModelVersion, ranking: Ranking | None) -> None:
-        self._head = b'{"model":%b,"version":%d,"outputs":' % (orjson.dumps(id.model), id.version)
+    def __init__(self, version: VersionInfo, ranking: Ranking | None) -> None:
+        self.version = version
+        self._head = b'{"model":%b,"version":%d,"outputs":' % (orjson.dumps(version.id.model), version.id.version)
         self._ranking = ranking
 
     def encode(self, response: InferResponse, request: NativeRequest, request_id: str) -> Answer:
@@ -50,24 +51,20 @@ class AnswerPlan:
         outputs = response.outputs
         if outputs is None:
             assert response.body is not None
-            return body_answer(response.body, response.version.id.version, headers)
-        if request.answer is AnswerKind.JSON:
-            return Answer(200, self._json(outputs), "application/json", headers)
-        return binary_answer(outputs, request.answer, response.version.id.version, headers)
+            return body_answer(response.body, self.version.id.version, headers)
+        if request.answer is not AnswerKind.JSON:
+            return binary_answer(outputs, request.answer, self.version.id.version, headers)
+        try:
+            values = orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY)
+        except TypeError:  # one is BYTES, a single value, or not contiguous
+            values = dumps({name: encode_array(array) for name, array in outputs.items()})
+        tail = b"}" if self._ranking is None else ranking_member(outputs, self._ranking)
+        return Answer(200, b"".join((self._head, values, tail)), "application/json", headers)
 
-    def _json(self, outputs: dict[str, Array]) -> bytes:
-        if self._ranking is None:
-            return b"".join((self._head, values_json(outputs), b"}"))
-        ranking = dumps(ranking_rows(outputs, self._ranking))
-        return b"".join((self._head, values_json(outputs), b',"ranking":', ranking, b"}"))
 
-
-def values_json(outputs: dict[str, Array]) -> bytes:
-    """An object of nested lists by name; NaN and the infinities become null."""
-    try:
-        return orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # one is BYTES, a single value, or not contiguous
-        return dumps({name: encode_array(array) for name, array in outputs.items()})
+def ranking_member(outputs: dict[str, Array], ranking: Ranking) -> bytes:
+    """The last member of the document, and its end."""
+    return b',"ranking":%b}' % dumps(ranking_rows(outputs, ranking))
 
 
 def ranking_rows(outputs: dict[str, Array], ranking: Ranking) -> list[list[dict[str, Any]]]:

@@ -25,7 +25,6 @@ class NativePredictRoute:
         self._max_body_bytes = max_body_bytes
         self._plan: Plan | BodyPlan | None = None
         self._answers: AnswerPlan | None = None
-        self._answers_version: VersionInfo | None = None
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE | PAYLOAD_TOO_LARGE)."""
@@ -37,16 +36,15 @@ class NativePredictRoute:
     def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer:
         """Raises RequestError(OUTPUT_INVALID)."""
         assert isinstance(request, NativeRequest)
-        return self._answers_of(response.version).encode(response, request, call.request_id)
+        answers = self._answers
+        # The answer's own version counts: another may have gone live while this one was asked.
+        if answers is None or answers.version is not response.version:
+            answers = self._answers = self._answers_of(response.version)
+        return answers.encode(response, request, call.request_id)
 
     def _answers_of(self, version: VersionInfo) -> AnswerPlan:
-        """By the answer's own version: another may have gone live while this one was asked."""
-        answers = self._answers
-        if answers is None or self._answers_version is not version:
-            signature = version.signature(self._signature_name)
-            answers = AnswerPlan(version.id, signature.ranking if signature else None)
-            self._answers, self._answers_version = answers, version
-        return answers
+        signature = version.signature(self._signature_name)
+        return AnswerPlan(version, signature.ranking if signature else None)
 
     def error(self, error: SalverError, call: Call | None) -> Answer:
         allow = ("POST",) if error.code is Code.METHOD_NOT_ALLOWED else ()

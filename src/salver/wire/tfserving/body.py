@@ -42,7 +42,8 @@ def _part(value: Any) -> Part:
 def body_answer(result: BodyResult, headers: Headers, *, is_row: bool) -> Answer:
     """What the model answered, as the one prediction; an answer with an error's status stays one."""
     if result.status >= 400:
-        return Answer(result.status, error_body(result.data.decode("utf-8", "replace")), headers=headers)
+        status = result.status if result.status < 600 else 500  # HTTP has no others
+        return Answer(status, error_body(result.data.decode("utf-8", "replace")), headers=headers)
     value = _value(result)
     document = {"predictions": [value]} if is_row else {"outputs": value}
     return Answer(200, dumps(document), headers=headers)

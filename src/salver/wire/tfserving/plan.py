@@ -56,7 +56,7 @@ class DefaultPlan:
             return self._decode_large(body)
         try:
             document = self._parse(body)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, ValueError):  # another form, or bytes that are not UTF-8
             return None
         values = document.instances
         is_row = values is not None

@@ -1,0 +1,234 @@
+"""Workers that are killed, crash at every start, or hang: who is told what, and how soon it is as before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import requests
+from journey_load import Load, ask, steady_load
+from journey_models import right_answer, write_model
+from journey_server import Server, eventually
+from journey_wires import MMS, NATIVE, TFSERVING, WIRES
+
+KILLS = 6
+AT_ONCE_S = 0.1
+"""What is promised for the median; single values depend on who else uses the machine."""
+LATE_S = 2.0
+
+
+def kill(pid: int) -> float:
+    """When the process was killed."""
+    at = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    return at
+
+
+def a_settled_worker(server: Server) -> int | None:
+    """The oldest of two ready workers, once it has lived so long that its death counts as the first one."""
+    replicas = server.version("seven")["replicas"]
+    started = sorted((datetime.fromisoformat(each["started_at"]), each["pid"]) for each in replicas)
+    oldest, pid = started[0]
+    is_settled = datetime.now(UTC) - oldest > timedelta(seconds=1.5)
+    return pid if is_settled and all(each["state"] == "READY" for each in replicas) else None
+
+
+def kill_one_after_the_other(server: Server, load: Load) -> list[float]:
+    """Kills a busy worker again and again, each time with both alive; when, and how long until both were back."""
+    killed_at = []
+    for _ in range(KILLS):
+        pid = eventually(lambda: a_settled_worker(server), 15.0, "two workers are ready")
+        killed_at.append(kill(pid))
+        eventually(lambda pid=pid: pid not in server.worker_pids("seven"), 5.0, "the death is noticed")
+    server.wait_for_workers("seven", 2)
+    before = len(load.outcomes)
+    eventually(lambda: len(load.outcomes) > before + 20, 10.0, "the load goes on")
+    return killed_at
+
+
+def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(server, seven, figure):
+    model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
+    with server(model) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.01") as load:
+        kill_one_after_the_other(running, load)
+    assert load.kinds() == {"right": len(load.outcomes)}
+    figure(f"{KILLS} kills, {len(load.outcomes)} requests, 0 lost")
+
+
+def test_only_requests_in_a_killed_worker_hear_of_it_when_they_may_not_be_run_again(server, seven, figure):
+    model = seven(name="seven", replicas=2, idempotent=False, batching={"max_batch_rows": 1})
+    with server(model) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.03") as load:
+        killed_at = kill_one_after_the_other(running, load)
+    told = [outcome for outcome in load.outcomes if outcome.kind != "right"]
+    allowed = {
+        ("native", "503 WORKER_DIED"),
+        ("tfserving", "503 The model's process died while it had this request."),
+        ("mms", "500 InternalServerException"),  # "Worker died." is a 500 in that protocol
+    }
+    assert {(outcome.wire, outcome.kind) for outcome in told} <= allowed
+    assert 0 < len(told) <= KILLS
+    delays = [told_after(outcome.sent_at + outcome.seconds, killed_at) for outcome in told]
+    assert statistics.median(delays) < AT_ONCE_S
+    assert max(delays) < LATE_S
+    assert all(outcome.retry_after for outcome in told)
+    figure(
+        f"{KILLS} kills, {len(load.outcomes)} requests, {len(told)} told within "
+        f"{1000 * statistics.median(delays):.0f} ms (median), {1000 * max(delays):.0f} ms (most), no other lost"
+    )
+
+
+def told_after(answered_at: float, killed_at: list[float]) -> float:
+    return min(answered_at - at for at in killed_at if at <= answered_at)
+
+
+def test_a_model_without_workers_is_not_ready_refuses_at_once_and_recovers(server, seven, figure):
+    model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
+    with server(model, backoff_min_s=0.5) as running:
+        killed_at = 0.0
+        with steady_load(running.url, "seven", clients=4, act="sleep 0.02") as load:
+            eventually(lambda: len(load.outcomes) > 20, 10.0, "the load goes on")
+            for pid in running.worker_pids("seven"):
+                killed_at = kill(pid)
+            eventually(lambda: not running.is_ready(), 2.0, "the server says not ready")
+            not_ready_after = time.monotonic() - killed_at
+            running.wait_for_workers("seven", 2)
+            recovered_after = time.monotonic() - killed_at
+            eventually(running.is_ready, 2.0, "the server is ready again")
+            before = len(load.outcomes)
+            eventually(lambda: len(load.outcomes) > before + 20, 10.0, "the load goes on")
+    refused = [outcome for outcome in load.outcomes if outcome.kind != "right"]
+    assert not_ready_after < 0.25
+    assert refused
+    assert {outcome.kind.partition(" ")[0] for outcome in refused if outcome.wire != "mms"} == {"503"}
+    assert all(outcome.retry_after for outcome in refused)
+    assert max(outcome.seconds for outcome in load.outcomes) < LATE_S
+    assert {outcome.kind for outcome in load.outcomes[-10:]} == {"right"}
+    figure(
+        f"not ready after {1000 * not_ready_after:.0f} ms, {len(refused)} of {len(load.outcomes)} refused with "
+        f"503 and Retry-After, both workers back after {recovered_after:.2f} s"
+    )
+
+
+CRASHES_AT_START = """
+import os
+print("about to fall over", flush=True)
+os._exit(77)
+def predict(x: float) -> float:
+    return x
+"""
+
+
+def test_a_model_that_crashes_at_every_start_is_told_of_and_disturbs_no_other(server, seven, tmp_path, figure):
+    sound = seven(name="seven", idempotent=True)
+    broken = write_model(tmp_path / "broken", CRASHES_AT_START, name="broken")
+    with server(sound, broken, wait="announced", backoff_min_s=0.2) as running:
+        running.wait_for_workers("seven", 1)
+        with steady_load(running.url, "seven", clients=2) as load:
+            eventually(lambda: running.version("broken")["state"] == "CRASHLOOP", 20.0, "the crash loop is seen")
+        told = running.version("broken")
+        assert "it exited with status 77" in told["reason"]
+        assert told["fix"]
+        assert "about to fall over" in told["log_tail"]
+        assert "broken version 1: Its worker died again and again" in running.printed
+        assert "about to fall over" in running.printed
+        ready = running.get("/readyz")
+        assert ready.status_code == 503
+        assert any("broken/1" in reason for reason in ready.json()["reasons"])
+        for wire, status in ((NATIVE, 503), (MMS, 503), (TFSERVING, 404)):
+            refused = wire.ask(running.url, "broken", {"x": 1.0})
+            assert (refused.status_code, wire.name) == (status, wire.name)
+        assert load.kinds() == {"right": len(load.outcomes)}
+        figure(f"{len(load.outcomes)} requests to the other model, 0 lost")
+
+
+def test_pauses_between_crashes_grow(server, tmp_path):
+    broken = write_model(tmp_path / "broken", CRASHES_AT_START, name="broken")
+    with server(broken, wait="announced", backoff_min_s=0.4, backoff_max_s=30) as running:
+        restarts: dict[int, float] = {}
+
+        def count() -> int:
+            number = int(running.version("broken")["replicas"][0]["restarts"])
+            restarts.setdefault(number, time.monotonic())
+            return number
+
+        eventually(lambda: count() >= 5, 30.0, "five crashes")
+        pauses = [restarts[number + 1] - restarts[number] for number in (2, 3, 4)]
+        assert pauses[0] < pauses[1] < pauses[2]
+
+
+def hung_and_replaced(running: Server, act: str) -> tuple[int, float]:
+    """Sends a request that hangs its worker; the status it got, and when another worker was ready."""
+    statuses: list[int] = []
+    values = {"nonce": 1, "act": act}
+
+    def send() -> None:
+        headers = {"Salver-Deadline-Ms": "1000"}
+        statuses.append(NATIVE.ask(running.url, "hanging", values, headers=headers).status_code)
+
+    (before,) = running.worker_pids("hanging")
+    sender = threading.Thread(target=send)
+    sent_at = time.monotonic()
+    sender.start()
+    eventually(lambda: running.worker_pids("hanging") not in ([], [before]), 20.0, "the worker is replaced")
+    took = time.monotonic() - sent_at
+    sender.join(30)
+    return statuses[0], took
+
+
+def test_a_stopped_worker_is_replaced_and_others_do_not_notice(server, seven, figure):
+    settings = {"heartbeat_s": 0.2, "heartbeat_timeout_s": 1.0, "deadline_grace_s": 0.5}
+    sound, hanging = seven(name="seven", idempotent=True), seven(name="hanging")
+    with server(sound, hanging, **settings) as running:
+        with steady_load(running.url, "seven", clients=2) as load:
+            status, took = hung_and_replaced(running, "stop")
+        assert status in (503, 504)
+        assert took < 4.0
+        answer = NATIVE.ask(running.url, "hanging", {"nonce": 5, "act": ""})
+        assert NATIVE.row(answer.json())["answer"] == right_answer(5)
+        assert load.kinds() == {"right": len(load.outcomes)}
+        figure(f"replaced after {took:.2f} s (deadline 1 s); {len(load.outcomes)} requests beside it, 0 lost")
+
+
+SPINS = """
+import os
+import time
+
+
+def predict(nonce: int, act: str) -> int:
+    while act:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException:
+            continue
+    return os.getpid()
+"""
+
+
+def test_a_worker_that_ignores_its_deadline_is_replaced(server, tmp_path, figure):
+    model = write_model(tmp_path / "hanging", SPINS, name="hanging")
+    with server(model, deadline_grace_s=0.5) as running:
+        status, took = hung_and_replaced(running, "for ever")
+        assert status == 504
+        assert took < 4.0
+        assert "it went on after the deadline of its requests" in running.logs
+        figure(f"replaced after {took:.2f} s (deadline 1 s, grace 0.5 s)")
+
+
+def test_an_endless_loop_of_python_is_interrupted_at_its_deadline_and_the_worker_lives_on(server, seven, figure):
+    with server(seven(name="seven"), deadline_grace_s=5.0) as running:
+        before = running.worker_pids("seven")
+        sent_at = time.monotonic()
+        headers = {"Salver-Deadline-Ms": "300"}
+        answer = NATIVE.ask(running.url, "seven", {"nonce": 1, "act": "spin"}, headers=headers)
+        told_after_s = time.monotonic() - sent_at
+        assert (answer.status_code, NATIVE.error_code(answer.json())) == (504, "DEADLINE_EXCEEDED")
+        assert told_after_s < 0.3 + LATE_S
+        with requests.Session() as session:
+            for wire in WIRES:
+                assert ask(session, running.url, "seven", wire).kind == "right"
+        assert running.worker_pids("seven") == before
+        figure(f"told after {1000 * told_after_s:.0f} ms of 300 ms, the same worker goes on")
