@@ -19,6 +19,11 @@ KILLS = 6
 AT_ONCE_S = 0.1
 """What is promised for the median; single values depend on who else uses the machine."""
 LATE_S = 2.0
+DIED = {
+    "native": "503 WORKER_DIED",
+    "tfserving": "503 The model's process died while it had this request.",
+    "mms": "500 InternalServerException",  # "Worker died." has that status in the original
+}
 
 
 def kill(pid: int) -> float:
@@ -63,12 +68,7 @@ def test_only_requests_in_a_killed_worker_hear_of_it_when_they_may_not_be_run_ag
     with server(model) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.03") as load:
         killed_at = kill_one_after_the_other(running, load)
     told = [outcome for outcome in load.outcomes if outcome.kind != "right"]
-    allowed = {
-        ("native", "503 WORKER_DIED"),
-        ("tfserving", "503 The model's process died while it had this request."),
-        ("mms", "500 InternalServerException"),  # "Worker died." is a 500 in that protocol
-    }
-    assert {(outcome.wire, outcome.kind) for outcome in told} <= allowed
+    assert all(outcome.kind.startswith(DIED[outcome.wire]) for outcome in told)
     assert 0 < len(told) <= KILLS
     delays = [told_after(outcome.sent_at + outcome.seconds, killed_at) for outcome in told]
     assert statistics.median(delays) < AT_ONCE_S
@@ -84,31 +84,37 @@ def told_after(answered_at: float, killed_at: list[float]) -> float:
     return min(answered_at - at for at in killed_at if at <= answered_at)
 
 
+def kill_all(server: Server) -> float:
+    """Kills every worker; how long until the server said not ready, in seconds."""
+    pids = server.wait_for_workers("seven", 2)
+    killed_at = max(kill(pid) for pid in pids)
+    eventually(lambda: not server.is_ready(), 2.0, "the server says not ready")
+    return time.monotonic() - killed_at
+
+
 def test_a_model_without_workers_is_not_ready_refuses_at_once_and_recovers(server, seven, figure):
     model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
-    with server(model, backoff_min_s=0.5) as running:
-        killed_at = 0.0
-        with steady_load(running.url, "seven", clients=4, act="sleep 0.02") as load:
-            eventually(lambda: len(load.outcomes) > 20, 10.0, "the load goes on")
-            for pid in running.worker_pids("seven"):
-                killed_at = kill(pid)
-            eventually(lambda: not running.is_ready(), 2.0, "the server says not ready")
-            not_ready_after = time.monotonic() - killed_at
+    with server(model, backoff_min_s=0.2) as running:
+        with steady_load(running.url, "seven", clients=3, act="sleep 0.02") as load:
+            not_ready_after = [kill_all(running) for _ in range(3)]
+            died_at = time.monotonic()
             running.wait_for_workers("seven", 2)
-            recovered_after = time.monotonic() - killed_at
-            eventually(running.is_ready, 2.0, "the server is ready again")
+            recovered_after = time.monotonic() - died_at
             before = len(load.outcomes)
             eventually(lambda: len(load.outcomes) > before + 20, 10.0, "the load goes on")
+        assert running.is_ready()
     refused = [outcome for outcome in load.outcomes if outcome.kind != "right"]
-    assert not_ready_after < 0.25
+    died_with_it = [outcome for outcome in refused if outcome.kind == DIED["mms"]]
+    assert statistics.median(not_ready_after) < 0.25
     assert refused
-    assert {outcome.kind.partition(" ")[0] for outcome in refused if outcome.wire != "mms"} == {"503"}
+    assert {outcome.kind.partition(" ")[0] for outcome in refused if outcome not in died_with_it} == {"503"}
+    assert len(died_with_it) <= 6
     assert all(outcome.retry_after for outcome in refused)
     assert max(outcome.seconds for outcome in load.outcomes) < LATE_S
     assert {outcome.kind for outcome in load.outcomes[-10:]} == {"right"}
     figure(
-        f"not ready after {1000 * not_ready_after:.0f} ms, {len(refused)} of {len(load.outcomes)} refused with "
-        f"503 and Retry-After, both workers back after {recovered_after:.2f} s"
+        f"not ready after {1000 * statistics.median(not_ready_after):.0f} ms, {len(refused)} of {len(load.outcomes)} "
+        f"refused with 503 and Retry-After, none hung, both workers back after {recovered_after:.2f} s"
     )
 
 
@@ -133,7 +139,7 @@ def test_a_model_that_crashes_at_every_start_is_told_of_and_disturbs_no_other(se
         assert told["fix"]
         assert "about to fall over" in told["log_tail"]
         assert "broken version 1: Its worker died again and again" in running.printed
-        assert "about to fall over" in running.printed
+        assert running.printed.count("failed   broken") == running.printed.count("| about to fall over")
         ready = running.get("/readyz")
         assert ready.status_code == 503
         assert any("broken/1" in reason for reason in ready.json()["reasons"])
@@ -146,7 +152,7 @@ def test_a_model_that_crashes_at_every_start_is_told_of_and_disturbs_no_other(se
 
 def test_pauses_between_crashes_grow(server, tmp_path):
     broken = write_model(tmp_path / "broken", CRASHES_AT_START, name="broken")
-    with server(broken, wait="announced", backoff_min_s=0.4, backoff_max_s=30) as running:
+    with server(broken, wait="announced", backoff_min_s=0.3) as running:
         restarts: dict[int, float] = {}
 
         def count() -> int:
@@ -155,8 +161,7 @@ def test_pauses_between_crashes_grow(server, tmp_path):
             return number
 
         eventually(lambda: count() >= 5, 30.0, "five crashes")
-        pauses = [restarts[number + 1] - restarts[number] for number in (2, 3, 4)]
-        assert pauses[0] < pauses[1] < pauses[2]
+        assert restarts[5] - restarts[4] > restarts[3] - restarts[2] + 0.3  # 1.2 s and 0.3 s, and the starts
 
 
 def hung_and_replaced(running: Server, act: str) -> tuple[int, float]:

@@ -151,7 +151,7 @@ def test_a_model_that_kills_its_process_closes_the_link(serve_function: Serve, d
 @pytest.mark.parametrize(
     ("source", "code", "message"),
     [
-        ("import nowhere_to_be_found\ndef predict(x): return x", "ENVIRONMENT_BROKEN", "the module nowhere_to_be_found"),
+        ("import nowhere_at_all\ndef predict(x): return x", "ENVIRONMENT_BROKEN", "the module nowhere_at_all"),
         ("def predict(x:", "LOAD_FAILED", "loading raised"),
         ("def a(x): ...\ndef b(x): ...", "LOAD_FAILED", "app.py has no `predict`, and not exactly one function"),
         ("", "LOAD_FAILED", "app.py has no `predict`"),
@@ -159,10 +159,13 @@ def test_a_model_that_kills_its_process_closes_the_link(serve_function: Serve, d
         ("class predict: pass", "LOAD_FAILED", "predict is neither a function nor has it a method"),
         ("def predict(x): yield x", "LOAD_FAILED", "predict yields its results one by one"),
         ("async def predict(x): yield x", "LOAD_FAILED", "predict yields its results one by one"),
-        ("class Model:\n    def __init__(self): raise OSError('no disk')\n    def predict(self, x): ...", "LOAD_FAILED",
-         "loading raised OSError: no disk"),
+        (
+            "class predict:\n    def __init__(self): raise OSError('no disk')",
+            "LOAD_FAILED",
+            "loading raised OSError: no disk",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_served_says_why(refuse_function: Serve, source: str, code: str, message: str) -> None:
     header = refuse_function(source)
     assert header["code"] == code

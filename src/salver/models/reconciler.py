@@ -110,7 +110,9 @@ class Reconciler:
     # What happens (replicas.supervisor.Listener)
 
     def worker_started(self, group: ReplicaGroup) -> None:
-        self._happened(group, Event.WORKER_STARTED)
+        """No news for the user: what counts is whether it becomes ready."""
+        self._move(self._entries[group.spec.id], Event.WORKER_STARTED)
+        self._publish_soon()
 
     async def replica_ready(self, group: ReplicaGroup, worker: Worker, ready: Ready) -> None:
         entry = self._entries[group.spec.id]

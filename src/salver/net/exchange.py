@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from salver.operations.inference import Prediction
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
+MAX_HEADS = 256
 _heads: dict[tuple[int, str | None, str | None], bytes] = {}
 
 
@@ -124,15 +125,14 @@ def render_head(answer: Answer, *, date: bytes, close: bool) -> bytes:
     head = _heads.get(key)
     if head is None:
         head = _status_and_type(*key)
-        if len(_heads) < 256:
+        if len(_heads) < MAX_HEADS:
             _heads[key] = head
-    length = b"content-length: %d\r\n" % len(answer.body)
     if answer.headers or close:
         extra = "".join([f"{name}: {_one_line(value)}\r\n" for name, value in answer.headers])
         if close:
             extra += "connection: close\r\n"
-        return b"".join((head, date, length, extra.encode("latin-1", "replace"), b"\r\n"))
-    return b"".join((head, date, length, b"\r\n"))
+        head += extra.encode("latin-1", "replace")
+    return b"%b%bcontent-length: %d\r\n\r\n" % (head, date, len(answer.body))
 
 
 def _status_and_type(status: int, content_type: str | None, phrase: str | None) -> bytes:

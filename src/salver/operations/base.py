@@ -137,7 +137,6 @@ class Call:
     """One use of an operation by one principal: identity, deadline and times ride with it to the end."""
 
     __slots__ = (
-        "accepted_at",
         "deadline",
         "is_done",
         "model",
@@ -158,7 +157,6 @@ class Call:
         principal: Principal,
         request_id: str,
         peer: str,
-        *,
         model: str,
         wire: str,
         started_at: float,
@@ -170,8 +168,7 @@ class Call:
         self.model = model
         self.wire = wire
         self.started_at = started_at
-        """The loop's monotonic clock, in seconds, as are all times here."""
-        self.accepted_at = 0.0
+        """The monotonic clock, in seconds, as are all times here."""
         self.deadline = 0.0
         self.queued_s = 0.0
         self.version = 0

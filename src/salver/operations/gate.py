@@ -93,9 +93,9 @@ class Gate:
             principal,
             exchange.request_id or self._new_request_id(),
             credentials.peer,
-            model=model,
-            wire=wire,
-            started_at=started_at,
+            model,
+            wire,
+            started_at,
         )
 
     def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str, error: SalverError) -> Call:
@@ -105,9 +105,9 @@ class Gate:
             NOBODY,
             exchange.request_id or self._new_request_id(),
             exchange.credentials.peer,
-            model=model,
-            wire=wire,
-            started_at=self._clock(),
+            model,
+            wire,
+            self._clock(),
         )
         self._auditor.denied(call, error)
         return call
@@ -137,9 +137,9 @@ class Gate:
             NOBODY,
             request_id or self._new_request_id(),
             credentials.peer,
-            model=model,
-            wire=wire,
-            started_at=self._clock(),
+            model,
+            wire,
+            self._clock(),
         )
         error: SalverError | None = None
         try:

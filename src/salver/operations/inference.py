@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Container
+from collections.abc import Container
 from typing import Any, Protocol
 
 from salver.errors import Code, RequestError, SalverError
@@ -80,12 +79,9 @@ class Prediction(Ticket):
 class Predictions:
     """Takes an exchange through the gate, the wire's decoder, the pipeline and the wire's encoder."""
 
-    def __init__(
-        self, gate: Gate, pipeline: Pipeline, *, default_deadline_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, gate: Gate, pipeline: Pipeline, *, default_deadline_s: float) -> None:
         self._gate = gate
         self._pipeline = pipeline
-        self._clock = clock
         self._default_deadline_s = default_deadline_s
 
     @property
@@ -102,7 +98,6 @@ class Predictions:
             call.version = queue.version.id.version
             call.deadline = call.started_at + self._allowed_s(exchange, queue)
             request = route.decode(exchange, queue.version)
-            call.accepted_at = self._clock()
             prediction = Prediction(self, call, exchange, route, queue, request)
             self._pipeline.submit(queue, prediction)
             exchange.prediction = prediction

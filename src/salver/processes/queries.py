@@ -15,7 +15,7 @@ from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
 from salver.store.base import AuditLine, KeyRecord
-from salver.types import ModelStatus, VersionState
+from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
 
 T = TypeVar("T")
 
@@ -72,16 +72,23 @@ class Queries:
         return self._with_live_links(msgspec.structs.replace(status, versions=found))
 
     def _with_live_links(self, status: ModelStatus) -> ModelStatus:
-        """A version that no live replica answers here is not called ready, whatever was last published."""
-        versions = tuple(
-            msgspec.structs.replace(entry, state=VersionState.STARTING)
-            if entry.state in (VersionState.READY, VersionState.DEGRADED) and not self._links(entry.id)
-            else entry
-            for entry in status.versions
-        )
-        return msgspec.structs.replace(status, versions=versions)
+        """What no live link reaches from here is not called ready, whatever was last published."""
+        return msgspec.structs.replace(status, versions=tuple(self._as_seen_here(entry) for entry in status.versions))
 
-    def _links(self, id: Any) -> int:
+    def _as_seen_here(self, entry: VersionStatus) -> VersionStatus:
+        queue = self._pipeline.queues.get(entry.id)
+        reached = {link.replica_id for link in queue.links} if queue is not None else set()
+        replicas = tuple(
+            msgspec.structs.replace(replica, state="STARTING")
+            if replica.state == "READY" and replica.id not in reached
+            else replica
+            for replica in entry.replicas
+        )
+        is_serving = entry.state in (VersionState.READY, VersionState.DEGRADED)
+        state = VersionState.STARTING if is_serving and not reached else entry.state
+        return msgspec.structs.replace(entry, state=state, replicas=replicas)
+
+    def _links(self, id: ModelVersion) -> int:
         queue = self._pipeline.queues.get(id)
         return 0 if queue is None else len(queue.links)
 

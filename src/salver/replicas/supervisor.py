@@ -53,6 +53,13 @@ class Slot:
         self.crashes = 0
         self.rss_bytes = 0
         self.reason = ""
+        self.last_words: tuple[str, ...] = ()
+        """The end of the log of the worker before the present one."""
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """What its worker printed last; what the one before printed as long as the present one says nothing."""
+        return (self.worker.log_tail if self.worker is not None else ()) or self.last_words
 
     def status(self) -> ReplicaStatus:
         worker = self.worker
@@ -89,7 +96,7 @@ class ReplicaGroup:
 
     @property
     def log_tail(self) -> tuple[str, ...]:
-        return next((slot.worker.log_tail for slot in self._slots if slot.worker and slot.worker.log_tail), ())
+        return next((slot.log_tail for slot in self._slots if slot.log_tail), ())
 
     def worker(self, replica_id: str) -> Worker | None:
         return next((slot.worker for slot in self._slots if slot.worker and slot.worker.id == replica_id), None)
@@ -155,9 +162,11 @@ class ReplicaGroup:
             await death
             raise
         slot.reason = await death
+        slot.last_words = worker.log_tail or slot.last_words
         was_ready = bool(ready_at)
         slot.state = "LOST"
-        log.warning("worker_ended", extra={"replica": worker.id, "reason": slot.reason, "was_ready": was_ready})
+        level = logging.INFO if self._is_stopping else logging.WARNING
+        log.log(level, "worker_ended", extra={"replica": worker.id, "reason": slot.reason, "was_ready": was_ready})
         self._listener.replica_lost(self, worker.id, slot.reason)
         return ready_at
 

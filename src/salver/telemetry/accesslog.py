@@ -5,62 +5,60 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
 from salver.telemetry.sink import LineSink
 
+if TYPE_CHECKING:
+    from salver.telemetry.base import FinishedCall
+
 FLUSH_S = 0.1
 FLUSH_LINES = 500
+MAX_NAME = 200
+MAX_DETAIL = 2000
 
 
 class AccessLog:
     """Formats on the loop, hands over in chunks. Owned by one loop."""
 
-    def __init__(self, sink: LineSink | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, sink: LineSink | None, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.time
+    ) -> None:
         self._sink = sink
         self._loop = loop
+        self._clock = clock
         self._lines: list[str] = []
         self._flush_handle: asyncio.TimerHandle | None = None
         self._second = 0
         self._second_text = ""
-
-    @property
-    def is_on(self) -> bool:
-        return self._sink is not None
+        self.is_on = sink is not None
 
     @property
     def dropped_lines(self) -> int:
         return 0 if self._sink is None else self._sink.dropped_lines
 
-    def request(
-        self,
-        *,
-        request_id: str,
-        operation: str,
-        model: str,
-        version: int,
-        wire: str,
-        principal: str,
-        peer: str,
-        error: SalverError | None,
-        seconds: float,
-        queued_s: float,
-        rows: int,
-    ) -> None:
-        """All but `model` are words that the server made or has checked; the model's name may be a stranger's."""
-        outcome = '"OK"' if error is None else f'"{error.code.value}"'
-        if error is not None and error.log_detail:
-            outcome += f',"detail":{json.dumps(error.log_detail[-2000:])}'
+    def request(self, call: FinishedCall, words: str, code: str, seconds: float, error: SalverError | None) -> None:
+        """Keep the line of a finished call; `words` are its `fixed_words`.
+
+        What is put between quotes as it is, the server made itself or has checked. Durations are microseconds.
+        """
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        extra = "" if error is None else _more(call, error)
         self._lines.append(
-            f'{{"time":"{self._time()}","event":"request","id":"{request_id}","operation":"{operation}",'
-            f'"model":{json.dumps(model[:200]) if not version else _quoted(model)},"version":{version},"wire":"{wire}",'
-            f'"principal":"{principal}","peer":"{peer}","code":{outcome},"ms":{seconds * 1000:.3f},'
-            f'"queue_ms":{queued_s * 1000:.3f},"rows":{rows}}}\n'
+            f'{{"time":"{self._second_text}.{int((now - second) * 1000):03d}Z","event":"request",'
+            f'"id":"{call.request_id}{words}{call.principal.id}","peer":"{call.peer}","code":"{code}",'
+            f'"us":{int(seconds * 1e6)},"queue_us":{int(call.queued_s * 1e6)},"rows":{call.rows}{extra}}}\n'
         )
-        if len(self._lines) >= FLUSH_LINES:
-            self.flush()
-        elif self._flush_handle is None:
+        if self._flush_handle is None:
             self._flush_handle = self._loop.call_later(FLUSH_S, self.flush)
+        elif len(self._lines) >= FLUSH_LINES:
+            self.flush()
 
     def flush(self) -> None:
         handle, self._flush_handle = self._flush_handle, None
@@ -75,15 +73,18 @@ class AccessLog:
         if self._sink is not None:
             self._sink.close()
 
-    def _time(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{int((now - second) * 1000):03d}Z"
+
+def fixed_words(key: tuple[str, str, int, str]) -> str:
+    """The middle of a line, the same for all calls of one operation, model, version and wire."""
+    operation, model, version, wire = key
+    return f'","operation":"{operation}","model":"{model}","version":{version},"wire":"{wire}","principal":"'
 
 
-def _quoted(name: str) -> str:
-    """A registered name: letters, digits and `._-` need no escape."""
-    return f'"{name}"'
+def _more(call: FinishedCall, error: SalverError) -> str:
+    """What only failures have: the name that was asked for where no model has it, and the detail for the log."""
+    fields: dict[str, str] = {}
+    if call.model and not call.version:
+        fields["asked_for"] = call.model[:MAX_NAME]
+    if error.log_detail:
+        fields["detail"] = error.log_detail[-MAX_DETAIL:]
+    return f",{json.dumps(fields)[1:-1]}" if fields else ""

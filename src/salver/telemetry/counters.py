@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 
 import msgspec
@@ -27,12 +26,6 @@ class RequestCount(msgspec.Struct):
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     seconds: float = 0.0
     rows: int = 0
-
-    def add(self, code: str, seconds: float, rows: int) -> None:
-        self.codes[code] = self.codes.get(code, 0) + 1
-        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
-        self.seconds += seconds
-        self.rows += rows
 
 
 class BatchCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +55,9 @@ class Counters:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, int, str], RequestCount] = {}
 
-    def add(self, operation: str, model: str, version: int, wire: str, code: str, seconds: float, rows: int) -> None:
-        key = (operation, model, version, wire)
-        count = self._counts.get(key)
-        if count is None:
-            count = self._counts[key] = RequestCount()
-        count.add(code, seconds, rows)
+    def count(self, key: tuple[str, str, int, str]) -> RequestCount:
+        """Where the calls of an operation, model, version and wire are counted; whoever asks counts there himself."""
+        return self._counts.setdefault(key, RequestCount())
 
     def requests(self) -> tuple[tuple[RequestKey, RequestCount], ...]:
         return tuple((RequestKey(*key), count) for key, count in self._counts.items())

@@ -129,9 +129,13 @@ class Estimator:
 
 
 def _is_regressor(estimator: Any) -> bool:
+    """Also of an estimator that was written for another version's way to say so."""
     from sklearn.base import is_regressor
 
-    return bool(is_regressor(estimator))
+    try:
+        return bool(is_regressor(estimator))
+    except AttributeError:
+        return getattr(estimator, "_estimator_type", "") == "regressor"
 
 
 def _named_probabilities(probabilities: Any) -> List[Tuple[str, Any]]:

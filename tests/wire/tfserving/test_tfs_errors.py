@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 import pytest
 
 from salver.errors import Code, RequestError
+from salver.operations.base import Call
 from salver.wire.tfserving.addresses import Address, Verb
 from salver.wire.tfserving.errors import CANONICAL, HTTP_STATUS, Unimplemented, error_answer, http_status, invalid
 from salver.wire.tfserving.lane import lane_error
@@ -87,3 +90,12 @@ def test_a_name_that_leads_nowhere_has_the_text_of_the_original(code: Code, addr
     answer = lane_error(RequestError(code, "m is starting.", fix="Wait."), address, (("X", "y"),))
     assert orjson.loads(answer.body) == {"error": text}
     assert answer.headers == (("X", "y"),)
+
+
+def test_a_loaded_version_without_workers_is_unavailable_and_says_when_to_come_again(call: Callable[..., Call]) -> None:
+    error = RequestError(Code.MODEL_NOT_READY, "No replica of m/1 is alive.", fix="Wait.", retry_after_s=1.0)
+    of_a_loaded_version = call()
+    of_a_loaded_version.version = 1
+    answer = lane_error(error, Address(Verb.PREDICT, "m"), (), of_a_loaded_version)
+    assert (answer.status, orjson.loads(answer.body)) == (503, {"error": "No replica of m/1 is alive. Wait."})
+    assert answer.headers == (("Retry-After", "1"),)

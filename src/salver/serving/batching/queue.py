@@ -54,6 +54,8 @@ class VersionQueue:
         self._max_rows = version.batching.max_batch_rows if version.has_batch_dimension else 1
         self._links: list[Link] = []
         self._waiting = WaitingLine()
+        self._batch_s = 0.0
+        """What a full batch costs, at most; 0.0 until that is known."""
         self._flights: dict[Link, Flight] = {}
         self.flying_rows = 0
         self._is_scheduled = False
@@ -119,8 +121,9 @@ class VersionQueue:
             raise self._overloaded(
                 f"{self.waiting_rows} rows wait already, the limit is {self._settings.max_queue_rows}."
             )
-        if not self.cost.is_known:
-            return
+        rounds = (ahead + rows) // self._max_rows + 2
+        if now + rounds * self._batch_s <= ticket.deadline:
+            return  # certain without a closer look; nothing is certain to be late before the cost is known
         needed = completion_time(
             self.cost,
             ahead_rows=ahead,
@@ -207,6 +210,7 @@ class VersionQueue:
             self._flush()  # the worker is free: give it the next batch before writing the answers of this one
         if result.verb == frames.RESULT:
             self.cost.observe(flight.rows, self._clock() - flight.sent_at)
+            self._batch_s = self.cost.cautious(self._max_rows) if self.cost.is_known else 0.0
             self.batches += 1
             self.batched_rows += flight.rows
             self._deliver(flight.tickets, result)

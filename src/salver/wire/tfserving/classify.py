@@ -43,4 +43,4 @@ class TfExamplesRoute:
         return Answer(200, encode_classes(response.outputs, signature.ranking), headers=self._headers)
 
     def error(self, error: SalverError, call: Call | None) -> Answer:
-        return lane_error(error, self._address, self._headers)
+        return lane_error(error, self._address, self._headers, call)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from salver.errors import SalverError
-from salver.operations.base import Answer, Exchange
+from salver.errors import Code, RequestError, SalverError
+from salver.operations.base import Answer, Call, Exchange
 from salver.types import SlabSlice
 from salver.wire.jsonbody import Buffer, unpacked
 from salver.wire.tfserving.addresses import Address
@@ -27,5 +27,13 @@ def json_body(exchange: Exchange, max_body_bytes: int) -> bytes:
     return bytes(unpacked(sent_body(exchange), exchange.header(b"content-encoding"), max_body_bytes))
 
 
-def lane_error(error: SalverError, address: Address, headers: Headers) -> Answer:
+def lane_error(error: SalverError, address: Address, headers: Headers, call: Call | None = None) -> Answer:
+    """The answer to a prediction that failed.
+
+    A version that was found but has no live worker is unavailable for a moment. The original knows no such case: what
+    it calls not found, and clients then do not ask again for, has not been loaded.
+    """
+    if error.code is Code.MODEL_NOT_READY and call is not None and call.version:
+        died = RequestError(Code.WORKER_DIED, error.message, fix=error.fix, retry_after_s=error.retry_after_s)
+        return error_answer(died, None, headers)
     return error_answer(error, missing_text(error.code, address), headers)

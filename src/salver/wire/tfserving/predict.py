@@ -64,7 +64,7 @@ class TfPredictRoute:
         return Answer(200, body, "application/json", self._headers)
 
     def error(self, error: SalverError, call: Call | None) -> Answer:
-        return lane_error(error, self._address, self._headers)
+        return lane_error(error, self._address, self._headers, call)
 
     def _compile(self, version: VersionInfo) -> ShortRoad | None:
         if len(self._plans) >= MAX_PLANS:

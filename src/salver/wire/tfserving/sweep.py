@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import simdjson
 
-from salver.types import Array, Tensor, TensorSpec
+from salver.types import DEFAULT_SIGNATURE, Array, Tensor, TensorSpec
 from salver.wire.tfserving.values import RULES
 from salver_worker.frames import NUMPY_NAMES
 
@@ -40,7 +40,7 @@ def _sweep(raw: bytes, spec: TensorSpec) -> Sweep | None:
         return None
     keys = tuple(sorted(document.keys()))
     is_row = IS_ROW.get(keys)
-    if is_row is None or (len(keys) == 2 and document["signature_name"] not in ("", "serving_default")):
+    if is_row is None or (len(keys) == 2 and document["signature_name"] not in ("", DEFAULT_SIGNATURE)):
         return None
     values = document[keys[0]]
     shape = _even_shape(raw, values, spec.shape)
