@@ -122,6 +122,8 @@ async def _run(
         explain=lambda spec, failure: explained(failure, manifests.get(spec.id)),
     )
     doors, sockets = _open_doors(settings)
+    specs = [spec for source in discovery.models if (spec := _spec(source, settings, on_event)) is not None]
+    control.reconciler.want(specs)  # before anybody can ask whether the server is ready
     fleet = _fleet(settings, control, doors, sockets, str(directory.socket))
     await fleet.start()
     addresses = tuple(Address(url=f"http://{_shown(door)}", wires=door.wires) for door in doors)
@@ -131,8 +133,7 @@ async def _run(
     on_event(Listening(addresses=addresses, data_dir=str(directory.path)))
     for failed in discovery.failures:
         on_event(ModelFailed(status=_unknown_status(failed)))
-    specs = [spec for source in discovery.models if (spec := _spec(source, settings, on_event)) is not None]
-    control.reconciler.want(specs)
+    control.reconciler.start()
     reason = await stopping.wait()
     on_event(Stopping(reason=reason))
     fleet.stopping()

@@ -19,6 +19,7 @@ from salver.cli.checks import (
     check_python,
     check_space,
 )
+from salver.cli.workercheck import check_worker
 from salver.net.base import NetSettings
 from salver.processes.base import ProcessSettings
 from salver.store.directory import DataDirectory, RunningServer
@@ -54,6 +55,13 @@ def test_a_real_worker_is_started(run, free_port):
     ]
     assert worker["state"] == "ok"
     assert "started, loaded and stopped" in worker["message"]
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python3", "/bin/false"])
+def test_an_interpreter_that_starts_no_worker_is_wrong(python):
+    found = check_worker(python)
+    assert found.state is State.WRONG
+    assert found.fix
 
 
 def test_a_taken_port_is_told_with_its_holder_and_the_flag(run, taken_port):

@@ -47,7 +47,13 @@ class Server:
         command = [sys.executable, "-m", "salver", "serve", *map(str, paths), *flags(settings)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=plain_environment(self._mark)
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=plain_environment(self._mark),
+                start_new_session=True,  # as a terminal does: Ctrl-C reaches the server and its front ends, not the tests
             )
 
     # What it says
@@ -157,6 +163,11 @@ class Server:
         """Ask for an orderly end; the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(within_s)
+
+    def crash(self) -> None:
+        """End the server's own process as nothing else could: it has no chance to do anything."""
+        self.process.kill()
+        self.process.wait()
 
     def end(self) -> None:
         """Ends it if it still runs, and holds it to what every server must keep: status 0, nobody left, no fault."""

@@ -15,7 +15,7 @@ from journey_models import right_answer, write_model
 from journey_server import Server, eventually
 from journey_wires import MMS, NATIVE, TFSERVING, WIRES
 
-KILLS = 6
+KILLS = 4
 AT_ONCE_S = 0.1
 """What is promised for the median; single values depend on who else uses the machine."""
 LATE_S = 2.0

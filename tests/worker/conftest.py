@@ -27,7 +27,7 @@ def _load_driver() -> ModuleType:
     return sys.modules[name]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def driver() -> ModuleType:
     """The module with the driver's classes and its `tensor` builder."""
     return _load_driver()

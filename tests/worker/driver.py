@@ -72,7 +72,9 @@ class Tensor(NamedTuple):
 def tensor(name: str, values: Any, datatype: str) -> Tensor:
     if datatype == "BYTES":
         array = np.asarray(values, object)
-        raw = frames.encode_bytes_elements([item.encode() if isinstance(item, str) else item for item in array.flat])
+        raw = frames.encode_bytes_elements(
+            [item if isinstance(item, bytes) else str(item).encode() for item in array.flat]
+        )
     else:
         array = np.asarray(values, "<u2" if datatype == "BF16" else frames.NUMPY_NAMES[datatype])
         raw = array.tobytes()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salver_worker import arrays, frames
@@ -29,6 +29,7 @@ def test_what_has_no_datatype_does_not_travel(array: Any) -> None:
     assert arrays.datatype_of(array) is None
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 0xFFFF))
 def test_every_bf16_value_survives_widening_and_narrowing(bits: int) -> None:
     wide = arrays.bf16_to_float32(np.array([bits], np.uint16))

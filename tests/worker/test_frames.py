@@ -6,15 +6,17 @@ import json
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salver_worker import frames
 
 SMALL = st.integers(0, 2**32 - 1)
 BIG = st.integers(0, 2**64 - 1)
+QUICK = settings(max_examples=50, deadline=None)
 
 
+@QUICK
 @given(verb=st.integers(0, 255), id=BIG, deadline_ms=SMALL, header=st.integers(0, frames.MAX_HEADER_BYTES), body=BIG)
 def test_a_prefix_survives_the_way_there_and_back(verb: int, id: int, deadline_ms: int, header: int, body: int) -> None:
     raw = frames.pack_prefix(verb, id, deadline_ms, header, body)
@@ -44,13 +46,14 @@ def test_a_header_above_the_limit_is_refused_before_it_is_read() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
 )
 
 
-@given(st.dictionaries(st.text(), JSON))
+@QUICK
+@given(st.dictionaries(st.text(max_size=8), JSON, max_size=4))
 def test_a_header_survives_the_way_there_and_back(header: dict[str, object]) -> None:
     assert frames.decode_header(memoryview(frames.encode_header(header))) == header
 
@@ -66,6 +69,7 @@ def test_what_is_not_a_json_object_is_no_header(raw: bytes, reason: str) -> None
         frames.decode_header(raw)
 
 
+@QUICK
 @given(st.dictionaries(st.text(), st.integers()), st.binary())
 def test_a_frame_is_its_prefix_its_header_and_its_body(header: dict[str, int], body: bytes) -> None:
     raw = frames.encode_frame(frames.READY, 9, header, body, deadline_ms=4)
@@ -77,6 +81,7 @@ def test_a_frame_is_its_prefix_its_header_and_its_body(header: dict[str, int], b
     assert prefix.body_length == len(body)
 
 
+@QUICK
 @given(st.lists(st.binary()))
 def test_a_bytes_tensor_survives_the_way_there_and_back(elements: list[bytes]) -> None:
     raw = frames.encode_bytes_elements(elements)
@@ -98,6 +103,7 @@ def test_a_bytes_tensor_whose_lengths_disagree_is_refused(raw: bytes, count: int
         frames.decode_bytes_elements(raw, count)
 
 
+@QUICK
 @given(st.integers(0, 10**9))
 def test_padding_reaches_the_next_multiple_of_the_alignment(size: int) -> None:
     gap = frames.padding(size)

@@ -188,6 +188,13 @@ def test_the_signature_decides_everything_it_names() -> None:
     assert subject.has_batch_dimension
 
 
+def test_a_function_without_inputs_has_no_rows() -> None:
+    subject = model(lambda count=2: list(range(count)))
+    assert subject.signature["inputs"] == []
+    assert not subject.has_batch_dimension
+    assert subject.predict({}, {"count": 3})["output"].tolist() == [0, 1, 2]
+
+
 def test_a_signature_with_a_fixed_first_dimension_has_no_rows() -> None:
     declared = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [3]}], "outputs": []}
     assert not model(lambda x: x, declared).has_batch_dimension

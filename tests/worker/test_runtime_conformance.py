@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,18 +139,27 @@ CASES = {
 REFUSALS = [(name, kind) for name, case in CASES.items() for kind in case.refused]
 
 
-@pytest.fixture
-def serve(start_worker: Callable[..., Any], tmp_path: Path) -> Callable[[str], Any]:
+def start(name: str, driver: Any, folder: Path, stack: ExitStack) -> Any:
     """A worker that has loaded the named case's model; `ready` is READY's header."""
+    worker = stack.enter_context(driver.WorkerProcess(folder))
+    answer = worker.load(name, CASES[name].build(folder))
+    assert answer.verb == frames.READY, answer.header
+    worker.ready = answer.header
+    return worker
 
-    def serve(name: str) -> Any:
-        worker = start_worker()
-        answer = worker.load(name, CASES[name].build(tmp_path))
-        assert answer.verb == frames.READY, answer.header
-        worker.ready = answer.header
-        return worker
 
-    return serve
+@pytest.fixture(scope="module")
+def serve(driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """One worker for each case, shared by the tests that leave it alive."""
+    with ExitStack() as stack:
+        yield functools.cache(lambda name: start(name, driver, tmp_path_factory.mktemp(name), stack))
+
+
+@pytest.fixture
+def serve_alone(driver: Any, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """A worker of one's own, to be ended."""
+    with ExitStack() as stack:
+        yield lambda name: start(name, driver, tmp_path, stack)
 
 
 def test_every_runtime_has_a_case() -> None:
@@ -247,23 +258,15 @@ def test_tensors_may_lie_in_a_slab(serve: Any, driver: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_stops_with_status_0_and_says_nothing(serve: Any, driver: Any, name: str) -> None:
-    worker = serve(name)
+def test_it_stops_with_status_0_and_says_nothing(serve_alone: Any, driver: Any, name: str) -> None:
+    worker = serve_alone(name)
     CASES[name].ask(worker.attach(), driver, 1)
     assert worker.stop() == 0
     assert worker.log == ""
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_ends_with_the_control_link(serve: Any, name: str) -> None:
-    worker = serve(name)
+def test_it_ends_with_the_control_link(serve_alone: Any, name: str) -> None:
+    worker = serve_alone(name)
     worker.control.close()
     assert worker.wait() == 0
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_it_loads_nothing_of_the_server(serve: Any, driver: Any, name: str) -> None:
-    worker = serve(name)
-    maps = Path(f"/proc/{worker.process.pid}/environ").read_bytes()
-    assert b"SALVER" not in maps
-    assert CASES[name].ask(worker.attach(), driver, 1).verb == frames.RESULT

@@ -31,9 +31,10 @@ def test_no_file_imports_the_server_and_the_top_of_each_is_light(path: Path) -> 
 def test_starting_a_worker_imports_numpy_and_nothing_else_that_is_installed() -> None:
     source = """
 import sys
+before = set(sys.modules)
 import salver_worker.main
-roots = {name.partition(".")[0] for name, module in sys.modules.items() if "site-packages" in str(getattr(module, "__file__", ""))}
-print(sorted(roots))
+new = {name: str(getattr(sys.modules[name], "__file__", "")) for name in set(sys.modules) - before}
+print(sorted({name.partition(".")[0] for name, path in new.items() if "site-packages" in path}))
 """
     output = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "['numpy']"

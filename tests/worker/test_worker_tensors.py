@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salver_worker import frames
@@ -65,6 +65,7 @@ def test_every_datatype_is_read_and_written(datatype: str) -> None:
     assert answer.body_length == 64
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_bytes_survive_the_way_there_and_back(elements: list[bytes]) -> None:
     raw = frames.encode_bytes_elements(elements)

@@ -58,9 +58,9 @@ def command(
             raise _nothing_to_send(client.model(model))
         prediction = client.predict(model, inputs, version=version, label=label)
     if as_json:
-        show_json(_document(prediction))
+        show_json(as_document(prediction))
     else:
-        _show(prediction)
+        show(prediction)
 
 
 def read_input(given: str) -> Any:
@@ -113,8 +113,8 @@ def _nothing_to_send(model: Model) -> CommandFailed:
     return CommandFailed(f"There is nothing to send to {model.name}.{takes}", "Give --input FILE, - or JSON.")
 
 
-def _document(prediction: Prediction) -> dict[str, Any]:
-    """The answer as the native protocol writes it."""
+def as_document(prediction: Prediction) -> dict[str, Any]:
+    """The answer as the native protocol writes it; the text of a body, where there is one."""
     document: dict[str, Any] = {"model": prediction.model, "version": prediction.version}
     if prediction.body is not None:
         return document | {"content_type": prediction.content_type, "body": prediction.body.decode("utf-8", "replace")}
@@ -125,9 +125,12 @@ def _document(prediction: Prediction) -> dict[str, Any]:
     return document | {"outputs": dict(prediction.outputs)}
 
 
-def _show(prediction: Prediction) -> None:
+def show(prediction: Prediction) -> None:
+    """Print the answer for a person; a body as it is."""
     if prediction.body is not None:
+        sys.stdout.flush()
         sys.stdout.buffer.write(prediction.body)
+        sys.stdout.buffer.flush()
     elif prediction.ranking is not None:
         for number, row in enumerate(prediction.ranking, start=1):
             if len(prediction.ranking) > 1:

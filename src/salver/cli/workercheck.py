@@ -17,15 +17,15 @@ from salver.types import BatchSettings, ModelVersion
 
 TIMEOUT_S = 20.0
 STOP_GRACE_S = 2.0
-FIX = f"Run `{sys.executable} -c 'import numpy, salver_worker'` and mend what it says."
+FIX = "Run `python -c 'import numpy, salver_worker'` with that interpreter and mend what it says."
 
 
-def check_worker() -> Finding:
-    """Whether a worker starts, loads and stops."""
+def check_worker(python: str = sys.executable) -> Finding:
+    """Whether a worker starts in the interpreter, loads and stops."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="salver-doctor-") as folder:
         try:
-            asyncio.run(asyncio.wait_for(_start_and_stop(Path(folder)), TIMEOUT_S))
+            asyncio.run(asyncio.wait_for(_start_and_stop(Path(folder), python), TIMEOUT_S))
         except TimeoutError:
             return Finding("worker", State.WRONG, f"no sign of life within {TIMEOUT_S:g} s", FIX)
         except SalverError as error:
@@ -35,7 +35,7 @@ def check_worker() -> Finding:
     return Finding("worker", State.FINE, f"started, loaded and stopped in {time.monotonic() - started:.2f} s")
 
 
-async def _start_and_stop(folder: Path) -> None:
+async def _start_and_stop(folder: Path, python: str) -> None:
     artefact = folder / "try.echo"
     artefact.touch()
     spec = ReplicaSpec(
@@ -44,7 +44,7 @@ async def _start_and_stop(folder: Path) -> None:
         path=str(artefact),
         folder=str(folder),
         manifest={"inputs": [], "outputs": [], "example": None, "handler": None},
-        python=sys.executable,
+        python=python,
         batching=BatchSettings(),
     )
     worker = await LocalEngine(folder, os.environ).start(spec, "doctor")

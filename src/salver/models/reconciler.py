@@ -78,13 +78,15 @@ class Reconciler:
     # What is wanted
 
     def want(self, specs: Sequence[ReplicaSpec]) -> None:
-        """Start these versions."""
+        """These versions should be served: from now on they are known, as queued."""
         for spec in specs:
             group = ReplicaGroup(spec, self._engine, self._settings, self)
             self._entries[spec.id] = Entry(spec, group)
-        for spec in specs:
-            self._entries[spec.id].group.start()
-        self._publish_soon()
+
+    def start(self) -> None:
+        """Start the workers of every version that is wanted."""
+        for entry in self._entries.values():
+            entry.group.start()
 
     async def stop(self) -> None:
         """End every worker; returns when none is left."""

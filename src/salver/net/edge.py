@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 log = logging.getLogger("salver.net")
 SWEEP_S = 0.5
 MAX_ROUTES = 10_000
+MAX_KNOWN_REQUESTS = 2048
 PEER_CREDENTIALS = struct.Struct("3i")
+
+
+class KnownRequest(msgspec.Struct, frozen=True, gc=False):
+    """All that a head says of a prediction with a body of known length on a connection that stays open."""
+
+    route: PredictRoute
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    facts: HeadFacts
+    length: int
 
 
 class LaneSource(Protocol):
@@ -55,7 +66,8 @@ class Edge:
     ) -> None:
         self.settings = settings
         self.predictions = predictions
-        self.now: Callable[[], float] = loop.time
+        self.now = loop.time()
+        """The time of the last sweep, in seconds of the loop's clock: near enough for limits of seconds."""
         self.max_header_bytes = settings.max_header_kb * 1024
         self.max_headers = settings.max_headers
         self.max_body_bytes = int(settings.max_body_mb * 1024 * 1024)
@@ -71,6 +83,8 @@ class Edge:
         self._heads = KnownHeads(self._is_host_allowed)
         self.facts: Callable[[Headers], HeadFacts] = self._heads.facts
         self._routes: dict[bytes, PredictRoute] = {}
+        self.known_requests: dict[bytes, KnownRequest] = {}
+        """Predictions by their whole head, byte for byte, as the parser has taken it before."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep()
 
@@ -90,9 +104,18 @@ class Edge:
                 return route
         return None
 
+    def remember(self, head: bytes, request: KnownRequest) -> None:
+        """The parser need not see this head again: the same bytes mean the same request."""
+        if request.route.model not in self.predictions.model_names:
+            return
+        if len(self.known_requests) >= MAX_KNOWN_REQUESTS:
+            self.known_requests.clear()
+        self.known_requests[head] = request
+
     def forget_routes(self) -> None:
         """What is served has changed."""
         self._routes.clear()
+        self.known_requests.clear()
 
     # Who asks
 
@@ -170,7 +193,7 @@ class Edge:
         """Twice a second: end what is too slow. A pass over all connections costs less than a timer per request."""
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
-        now = self.now()
+        now = self.now = self._loop.time()
         for connection in list(self.connections):
             connection.check_pace(now)
 

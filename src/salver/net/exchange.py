@@ -102,7 +102,8 @@ class LaneExchange:
         if self.response_complete:
             return
         self.response_complete = True
-        self.protocol.answered(self, answer)
+        if not self.disconnected:
+            self.protocol.answered(self, answer)
 
     def hang_up(self) -> None:
         """The client is gone: whatever was begun for it is cancelled, and its memory goes back."""
@@ -119,7 +120,7 @@ class LaneExchange:
             self.body.release()
 
 
-def render_head(answer: Answer, *, date: bytes, close: bool) -> bytes:
+def render_head(answer: Answer, date: bytes, close: bool) -> bytes:
     """Status line and headers of an answer, up to and with the empty line."""
     key = (answer.status, answer.content_type, answer.phrase)
     head = _heads.get(key)

@@ -24,6 +24,8 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     """Bytes of all names and values."""
     length: int | None
     """Bytes of body announced by Content-Length; None without the header."""
+    is_chunked: bool
+    """Whether there is a Transfer-Encoding."""
     is_host_allowed: bool
     authorization: bytes | None
     expects: bytes
@@ -35,7 +37,7 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class KnownHeads:
-    """Facts by the headers they come from. Clients send the same headers with every request, so one look-up is enough."""
+    """Facts by the headers they come from. Clients repeat their headers, so one look-up is mostly enough."""
 
     def __init__(self, is_host_allowed: Callable[[bytes | None], bool]) -> None:
         self._is_host_allowed = is_host_allowed
@@ -52,6 +54,7 @@ class KnownHeads:
         facts = HeadFacts(
             size=size,
             length=None if length is None else int(length),
+            is_chunked=b"transfer-encoding" in found,
             is_host_allowed=self._is_host_allowed(found.get(b"host")),
             authorization=found.get(b"authorization"),
             expects=found.get(b"expect", b"").lower(),

@@ -134,22 +134,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call:
-    """One use of an operation by one principal: identity, deadline and times ride with it to the end."""
+    """One use of an operation by one principal: identity, deadline and times ride with it to the end.
 
-    __slots__ = (
-        "deadline",
-        "is_done",
-        "model",
-        "operation",
-        "peer",
-        "principal",
-        "queued_s",
-        "request_id",
-        "rows",
-        "started_at",
-        "version",
-        "wire",
-    )
+    What most calls leave as it is stands on the class, so that making one costs little.
+    """
+
+    deadline = 0.0
+    queued_s = 0.0
+    version = 0
+    """0 until a version is found."""
+    rows = 0
+    is_counted = False
 
     def __init__(
         self,
@@ -169,12 +164,6 @@ class Call:
         self.wire = wire
         self.started_at = started_at
         """The monotonic clock, in seconds, as are all times here."""
-        self.deadline = 0.0
-        self.queued_s = 0.0
-        self.version = 0
-        """0 until a version is found."""
-        self.rows = 0
-        self.is_done = False
 
 
 class Runner(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from salver.access.authenticator import Authenticator
 from salver.access.limits import RateLimiter
@@ -18,6 +18,8 @@ from salver.operations.base import Body, Call, Credentials, Exchange, Operation,
 
 NOBODY = Principal(id="nobody", role="")
 """Who asks for what anyone may ask, and who was not admitted."""
+
+AnyCall = TypeVar("AnyCall", bound=Call)
 
 
 class Auditor(Protocol):
@@ -78,7 +80,7 @@ class Gate:
 
     # The prediction lane
 
-    def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str) -> Call:
+    def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str, kind: type[AnyCall]) -> AnyCall:
         """Who, may they, how much is left. Raises RequestError; then `refused` makes the call for the record."""
         credentials = exchange.credentials
         started_at = self._clock()
@@ -88,7 +90,7 @@ class Gate:
             raise denial(principal, operation.permission or "", model)
         if principal.requests_per_second is not None:
             self._limiter.admit(principal, started_at)
-        return Call(
+        return kind(
             operation,
             principal,
             exchange.request_id or self._new_request_id(),
@@ -114,8 +116,8 @@ class Gate:
 
     def finish(self, call: Call, error: SalverError | None) -> None:
         """Count the call, once."""
-        if not call.is_done:
-            call.is_done = True
+        if not call.is_counted:
+            call.is_counted = True
             self._meter.finished(call, error, self._clock())
 
     # Ordinary operations

@@ -12,7 +12,7 @@ from salver.operations.gate import Gate
 from salver.serving.batching.queue import VersionQueue
 from salver.serving.batching.ticket import Ticket
 from salver.serving.pipeline import Pipeline
-from salver.types import InferRequest, InferResponse, SlabSlice
+from salver.types import InferResponse, SlabSlice
 
 log = logging.getLogger("salver.inference")
 
@@ -33,34 +33,16 @@ class PredictExchange(Exchange, Protocol):
     """The prediction to cancel when the client goes away; set and cleared here."""
 
 
-class Prediction(Ticket):
-    """One prediction from its arrival to its answer."""
+class Prediction(Call, Ticket):
+    """One prediction from its arrival to its answer: the gate's call and the queue's ticket in one object.
 
-    __slots__ = ("call", "exchange", "owner", "queue", "route")
+    One object instead of two is worth half a microsecond on every request.
+    """
 
-    def __init__(
-        self,
-        owner: Predictions,
-        call: Call,
-        exchange: PredictExchange,
-        route: PredictRoute,
-        queue: VersionQueue,
-        request: InferRequest,
-    ) -> None:
-        # written out instead of Ticket.__init__: one call less for every request
-        self.request = request
-        self.deadline = call.deadline
-        self.request_id = call.request_id
-        self.is_done = False
-        self.attempts = 0
-        self.queued_at = 0.0
-        self.sent_at = 0.0
-        self.whole = None
-        self.owner = owner
-        self.call = call
-        self.exchange = exchange
-        self.route = route
-        self.queue = queue
+    owner: Predictions
+    exchange: PredictExchange
+    route: PredictRoute
+    queue: VersionQueue
 
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         self.exchange.prediction = None
@@ -90,28 +72,31 @@ class Predictions:
 
     def start(self, exchange: PredictExchange, route: PredictRoute) -> None:
         """Answer the exchange, now or later; never raises."""
-        call: Call | None = None
-        prediction: Prediction | None = None
+        call: Prediction | None = None
         try:
-            call = self._gate.admit(PREDICT, exchange, route.model, route.wire)
+            call = self._gate.admit(PREDICT, exchange, route.model, route.wire, Prediction)
             queue = self._pipeline.find(route.model, route.version, route.label)
-            call.version = queue.version.id.version
-            call.deadline = call.started_at + self._allowed_s(exchange, queue)
-            request = route.decode(exchange, queue.version)
-            prediction = Prediction(self, call, exchange, route, queue, request)
-            self._pipeline.submit(queue, prediction)
-            exchange.prediction = prediction
+            version = queue.version
+            call.version = version.id.version
+            call.deadline = call.started_at + (
+                self._allowed_s(exchange) or version.deadline_s or self._default_deadline_s
+            )
+            call.request = route.decode(exchange, version)
+            call.owner = self
+            call.exchange = exchange
+            call.route = route
+            call.queue = queue
+            queue.submit(call)
+            exchange.prediction = call
         except SalverError as error:
-            self._refuse(exchange, route, call, prediction, error)
+            self._refuse(exchange, route, call, error)
         except Exception as error:
             log.exception("prediction_failed")
             fault = RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error))
-            self._refuse(exchange, route, call, prediction, fault)
+            self._refuse(exchange, route, call, fault)
 
-    def _allowed_s(self, exchange: Exchange, queue: VersionQueue) -> float:
+    def _allowed_s(self, exchange: Exchange) -> float:
         asked = exchange.deadline_s
-        if not asked:
-            return queue.version.deadline_s or self._default_deadline_s
         if asked < 0.0:
             raise RequestError(
                 Code.INVALID_INPUT,
@@ -119,47 +104,37 @@ class Predictions:
             )
         return asked
 
-    def _refuse(
-        self,
-        exchange: Exchange,
-        route: PredictRoute,
-        call: Call | None,
-        prediction: Prediction | None,
-        error: SalverError,
-    ) -> None:
-        if call is None:
-            call = self._gate.refused(PREDICT, exchange, route.model, route.wire, error)
-        exchange.respond(route.error(error, call))
-        self._gate.finish(call, error)
+    def _refuse(self, exchange: Exchange, route: PredictRoute, call: Prediction | None, error: SalverError) -> None:
+        refused: Call = self._gate.refused(PREDICT, exchange, route.model, route.wire, error) if call is None else call
+        if call is not None:
+            call.is_done = True
+        exchange.respond(route.error(error, refused))
+        self._gate.finish(refused, error)
         body: Any = exchange.body
         if type(body) is SlabSlice:
             body.release()
-        if prediction is not None:
-            prediction.is_done = True
 
-    def finish(self, prediction: Prediction, response: InferResponse | None, error: SalverError | None) -> None:
+    def finish(self, call: Prediction, response: InferResponse | None, error: SalverError | None) -> None:
         """Write the answer and close the call."""
-        call, route = prediction.call, prediction.route
         if response is not None:
             try:
-                answer = route.encode(response, prediction.request, call)
+                answer = call.route.encode(response, call.request, call)
             except SalverError as failure:
                 error = failure
             except Exception as failure:
                 log.exception("encode_failed")
                 error = RequestError(Code.INTERNAL, "The answer cannot be rendered.", log_detail=repr(failure))
             else:
-                prediction.exchange.respond(answer)
-                call.rows = prediction.request.rows
-                call.queued_s = prediction.sent_at - prediction.queued_at
+                call.exchange.respond(answer)
+                call.rows = call.request.rows
+                call.queued_s = call.sent_at - call.queued_at
                 self._gate.finish(call, None)
                 return
         assert error is not None
-        prediction.exchange.respond(route.error(error, call))
+        call.exchange.respond(call.route.error(error, call))
         self._gate.finish(call, error)
 
-    def cancelled(self, prediction: Prediction) -> None:
-        if prediction.is_done:
-            return
-        prediction.queue.cancel(prediction)
-        self._gate.finish(prediction.call, RequestError(Code.CANCELLED, "The caller hung up."))
+    def cancelled(self, call: Prediction) -> None:
+        if not call.is_done:
+            call.queue.cancel(call)
+            self._gate.finish(call, RequestError(Code.CANCELLED, "The caller hung up."))

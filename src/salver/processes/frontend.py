@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -41,6 +42,10 @@ from salver.wire.base import Wire
 
 log = logging.getLogger("salver.frontend")
 BACKLOG = 1024
+GC_THRESHOLD = (20_000, 20, 20)
+"""Requests leave no cycles behind, so the collector may look more rarely than by default (700, 10, 10)."""
+GOODBYE_S = 0.5
+"""How long the answers to requests that are given up at the end may take to leave."""
 
 
 class RequestIds:
@@ -152,6 +157,9 @@ class FrontEnd:
         )
 
     async def listen(self) -> None:
+        gc.collect()
+        gc.freeze()  # what was made until now stays; the collector need not look at it again and again
+        gc.set_threshold(*GC_THRESHOLD)
         for door in self._doors:
             protocol = self._door_protocol(door.wires)
             sock = self._open_door(door)
@@ -202,12 +210,9 @@ class FrontEnd:
         for edge in self._edges:
             edge.drain()
             edge.close_idle()
-        deadline = self._loop.time() + timeout_s
-        while self._loop.time() < deadline and self._is_busy():
-            await asyncio.sleep(0.01)
-            for edge in self._edges:
-                edge.close_idle()
+        await self._wait_until_idle(timeout_s)
         self.pipeline.close()
+        await self._wait_until_idle(GOODBYE_S)
         for edge in self._edges:
             edge.close()
         self._access_log.close()
@@ -215,6 +220,13 @@ class FrontEnd:
             _unlink(self.settings.socket_path)
         await asyncio.sleep(0)
         self._slab.close()
+
+    async def _wait_until_idle(self, timeout_s: float) -> None:
+        deadline = self._loop.time() + timeout_s
+        while self._loop.time() < deadline and self._is_busy():
+            await asyncio.sleep(0.01)
+            for edge in self._edges:
+                edge.close_idle()
 
     def _is_busy(self) -> bool:
         return not self.pipeline.is_idle or any(edge.is_busy for edge in self._edges)

@@ -9,7 +9,7 @@ from salver.access.permit import model_not_found
 from salver.errors import Code, RequestError
 from salver.replicas.link import Link
 from salver.serving.batching.queue import VersionQueue
-from salver.serving.batching.ticket import Ticket, Watcher
+from salver.serving.batching.ticket import Watcher
 from salver.types import ModelStatus, ModelVersion, VersionInfo, VersionState
 
 GONE = (VersionState.DRAINING, VersionState.STOPPED)
@@ -85,10 +85,6 @@ class Pipeline:
             self._found[key] = queue
         return queue
 
-    def submit(self, queue: VersionQueue, ticket: Ticket) -> None:
-        """Let the ticket be answered. Raises RequestError when that cannot be in time; then it is not queued."""
-        queue.submit(ticket)
-
     def _find(self, model: str, version: int | None, label: str | None) -> VersionQueue:
         status = self._models.get(model)
         if status is None:
@@ -115,5 +111,7 @@ class Pipeline:
         return all(queue.is_idle for queue in self._queues.values())
 
     def close(self) -> None:
+        """The server stops: whoever still waits is told so."""
+        refusal = RequestError(Code.SHUTTING_DOWN, "The server is stopping.", retry_after_s=1.0)
         for queue in self._queues.values():
-            queue.close()
+            queue.close(refusal)

@@ -18,6 +18,7 @@ class LineSink:
         self._descriptor = descriptor
         self._owns_descriptor = owns_descriptor
         self._chunks: deque[bytes] = deque()
+        self._waiting_lines = 0
         self._waiting_bytes = 0
         self._wake = threading.Condition()
         self._is_closed = False
@@ -43,6 +44,7 @@ class LineSink:
                 return
             self._chunks.append(chunk)
             self._waiting_bytes += len(chunk)
+            self._waiting_lines += lines
             self._wake.notify()
 
     def close(self, timeout_s: float = 2.0) -> None:
@@ -62,7 +64,7 @@ class LineSink:
                 if not self._chunks:
                     return
                 chunk = b"".join(self._chunks)
-                lines = chunk.count(b"\n")
+                lines, self._waiting_lines = self._waiting_lines, 0
                 self._chunks.clear()
             if not self._write_all(chunk):
                 with self._wake:

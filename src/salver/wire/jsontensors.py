@@ -11,6 +11,9 @@ import pybase64
 
 from salver.types import Array
 
+_EXACT_AS_PYTHON = frozenset("?bBhHiIlLqQd")
+"""NumPy's letters of booleans, whole numbers and doubles: as Python's own values they print the same."""
+
 
 def encode_array(array: Array, *, as_base64: bool = False) -> Any:
     """What `dumps` writes for an output: an array that it takes, or nested lists of strings for BYTES.
@@ -28,7 +31,7 @@ def encode_array(array: Array, *, as_base64: bool = False) -> Any:
 
 def encode_rows(array: Array, *, as_base64: bool = False) -> Sequence[Any]:
     """The rows of an output, each as `encode_array` would give it."""
-    if array.dtype.kind in "biu" or array.dtype == np.float64:
+    if array.dtype.char in _EXACT_AS_PYTHON:
         rows: list[Any] = array.tolist()
         return rows
     encoded: Sequence[Any] = encode_array(array, as_base64=as_base64)

@@ -52,7 +52,8 @@ class FunctionModel:
         is_async = inspect.iscoroutinefunction(target.function)
         self._calls = AsyncCalls(target.function) if is_async else PlainCalls(target.function)
         self.signature = signature([row.spec for row in self._inputs], outputs)
-        self.has_batch_dimension = all(row["shape"][:1] == [-1] for row in self.signature["inputs"] + outputs)
+        rows = self.signature["inputs"] + outputs
+        self.has_batch_dimension = bool(self._inputs) and all(row["shape"][:1] == [-1] for row in rows)
         self.runtime_version = "Python " + platform.python_version()
         self.details = {**details, "called": "once for each row" if self._shape.is_by_row else "once for each batch"}
 

@@ -52,6 +52,15 @@ def test_several_outputs_are_objects(encode: Encode, version: VersionInfo) -> No
     assert encode(version, COLUMN, outputs) == {"outputs": columns}
 
 
+def test_one_row_of_several_outputs_is_one_object(encode: Encode, version: VersionInfo) -> None:
+    numbers = {"label": np.array([2]), "scores": np.array([[0.5, 0.25]], np.float32), "is_new": np.array([True])}
+    row = {"label": 2, "scores": [0.5, 0.25], "is_new": True}
+    assert encode(version, ROW, numbers) == {"predictions": [row]}
+    assert encode(version, ROW, {**numbers, "name": strings(b"a")}) == {"predictions": [{**row, "name": "a"}]}
+    backwards = {"a": np.array([[1, 2]], ">f4"), "b": np.array([[[1, 3], [2, 4]]]).transpose(0, 2, 1)}
+    assert encode(version, ROW, backwards) == {"predictions": [{"a": [1, 2], "b": [[1, 2], [3, 4]]}]}
+
+
 def test_single_precision_prints_its_own_digits(
     route: Callable[..., Any], decode: Callable[..., Any], call: Callable[..., Any], version: VersionInfo
 ) -> None:

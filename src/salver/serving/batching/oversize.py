@@ -15,8 +15,6 @@ from salver_worker.frames import DATATYPE_SIZES, element_count
 class Piece(Ticket):
     """Some consecutive rows of a request."""
 
-    __slots__ = ("gathering", "index")
-
     def __init__(self, gathering: Gathering, index: int, request: InferRequest) -> None:
         Ticket.__init__(self, request, gathering.ticket.deadline, gathering.ticket.request_id)
         self.gathering = gathering

@@ -86,7 +86,7 @@ class VersionQueue:
         if link in self._links:
             self._links.remove(link)
         if not self._links:
-            self._fail_waiting()
+            self._fail_waiting(self._without_replicas())
 
     # Arrival
 
@@ -111,9 +111,7 @@ class VersionQueue:
 
     def _admit(self, ticket: Ticket, rows: int, now: float) -> None:
         if not self._links:
-            raise RequestError(
-                Code.MODEL_NOT_READY, f"No replica of {self.version.id} is alive at the moment.", retry_after_s=1.0
-            )
+            raise self._without_replicas()
         ahead = self.waiting_rows + self.flying_rows
         if not ahead and rows <= self._max_rows:
             return
@@ -133,6 +131,11 @@ class VersionQueue:
         )
         if now + needed > ticket.deadline:
             raise self._overloaded(f"It would be answered in {needed:.3f} s, after its deadline.")
+
+    def _without_replicas(self) -> RequestError:
+        return RequestError(
+            Code.MODEL_NOT_READY, f"No replica of {self.version.id} is alive at the moment.", retry_after_s=1.0
+        )
 
     def _overloaded(self, why: str) -> RequestError:
         rows = self.waiting_rows + self.flying_rows
@@ -232,7 +235,12 @@ class VersionQueue:
             self._fail_batch(tickets, RequestError(Code.OUTPUT_INVALID, "The worker's answer cannot be read."))
             return
         for ticket, response in zip(tickets, responses, strict=True):
-            self._answer(ticket, response, None)
+            if not ticket.is_done:
+                ticket.is_done = True
+                try:
+                    ticket.reply(response, None)
+                except Exception:
+                    log.exception("reply_failed")  # one caller's answer must not cost the others theirs
             ticket.settle()
 
     def _answer(self, ticket: Ticket, response: InferResponse | None, error: SalverError | None) -> None:
@@ -291,15 +299,9 @@ class VersionQueue:
             ticket.settle()
         self._run_alone(again)
 
-    def _fail_waiting(self) -> None:
+    def _fail_waiting(self, error: RequestError) -> None:
         for ticket in self._waiting.clear():
-            self._answer(
-                ticket,
-                None,
-                RequestError(
-                    Code.MODEL_NOT_READY, f"No replica of {self.version.id} is alive at the moment.", retry_after_s=1.0
-                ),
-            )
+            self._answer(ticket, None, error)
             ticket.settle()
 
     # Deadlines and cancellation
@@ -382,10 +384,10 @@ class VersionQueue:
     def is_idle(self) -> bool:
         return not self._flights and not self.waiting_rows
 
-    def close(self) -> None:
-        """No more requests come: what waits is refused, links are closed."""
+    def close(self, refusal: RequestError | None = None) -> None:
+        """No more requests come: what waits is refused, links are closed, and with them goes what replicas have."""
         self._is_closed = True
-        self._fail_waiting()
+        self._fail_waiting(refusal or self._without_replicas())
         self._set_alarm(FOREVER)
         for link in list(self._links):
             link.close()

@@ -19,18 +19,20 @@ class Ticket:
     worker can be reading the request's memory any more; it may come before or after `reply`.
     """
 
-    __slots__ = ("attempts", "deadline", "is_done", "queued_at", "request", "request_id", "sent_at", "whole")
+    request: InferRequest
+    deadline: float
+    request_id: str
+    is_done = False
+    attempts = 0
+    queued_at = 0.0
+    sent_at = 0.0
+    whole: Whole | None = None
+    """What puts this request's pieces together, when it has too many rows for one batch."""
 
     def __init__(self, request: InferRequest, deadline: float, request_id: str) -> None:
         self.request = request
         self.deadline = deadline
         self.request_id = request_id
-        self.is_done = False
-        self.attempts = 0
-        self.queued_at = 0.0
-        self.sent_at = 0.0
-        self.whole: Whole | None = None
-        """What puts this request's pieces together, when it has too many rows for one batch."""
 
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         raise NotImplementedError

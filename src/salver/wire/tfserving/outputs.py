@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from salver.types import Array
 from salver.wire.jsontensors import dumps, encode_array, encode_rows
@@ -17,6 +18,9 @@ def encode_outputs(outputs: Mapping[str, Array], *, is_row: bool) -> bytes:
     if not is_row:
         values = {name: encode_array(array, as_base64=is_raw(name)) for name, array in outputs.items()}
         return dumps({"outputs": values if len(values) > 1 else next(iter(values.values()))})
+    lone = _lone_row(outputs)
+    if lone is not None:
+        return lone
     _check_rows(outputs)
     columns = [encode_rows(array, as_base64=is_raw(name)) for name, array in outputs.items()]
     if len(outputs) == 1:
@@ -28,6 +32,19 @@ def encode_outputs(outputs: Mapping[str, Array], *, is_row: bool) -> bytes:
 def is_raw(name: str) -> bool:
     """Whether the strings of an output are bytes to its callers."""
     return name.endswith(BYTES_SUFFIX)
+
+
+def _lone_row(outputs: Mapping[str, Array]) -> bytes | None:
+    """The answer to the usual request, one row and several outputs of numbers; None for any other."""
+    row: dict[str, Any] = {}
+    for name, array in outputs.items():
+        if array.shape[:1] != (1,):
+            return None
+        row[name] = array[0]
+    try:
+        return dumps({"predictions": [row]}) if len(row) > 1 else None
+    except TypeError:
+        return None
 
 
 def _check_rows(outputs: Mapping[str, Array]) -> None:
