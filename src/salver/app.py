@@ -29,6 +29,7 @@ from salver.events import (
     Stopped,
     Stopping,
 )
+from salver.models.archive import remove_unfinished
 from salver.models.discovery import discover
 from salver.models.explanation import explained
 from salver.models.sources import Discovery, FailedSource, ModelSource
@@ -86,7 +87,9 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
     directory = DataDirectory(settings.processes.data_dir)
     directory.prepare()
     with directory.lock():
-        discovery = discover(paths, directory.folder("artifacts"))
+        artifacts = directory.folder("artifacts")
+        remove_unfinished(artifacts)
+        discovery = discover(paths, artifacts)
         store = open_store(directory.state)
         audit = AuditLog(store)
         try:
@@ -311,6 +314,7 @@ def _spec(source: ModelSource, settings: Settings, on_event: OnEvent) -> Replica
             source=source.source,
             environment=source.environment,
             label=source.recognition.label,
+            notes=source.notes,
         )
     )
     try:

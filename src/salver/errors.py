@@ -58,11 +58,11 @@ class Code(enum.Enum):
 
 
 FIXES: dict[Code, str] = {
-    Code.INVALID_INPUT: "Compare the request with the model's signature; the model's page or its metadata call shows it.",
+    Code.INVALID_INPUT: "Compare the request with the model's signature; its metadata call shows it.",
     Code.MODEL_NOT_FOUND: "Check the spelling; `salver models` lists what is served.",
     Code.VERSION_NOT_FOUND: "Leave the version out to use the default, or pick one from `salver models`.",
     Code.LABEL_NOT_FOUND: "Use a label that is set, or name the version.",
-    Code.SIGNATURE_NOT_FOUND: "Leave the signature's name out to use the default, or pick one from the model's metadata.",
+    Code.SIGNATURE_NOT_FOUND: "Leave the signature's name out, or pick one from the model's metadata.",
     Code.MODEL_NOT_READY: "Wait until the readiness call says true, or look at the model's state and its reason.",
     Code.ROUTE_NOT_FOUND: "Check the path; `/` lists the addresses that this port answers.",
     Code.METHOD_NOT_ALLOWED: "Use the method that the Allow header names.",
@@ -80,7 +80,7 @@ FIXES: dict[Code, str] = {
     Code.OUTPUT_INVALID: "The model must return what its signature says, one row for each row sent.",
     Code.OUT_OF_MEMORY: "Send fewer rows at once, or give the model's process more memory.",
     Code.CONFLICT: "Look at the current state, then repeat with it in mind.",
-    Code.LOAD_FAILED: "The reason above is the exception of the model's own load; mend the artefact or its environment.",
+    Code.LOAD_FAILED: "The reason is the exception of the model's own load; mend the artefact or its environment.",
     Code.FORMAT_UNKNOWN: "Give a file or folder of a known format, or name the runtime in model.toml.",
     Code.MANIFEST_INVALID: "Correct the line of model.toml that the message names.",
     Code.EXAMPLE_MISMATCH: "Correct the model, or the expected answer in model.toml.",

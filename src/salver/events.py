@@ -18,6 +18,8 @@ class ModelFound(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     environment: str
     label: str = ""
+    notes: tuple[str, ...] = ()
+    """What the user should know: a name that was changed, a file beside it that is not used."""
 
 
 class ModelReady(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,7 @@ class Tensor(msgspec.Struct, frozen=True, gc=False):
     """One tensor on its way to a model.
 
     `data` is raw row-major little-endian bytes (any buffer, or a slab slice), a NumPy array, or nested Python values
-    exactly of `shape` that become an array once per batch. For BYTES it is a flat list of `bytes`, `shape` elements long.
+    exactly of `shape` that become an array once per batch. For BYTES it is a flat list of `bytes`.
     """
 
     datatype: str
@@ -247,7 +247,7 @@ def shape_matches(spec: Sequence[int], shape: Sequence[int]) -> bool:
 
 
 def as_array(tensor: Tensor) -> Array:
-    """The tensor's values as a NumPy array of its datatype and shape (BYTES: object array of bytes; BF16 unsupported)."""
+    """The tensor's values as a NumPy array of its shape (BYTES: an object array of bytes; BF16 is not supported)."""
     from salver_worker.frames import NUMPY_NAMES
 
     if tensor.datatype == "BYTES":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import threading
 from typing import Any, Dict, List, NamedTuple
 
 from salver_worker.links import DataLink
@@ -22,17 +21,13 @@ class Inbox:
     def __init__(self) -> None:
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._links: queue.SimpleQueue[DataLink] = queue.SimpleQueue()
-        self._stop = threading.Event()
+        self.is_stopping = False
         self._readable, self._writable = os.pipe()
         os.set_blocking(self._readable, False)
         os.set_blocking(self._writable, False)
 
     def fileno(self) -> int:
         return self._readable
-
-    @property
-    def is_stopping(self) -> bool:
-        return self._stop.is_set()
 
     def put_load(self, load: Load) -> None:
         self._loads.put(load)
@@ -46,7 +41,7 @@ class Inbox:
         self._wake()
 
     def put_stop(self) -> None:
-        self._stop.set()
+        self.is_stopping = True
         self._wake()
 
     def take_links(self) -> List[DataLink]:

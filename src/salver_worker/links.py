@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import socket
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class DataLink:
         self._small_read_only = self._small.toreadonly()
         self._large = aligned_buffer(0)
         self._start = 0
+        self._room = self._small[:SMALL_BYTES]
+        """The small buffer from `_start` on: where the next frame goes."""
 
     def fileno(self) -> int:
         return self._connection.fileno()
@@ -51,23 +53,29 @@ class DataLink:
 
     def receive(self) -> Optional[Frame]:
         """The next frame; None when the other end has closed the link. Raises FrameError when it is not one."""
-        self._give_back()
-        buffer, start = self._small, self._start
-        count = self._connection.recv_into(buffer[start:SMALL_BYTES])
+        if self._large:
+            self._give_back()
+        start = self._start
+        count = self._connection.recv_into(self._room)
         if count == 0:
             return None
-        end = start + count
+        have = start + count
         if count < PREFIX_SIZE:
-            end = self._fill(buffer, end, start + PREFIX_SIZE)
-        prefix = unpack_prefix(buffer, start)
-        total = PREFIX_SIZE + prefix.header_length + prefix.body_length
-        if end - start > total:
+            have = self._fill(self._small, have, start + PREFIX_SIZE)
+        prefix = unpack_prefix(self._small, start)
+        body_at = start + PREFIX_SIZE + prefix.header_length
+        end = body_at + prefix.body_length
+        if have > end:
             raise FrameError("a frame came before the last one was answered")
-        self._start = -(PREFIX_SIZE + prefix.header_length) % ALIGNMENT
-        if start + total <= SMALL_BYTES:
-            self._fill(buffer, end, start + total)
-            return self._small_frame(prefix, start)
-        return self._large_frame(prefix, start + PREFIX_SIZE, end)
+        self._begin_next_at(-(body_at - start) % ALIGNMENT)
+        if end > SMALL_BYTES:
+            return self._large_frame(prefix, start + PREFIX_SIZE, have)
+        if have < end:
+            self._fill(self._small, have, end)
+        header = bytes(self._small[start + PREFIX_SIZE : body_at])
+        if body_at % ALIGNMENT and prefix.body_length:
+            body_at, end = self._align(body_at, end)
+        return Frame(prefix, header, self._small_read_only[body_at:end])
 
     def send(self, buffers: Sequence[Any], total: int) -> None:
         """All of the buffers, `total` bytes, in order. Raises OSError when the other end is gone."""
@@ -87,16 +95,16 @@ class DataLink:
             views[first] = views[first][sent:]
             sent = self._connection.sendmsg(views[first : first + MAX_BUFFERS])
 
-    def _small_frame(self, prefix: Prefix, start: int) -> Frame:
-        buffer = self._small
-        body_at = start + PREFIX_SIZE + prefix.header_length
-        header = bytes(buffer[start + PREFIX_SIZE : body_at])
-        gap = -body_at % ALIGNMENT
-        if gap and prefix.body_length:
-            moved = body_at + gap
-            buffer[moved : moved + prefix.body_length] = buffer[body_at : body_at + prefix.body_length]
-            body_at = moved
-        return Frame(prefix, header, self._small_read_only[body_at : body_at + prefix.body_length])
+    def _begin_next_at(self, start: int) -> None:
+        if start != self._start:
+            self._start = start
+            self._room = self._small[start:SMALL_BYTES]
+
+    def _align(self, start: int, end: int) -> Tuple[int, int]:
+        """Move a part of the small buffer up to the next multiple of ALIGNMENT; where it is then."""
+        gap = -start % ALIGNMENT
+        self._small[start + gap : end + gap] = self._small[start:end]
+        return start + gap, end + gap
 
     def _large_frame(self, prefix: Prefix, header_at: int, end: int) -> Frame:
         """A frame that is too big for the small buffer, whose bytes up to `end` are there already."""

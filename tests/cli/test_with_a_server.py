@@ -90,6 +90,11 @@ def _at_the_servers_data_directory(served, monkeypatch):
     monkeypatch.setenv("SALVER_DATA_DIR", str(served.data))
 
 
+def test_the_start_tells_which_settings_were_chosen_and_where(served):
+    line = next(line for line in served.lines if line.startswith("settings"))
+    assert line == "settings port 0 (--port), access_log off (--access-log), data_dir d (--data-dir)"
+
+
 def test_models_are_listed_without_naming_an_address(run):
     header, row = run("models").out.splitlines()
     assert header.split() == ["MODEL", "VERSION", "STATE", "REPLICAS", "RUNTIME", "LABELS", "REASON"]

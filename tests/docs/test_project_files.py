@@ -1,6 +1,7 @@
 """What no file of the project may hold. The patterns are put together here so that they do not match themselves."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_scripts_can_be_run(root):
     scripts = [*(root / "scripts").iterdir(), root / ".ci" / "run"]
     assert [path.name for path in scripts if path.is_file() and not path.stat().st_mode & 0o100] == []
     assert all(path.read_text().startswith("#!/usr/bin/env ") for path in scripts if path.is_file())
+
+
+def test_shell_scripts_are_valid_bash(root):
+    scripts = [path for path in (*(root / "scripts").iterdir(), root / ".ci" / "run") if path.is_file()]
+    shell = [path for path in scripts if path.read_text().startswith("#!/usr/bin/env bash")]
+    assert [path.name for path in shell if subprocess.run(["bash", "-n", path], check=False).returncode] == []
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,9 @@ def test_the_exception_of_a_failed_load_is_the_one_that_caused_it() -> None:
     failure.__cause__ = KeyError("x")
     assert failed_header(failure)["exception"] == "KeyError"
     assert failed_header(LoadFailure("no"))["exception"] == "LoadFailure"
+
+
+def test_a_syntax_error_shows_the_line() -> None:
+    with pytest.raises(SyntaxError) as caught:
+        compile("x = (", "app.py", "exec")
+    assert "x = (" in failed_header(caught.value)["message"]

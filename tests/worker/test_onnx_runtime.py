@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from salver_worker import frames
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, OutputInvalid
 from salver_worker.runtimes import onnx as runtime
@@ -176,3 +178,45 @@ def test_a_real_model_of_strings_adds_and_subtracts(test_data: Path) -> None:
     outputs = model.predict({"INPUT0": tens, "INPUT1": ones}, {})
     assert outputs["OUTPUT0"].tolist() == [[str(value + 1).encode() for value in range(16)]]
     assert outputs["OUTPUT1"].tolist() == [[str(value - 1).encode() for value in range(16)]]
+
+
+def test_a_photo_goes_through_conversions_and_a_real_model(start_worker: Any, test_data: Path, tmp_path: Path) -> None:
+    for name in ("images/kitten.jpg", "squeezenet_v1.1/synset.txt"):
+        shutil.copy(test_data / name, tmp_path)
+    worker = start_worker()
+    ready = worker.load(
+        "onnx",
+        test_data / "squeezenet_v1.1" / "squeezenet_v1.1.onnx",
+        inputs=[
+            {
+                "name": "image",
+                "feeds": "data",
+                "convert": [
+                    "decode_image",
+                    {"resize": {"size": [227, 227], "mode": "bilinear"}},
+                    {"colour_order": "BGR"},
+                    {"normalize": {"mean": [104, 117, 123]}},
+                    {"layout": "NCHW"},
+                ],
+            }
+        ],
+        outputs=[{"reads": "prob", "convert": [{"top_k": {"k": 2, "labels": "synset.txt"}}]}],
+        example={
+            "inputs": {"image": {"file": "kitten.jpg"}},
+            "expect": {"classes": [["n02123159 tiger cat", "n02124075 Egyptian cat"]], "probabilities": [[0.41]]},
+            "tolerance": 0.02,
+        },
+    )
+    assert ready.verb == frames.READY, ready.header
+    signature = ready.header["signatures"]["serving_default"]
+    assert signature["inputs"] == [row("image", "BYTES", -1)]
+    assert signature["ranking"] == {"classes": "classes", "probabilities": "probabilities"}
+    photo = (tmp_path / "kitten.jpg").read_bytes()
+    link = worker.attach()
+    raw = frames.encode_bytes_elements([photo, photo])
+    link.send(frames.PREDICT, 1, {"signature": "serving_default", "tensors": [["image", "BYTES", [2], len(raw)]]}, raw)
+    classes = link.receive().arrays["classes"]
+    assert classes.tolist() == [[b"n02123159 tiger cat", b"n02124075 Egyptian cat"]] * 2
+    broken = frames.encode_bytes_elements([b"no picture"])
+    link.send(frames.PREDICT, 2, {"tensors": [["image", "BYTES", [1], len(broken)]]}, broken)
+    assert link.receive().header["code"] == "INVALID_INPUT"

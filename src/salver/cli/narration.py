@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,8 @@ class Narrator:
                     f"{event.name} version {event.version}: {event.label or event.runtime}, from {event.source}",
                 )
                 self._note(f"runtime {event.runtime}, environment {event.environment}")
+                for note in event.notes:
+                    self._note(f"note: {note}")
             case ModelReady():
                 self._ready(event)
             case ModelFailed():
@@ -58,6 +61,11 @@ class Narrator:
                 self._say("stopping", f"{event.reason}; finishing what is in flight")
             case Stopped():
                 self._say("stopped", "")
+
+    def settings(self, chosen: Sequence[str]) -> None:
+        """Say which settings are not at their defaults, and why."""
+        if chosen:
+            self._say("settings", ", ".join(chosen))
 
     def _listening(self, event: Listening) -> None:
         self._addresses = event.addresses

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from salver.cli.options import SettingsCommand, resolution, setting_options
+from salver.settings import Resolution, Source, catalogue
+from salver.settings.values import as_text
 
 
 @click.command("serve", cls=SettingsCommand)
@@ -24,10 +28,20 @@ def command(context: click.Context, paths: tuple[str, ...]) -> int:
       salver serve models/ --port 9000 --access-log off
       salver serve spam=classifier.pkl --compat tfserving,mms
     """
-    settings = resolution(context).settings
+    resolved = resolution(context)
     from salver.app import serve
     from salver.cli.narration import Narrator
     from salver.cli.terminal import console
 
+    settings = resolved.settings
     narrator = Narrator(console(), needs_key=settings.access.anonymous == "none")
+    narrator.settings([f"{name} {value} ({where})" for name, value, where in chosen(resolved)])
     return serve(settings, paths, on_event=narrator)
+
+
+def chosen(resolved: Resolution) -> Iterator[tuple[str, str, str]]:
+    """Name, value and place of each setting that somebody chose."""
+    for setting in catalogue():
+        origin = resolved.origins[setting.name]
+        if origin.source is not Source.DEFAULT:
+            yield setting.name, as_text(resolved.value(setting)), origin.where

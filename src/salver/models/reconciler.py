@@ -121,7 +121,7 @@ class Reconciler:
         if entry.info is None:
             entry.info = version_info(group.spec, ready)
         entry.reason = entry.fix = ""
-        if entry.state in (VersionState.STARTING, VersionState.CRASHLOOP):
+        if entry.state in (VersionState.STARTING, VersionState.CRASHLOOP, VersionState.FAILED):
             self._move(entry, Event.READY)
         if group.ready_count == group.spec.replicas and entry.state is VersionState.DEGRADED:
             self._move(entry, Event.RECOVERED)

@@ -96,7 +96,7 @@ class OrdinaryRoad:
         result = await self._gate.run(
             row.operation,
             credentials,
-            row.read(request),
+            lambda: row.read(request),
             model=row.model(request),
             wire=wire.name,
             request_id=request.request_id,

@@ -166,22 +166,6 @@ class Call:
         """The monotonic clock, in seconds, as are all times here."""
 
 
-class Runner(Protocol):
-    """What a door needs of the gate for ordinary operations."""
-
-    async def run(
-        self,
-        operation: str,
-        credentials: Credentials,
-        parameters: Any,
-        *,
-        model: str = "",
-        wire: str = "",
-        request_id: str = "",
-    ) -> Any:
-        """Authenticate, permit, limit, run, count, audit. Raises SalverError."""
-
-
 Body = Callable[[Call, Any], Awaitable[Any]]
 """An operation's few lines: takes the call and the operation's parameter struct, returns its result struct."""
 

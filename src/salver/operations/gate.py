@@ -126,13 +126,16 @@ class Gate:
         self,
         operation: str,
         credentials: Credentials,
-        parameters: Any,
+        read: Callable[[], Any],
         *,
         model: str = "",
         wire: str = "",
         request_id: str = "",
     ) -> Any:
-        """Run an operation for whoever asks. Raises SalverError."""
+        """Run an operation for whoever asks. Raises SalverError.
+
+        `read` makes the parameters; it is called once the caller may, so that nobody else's input is looked at.
+        """
         row = self._operations[operation]
         call = Call(
             row,
@@ -146,7 +149,7 @@ class Gate:
         error: SalverError | None = None
         try:
             call.principal = self._permitted(row, credentials, model, call)
-            return await self._bodies[row.name](call, parameters)
+            return await self._bodies[row.name](call, read())
         except SalverError as failure:
             error = failure
             raise

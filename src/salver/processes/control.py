@@ -13,7 +13,6 @@ import msgspec
 from salver import __version__
 from salver.access.administration import Administration
 from salver.access.audit import AuditEvent, AuditLog
-from salver.access.permit import Principal
 from salver.errors import SalverError
 from salver.models.reconciler import Reconciler
 from salver.operations import access, server

@@ -25,7 +25,7 @@ class Wire(Protocol):
         """
 
     def owns(self, path: str) -> bool:
-        """Whether an address that matches no route still belongs to this wire, so that its error looks as its clients expect."""
+        """Whether an address without a route is still this wire's, so that its error looks as its clients expect."""
 
     def unmatched(self, request: Request) -> Answer:
         """The answer to an address that it owns and that matches nothing."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from salver.errors import Code, RequestError
 from salver.operations.base import Exchange
 from salver.types import Body, InferRequest, Part, Signature, SlabSlice, Tensor, VersionInfo
-from salver.wire.torchserve.forms import MAX_FIELDS, Field, parse_multipart, parse_urlencoded
+from salver.wire.forms import MAX_FIELDS, Field, parse_multipart, parse_urlencoded
 from salver.wire.torchserve.inference import MmsWire
 
 Build = Callable[..., VersionInfo]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from salver.types import InferRequest, InferResponse, VersionInfo
 FOREVER = float("inf")
 
 
-class Ticket:
+class Ticket(ABC):
     """One request in the queue. Its owner subclasses it with what must happen at the end.
 
     `reply` is called exactly once, on the loop, with a response or an error. `settle` is called exactly once when no
@@ -34,10 +35,11 @@ class Ticket:
         self.deadline = deadline
         self.request_id = request_id
 
+    @abstractmethod
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
-        raise NotImplementedError
+        """Called once, on the loop."""
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027  not abstract: see below
         """Most requests hold no shared memory and need nothing here."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +11,7 @@ import orjson
 from salver.errors import Code, RequestError
 from salver.operations.base import Answer
 from salver.types import Array, BodyResult, InferResponse, Ranking, VersionInfo
+from salver.wire.headers import HEADER_NAME
 from salver.wire.jsontensors import dumps, encode_array
 from salver.wire.native.accept import AnswerKind
 from salver.wire.native.codec import NativeRequest
@@ -32,7 +32,6 @@ OWN_HEADERS = frozenset(
     }
 )
 """What the server sets itself, whatever a model's code says."""
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 
 class AnswerPlan:

@@ -14,10 +14,11 @@ from salver.serving.payload import as_bytes, bare_media_type, batch_group, body_
 from salver.serving.payload.raw import as_view
 from salver.serving.payload.values import count_rows, fitted_shape, refused
 from salver.types import DEFAULT_SIGNATURE, Body, InferRequest, Part, PayloadKind, Signature, Tensor, VersionInfo
+from salver.wire.forms import parse_multipart
+from salver.wire.headers import for_model
 from salver.wire.jsonbody import unpacked
 from salver.wire.native.accept import AnswerKind, check_answer_kind, wanted_kind
 from salver.wire.native.fast import Decoded, Reader, json_reader, raw_reader
-from salver.wire.torchserve.forms import parse_multipart
 from salver_worker.frames import DATATYPE_SIZES
 
 RAW = "application/octet-stream"
@@ -26,8 +27,6 @@ JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8",
 FORM = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 BODY_GROUP = ("body",)
-WITHHELD = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
-"""The caller's credentials are between the caller and the server; a model's code does not get them."""
 
 UNDERSTOOD = {
     RAW: "raw",
@@ -133,10 +132,8 @@ class BodyPlan:
         content_type = (sent_type or b"").decode("latin-1")
         media_type = bare_media_type(content_type)
         parts = form_parts(body, content_type) if media_type == FORM else (Part("body", media_type, body),)
-        kept = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name.lower() not in WITHHELD
-        }
-        return NativeRequest(self.version, self._name, None, Body(parts, kept), 1, BODY_GROUP, None, "body")
+        sent = Body(parts, for_model(headers))
+        return NativeRequest(self.version, self._name, None, sent, 1, BODY_GROUP, None, "body")
 
 
 def plan_for(version: VersionInfo, signature_name: str, max_body_bytes: int) -> Plan | BodyPlan:

@@ -20,15 +20,13 @@ from salver.types import (
     Tensor,
     VersionInfo,
 )
-from salver.wire.torchserve.forms import Field, parse_multipart, parse_urlencoded
+from salver.wire.forms import Field, parse_multipart, parse_urlencoded
+from salver.wire.headers import for_model
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 FORMS = frozenset({MULTIPART, URLENCODED})
 BODY_GROUP = ("body",)
-
-WITHHELD = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
-"""The caller's credentials are between the caller and the server; a model's code does not get them."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -87,12 +85,8 @@ def body_request(
         parts |= {field.name: handler_part(field) for field in parse_form(exchange, content_type, media_type)}
     else:
         parts["body"] = Part("body", media_type, exchange.body)
-    headers = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in exchange.headers
-        if name.lower() not in WITHHELD
-    }
-    return InferRequest(version, DEFAULT_SIGNATURE, None, Body(tuple(parts.values()), headers), 1, BODY_GROUP)
+    body = Body(tuple(parts.values()), for_model(exchange.headers))
+    return InferRequest(version, DEFAULT_SIGNATURE, None, body, 1, BODY_GROUP)
 
 
 def handler_part(field: Field) -> Part:

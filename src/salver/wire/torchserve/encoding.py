@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pybase64
 from salver.errors import Code, RequestError
 from salver.operations.base import Answer
 from salver.types import Array, BodyResult, InferRequest, InferResponse, Ranking
+from salver.wire.headers import HEADER_NAME
 from salver.wire.torchserve.answers import USUAL_HEADERS, pretty, usual_headers
 
 OWN_HEADERS = frozenset(
@@ -19,7 +19,6 @@ OWN_HEADERS = frozenset(
 )
 """What the server sets itself, whatever a handler says."""
 
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 BODILESS = frozenset({204, 304})
 
 
