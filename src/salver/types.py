@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
-TensorData: TypeAlias = "bytes | bytearray | memoryview | list[Any] | Array | SlabSlice"
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -37,9 +35,6 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     ranking: Ranking | None = None
-
-    def input(self, name: str) -> TensorSpec | None:
-        return next((spec for spec in self.inputs if spec.name == name), None)
 
 
 class PayloadKind(enum.Enum):

@@ -74,10 +74,6 @@ class VersionQueue:
     def links(self) -> Sequence[Link]:
         return self._links
 
-    @property
-    def is_available(self) -> bool:
-        return bool(self._links)
-
     def add_link(self, link: Link) -> None:
         self._links.append(link)
         self._schedule()
@@ -389,6 +385,8 @@ class VersionQueue:
         self._is_closed = True
         self._fail_waiting(refusal or self._without_replicas())
         self._set_alarm(FOREVER)
+        if self._pause is not None:
+            self._pause.cancel()
         for link in list(self._links):
             link.close()
 
