@@ -45,9 +45,14 @@ class Piece(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A PREDICT header, read. `plain_size` is not 0 when every tensor is numbers in a body of at least that size."""
+    """A PREDICT header, read.
+
+    `plain` is what makes an array of each tensor (name, shape, type, offset) when all are numbers that lie in a body of
+    at least `plain_size` bytes and need no widening; it is empty otherwise.
+    """
 
     pieces: Tuple[Piece, ...]
+    plain: "Tuple[Tuple[str, Tuple[int, ...], np.dtype[Any], int], ...]"
     plain_size: int
     parameters: Mapping[str, Any]
     is_repeatable: bool
@@ -64,9 +69,9 @@ class InputReader:
     def read(self, raw_header: bytes, body: memoryview, slab: Optional[memoryview]) -> Tuple[Arrays, Mapping[str, Any]]:
         """The inputs by name and the parameters. Raises InputError, or FrameError when the header is not one."""
         layout = self._layouts.get(raw_header) or self._layout(raw_header)
-        if 0 < layout.plain_size <= len(body):
-            plain = {name: np.ndarray(shape, dtype, body, offset) for name, _, shape, offset, _, _, dtype, _ in layout[0]}
-            return plain, layout.parameters
+        if layout.plain and layout.plain_size <= len(body):
+            arrays = {name: np.ndarray(shape, dtype, body, offset) for name, shape, dtype, offset in layout.plain}
+            return arrays, layout.parameters
         return {piece.name: _array(piece, body, slab) for piece in layout.pieces}, layout.parameters
 
     def _layout(self, raw_header: bytes) -> Layout:
@@ -88,7 +93,9 @@ class InputReader:
             _check_rows(pieces)
         parameters = header.get("parameters")
         is_repeatable = not parameters and not any(piece.is_in_slab for piece in pieces)
-        return Layout(tuple(pieces), _plain_size(pieces), parameters or NO_PARAMETERS, is_repeatable)
+        plain = () if any(map(_is_special, pieces)) else tuple((it.name, it.shape, it.source, it.offset) for it in pieces)
+        plain_size = max((piece.offset + piece.size for piece in pieces), default=0)
+        return Layout(tuple(pieces), plain, plain_size, parameters or NO_PARAMETERS, is_repeatable)
 
 
 def _pieces(rows: Sequence[Sequence[Any]], specs: Mapping[str, Mapping[str, Any]]) -> List[Piece]:
@@ -108,11 +115,9 @@ def _pieces(rows: Sequence[Sequence[Any]], specs: Mapping[str, Mapping[str, Any]
     return pieces
 
 
-def _plain_size(pieces: Sequence[Piece]) -> int:
-    """The bytes of a body that holds all pieces; 0 when one is not simply numbers in the body."""
-    if any(piece.is_in_slab or piece.target is not None or piece.datatype in ("BYTES", "BF16") for piece in pieces):
-        return 0
-    return max((piece.offset + piece.size for piece in pieces), default=0)
+def _is_special(piece: Piece) -> bool:
+    """Whether more must be done to a piece than to look at its place in the body as an array."""
+    return piece.is_in_slab or piece.target is not None or piece.datatype in ("BYTES", "BF16")
 
 
 def _row(row: Sequence[Any]) -> Tuple[str, str, Tuple[int, ...], int, Optional[int]]:

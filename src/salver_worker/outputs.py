@@ -1,8 +1,11 @@
-"""Arrays to RESULT: the header is made and checked against the signature once, then remembered by what it describes."""
+"""Arrays to RESULT: the header is made and checked against the signature once, then remembered by what it describes.
+
+What travels in another form than it has in memory (text, BF16, big-endian numbers) is put together anew each time.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -18,6 +21,10 @@ MAX_REMEMBERED = 512
 ZEROS = tuple(bytes(size) for size in range(64))
 
 
+Key = Tuple[Tuple[str, "np.dtype[Any]", Tuple[int, ...]], ...]
+"""Name, type and shape of each output."""
+
+
 class Answer(NamedTuple):
     """The header and the buffers of a RESULT body, with their size."""
 
@@ -26,28 +33,49 @@ class Answer(NamedTuple):
     body_length: int
 
 
+class Form(NamedTuple):
+    """What answers of the same names, types and shapes have in common, when their arrays are sent as they are."""
+
+    header: bytes
+    gaps: Tuple[bytes, ...]
+    body_length: int
+
+
 class OutputWriter:
     """Writes the outputs of one signature; where it names no outputs, whatever the model gives is passed on."""
 
     def __init__(self, signature: Mapping[str, Any]) -> None:
         self._declared: Dict[str, str] = {spec["name"]: spec["datatype"] for spec in signature["outputs"]}
-        self._headers: Dict[Any, bytes] = {}
+        self._forms: Dict[Any, Form] = {}
 
     def write(self, outputs: Arrays) -> Answer:
         """Raises OutputInvalid when names or datatypes are not those of the signature."""
-        key = []
+        key = tuple([(name, array.dtype, array.shape) for name, array in outputs.items()])
+        form = self._forms.get(key)
+        if form is None:
+            return self._write_new(key, outputs)
         buffers: List[Any] = []
-        body_length = 0
-        for name, array in outputs.items():
-            data = self._data(name, array)
-            size = len(data) if isinstance(data, bytes) else data.nbytes
-            gap = padding(size)
-            key.append((name, array.dtype, array.shape, size))
-            buffers.append(data)
-            if gap:
-                buffers.append(ZEROS[gap])
-            body_length += size + gap
-        return Answer(self._header(tuple(key)), buffers, body_length)
+        for array, gap in zip(outputs.values(), form.gaps):
+            buffers.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
+            buffers.append(gap)
+        return Answer(form.header, buffers, form.body_length)
+
+    def _write_new(self, key: Key, outputs: Arrays) -> Answer:
+        """An answer of a form that was not seen before, or that is another one each time."""
+        pieces = [self._data(name, array) for name, array in outputs.items()]
+        sizes = [len(piece) if isinstance(piece, bytes) else piece.nbytes for piece in pieces]
+        gaps = [ZEROS[padding(size)] for size in sizes]
+        form = Form(self._header(key, sizes), tuple(gaps), sum(sizes) + sum(map(len, gaps)))
+        if all(map(self._goes_as_it_is, outputs, outputs.values())):
+            if len(self._forms) >= MAX_REMEMBERED:
+                self._forms.clear()
+            self._forms[key] = form
+        return Answer(form.header, [buffer for pair in zip(pieces, gaps) for buffer in pair], form.body_length)
+
+    def _goes_as_it_is(self, name: str, array: Array) -> bool:
+        """Whether the array's own memory is what is sent, once its rows lie one after the other."""
+        dtype = array.dtype
+        return dtype.kind not in "OSU" and dtype.byteorder != ">" and self._declared.get(name) != "BF16"
 
     def _data(self, name: str, array: Array) -> Any:
         """The bytes to send for one output: the array itself wherever its memory is already in the right form."""
@@ -66,17 +94,14 @@ class OutputWriter:
         except TypeError as error:
             raise OutputInvalid("the output %s holds %s" % (name, error)) from error
 
-    def _header(self, key: Tuple[Tuple[str, "np.dtype[Any]", Tuple[int, ...], int], ...]) -> bytes:
-        header = self._headers.get(key)
-        if header is None:
-            if self._declared:
-                self._check_names([name for name, *_ in key])
-            rows = [tensor_entry(name, self._datatype(name, dtype), shape, size) for name, dtype, shape, size in key]
-            header = encode_header({"tensors": rows})
-            if len(self._headers) >= MAX_REMEMBERED:
-                self._headers.clear()
-            self._headers[key] = header
-        return header
+    def _header(self, key: Key, sizes: Sequence[int]) -> bytes:
+        if self._declared:
+            self._check_names([name for name, _, _ in key])
+        rows = [
+            tensor_entry(name, self._datatype(name, dtype), shape, size)
+            for (name, dtype, shape), size in zip(key, sizes)
+        ]
+        return encode_header({"tensors": rows})
 
     def _check_names(self, names: List[str]) -> None:
         for name in self._declared:

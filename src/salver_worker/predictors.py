@@ -17,24 +17,23 @@ class TensorPredictor:
 
     def __init__(self, model: TensorModel, plan: ConversionPlan) -> None:
         self._model = model
-        self._plan = None if plan.is_identity else plan
+        self._plan = plan
+        self._predict = model.predict if plan.is_identity else self._predict_converted
         self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension)
         self._writer = OutputWriter(plan.signature)
 
     def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
         inputs, parameters = self._reader.read(frame.header, frame.body, slab)
-        return self._writer.write(self.predict(inputs, parameters))
+        return self._writer.write(self._predict(inputs, parameters))
 
     def rehearse(self, inputs: Arrays) -> Arrays:
         """The callers' outputs, checked against the signature as those of a request are."""
-        outputs = self.predict(inputs, {})
+        outputs = self._predict(inputs, {})
         self._writer.write(outputs)
         return outputs
 
-    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
+    def _predict_converted(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         """The callers' outputs for the callers' inputs."""
-        if self._plan is None:
-            return self._model.predict(inputs, parameters)
         outputs = self._model.predict(self._plan.convert_inputs(inputs), parameters)
         return self._plan.convert_outputs(outputs)
 

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -66,14 +67,10 @@ def test_a_frame_that_comes_byte_by_byte_is_put_together(echo: Any, driver: Any)
 
 def test_a_header_above_the_small_buffer_is_received(pair: Any) -> None:
     ours, link = pair
-    ours.setblocking(True)
-    import threading
-
-    raw = frame(3 * SMALL_BYTES, b"body")
-    sender = threading.Thread(target=ours.sendall, args=(raw,))
-    sender.start()
-    received = link.receive()
-    sender.join()
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(ours.sendall, frame(3 * SMALL_BYTES, b"body"))
+        received = link.receive()
+        sending.result()
     assert len(received.header) > 3 * SMALL_BYTES
     assert received.body == b"body"
 
@@ -117,33 +114,43 @@ def test_a_second_frame_before_the_answer_to_the_first_is_an_error(pair: Any) ->
         link.receive()
 
 
-def test_more_buffers_than_one_call_takes_are_all_sent(pair: Any) -> None:
-    ours, link = pair
-    buffers = [bytes([index % 256]) for index in range(1500)]
-    link.send(buffers, 1500)
-    assert ours.recv(4096) == b"".join(buffers)
+def sent(ours: socket.socket, link: DataLink, buffers: list[Any]) -> bytes:
+    """What arrives when the buffers are sent."""
+    total = sum(memoryview(buffer).nbytes for buffer in buffers)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(link.send, buffers, total)
+        received = b""
+        while len(received) < total:
+            received += ours.recv(1 << 20)
+        sending.result()
+    return received
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_more_buffers_than_one_call_takes_are_all_sent(pair: Any, size: int) -> None:
+    buffers = [bytes([index % 256]) * size for index in range(1500)]
+    assert sent(*pair, buffers) == b"".join(buffers)
 
 
 class Reluctant:
-    """A socket that takes at most seven bytes a call."""
+    """A socket that takes only some bytes in each call."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.sendall = connection.sendall
+        self.close = connection.close
 
     def sendmsg(self, buffers: Any) -> int:
-        return self._connection.send(b"".join(bytes(buffer) for buffer in buffers)[:7])
-
-    def close(self) -> None:
-        self._connection.close()
+        return self._connection.send(b"".join(bytes(buffer) for buffer in buffers)[:1009])
 
 
-def test_a_send_that_is_cut_short_goes_on_where_it_stopped(pair: Any) -> None:
+@pytest.mark.parametrize("numbers", [5, 10_000])
+def test_a_send_that_is_cut_short_goes_on_where_it_stopped(pair: Any, numbers: int) -> None:
     ours, link = pair
     link._connection = Reluctant(link._connection)
-    buffers = [b"prefix", np.arange(5, dtype="<i8"), b"", np.zeros((0, 3)), np.array(3.0), np.array([True]), b"end"]
-    whole = b"".join(bytes(buffer) for buffer in buffers)
-    link.send(buffers, len(whole))
-    assert ours.recv(4096) == whole
+    whole_numbers = np.arange(numbers, dtype="<i8")
+    buffers = [b"prefix", whole_numbers, b"", np.zeros((0, 3)), np.array(3.0), np.array([True]), b"end"]
+    assert sent(ours, link, buffers) == b"".join(bytes(buffer) for buffer in buffers)
 
 
 def test_descriptors_must_come_with_attach() -> None:

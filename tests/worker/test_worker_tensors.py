@@ -203,7 +203,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for rows in range(MAX_REMEMBERED + 10):
         arrays, _ = subject.read(question(("x", "INT8", [rows], rows)), memoryview(bytes(1024)), None)
         writer.write(arrays)
-    assert len(subject._layouts) == len(writer._headers) == 10
+    assert len(subject._layouts) == len(writer._forms) == 10
 
 
 @pytest.mark.parametrize(

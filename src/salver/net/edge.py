@@ -16,7 +16,7 @@ import msgspec
 from salver.net.base import NetSettings
 from salver.net.head import Headers, HeadFacts, KnownHeads
 from salver.operations.base import Answer, Credentials, PredictRoute
-from salver.operations.inference import Predictions
+from salver.operations.inference import Predictions, Standing
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("salver.net")
 SWEEP_S = 0.5
-MAX_ROUTES = 10_000
+MAX_ROUTES = 2048
+MAX_ROUTE_BYTES = 512
+"""Longer targets are worked out each time: strangers may send any number of them."""
 MAX_KNOWN_REQUESTS = 2048
+MAX_PEERS = 4096
 PEER_CREDENTIALS = struct.Struct("3i")
 
 
-class KnownRequest(msgspec.Struct, frozen=True, gc=False):
+class KnownRequest(msgspec.Struct):
     """All that a head says of a prediction with a body of known length on a connection that stays open."""
 
     route: PredictRoute
@@ -37,6 +40,8 @@ class KnownRequest(msgspec.Struct, frozen=True, gc=False):
     headers: list[tuple[bytes, bytes]]
     facts: HeadFacts
     length: int
+    standing: Standing | None = None
+    """What the prediction operation keeps with it."""
 
 
 class LaneSource(Protocol):
@@ -66,23 +71,25 @@ class Edge:
     ) -> None:
         self.settings = settings
         self.predictions = predictions
-        self.now = loop.time()
-        """The time of the last sweep, in seconds of the loop's clock: near enough for limits of seconds."""
         self.max_header_bytes = settings.max_header_kb * 1024
         self.max_headers = settings.max_headers
         self.max_body_bytes = int(settings.max_body_mb * 1024 * 1024)
-        self.can_switch_protocol = True
         self.is_draining = False
         self.date = b""
+        """The finished line."""
+        self.date_header = (b"date", b"")
         self.connections: set[LaneProtocol] = set()
         self.refused_connections = 0
         self._wires = wires
+        self._clock: Callable[[], float] = loop.time
         self._loop = loop
         self._memory = memory
         self._hosts = hosts
-        self._heads = KnownHeads(self._is_host_allowed)
+        self._heads = KnownHeads(self.is_host_allowed)
         self.facts: Callable[[Headers], HeadFacts] = self._heads.facts
         self._routes: dict[bytes, PredictRoute] = {}
+        self._peers: dict[str, Credentials] = {}
+        """One value per address, so that what was worked out for a caller is found by identity."""
         self.known_requests: dict[bytes, KnownRequest] = {}
         """Predictions by their whole head, byte for byte, as the parser has taken it before."""
         self._sweeper: asyncio.TimerHandle | None = None
@@ -99,14 +106,19 @@ class Edge:
         for wire in self._wires:
             route = wire.predict_route(method, target)
             if route is not None:
-                if method == b"POST" and len(self._routes) < MAX_ROUTES and route.model in self.predictions.model_names:
+                if method == b"POST" and len(target) <= MAX_ROUTE_BYTES and self._is_served(route):
+                    if len(self._routes) >= MAX_ROUTES:
+                        self._routes.clear()
                     self._routes[target] = route
                 return route
         return None
 
+    def _is_served(self, route: PredictRoute) -> bool:
+        return route.model in self.predictions.model_names
+
     def remember(self, head: bytes, request: KnownRequest) -> None:
         """The parser need not see this head again: the same bytes mean the same request."""
-        if request.route.model not in self.predictions.model_names:
+        if not self._is_served(request.route):
             return
         if len(self.known_requests) >= MAX_KNOWN_REQUESTS:
             self.known_requests.clear()
@@ -129,7 +141,12 @@ class Edge:
             )
             return Credentials(None, "unix", is_loopback=True, local_uid=uid)
         host = str(peer[0]) if isinstance(peer, tuple) and peer else ""
-        return Credentials(None, host, is_loopback=is_loopback(host))
+        known = self._peers.get(host)
+        if known is None:
+            if len(self._peers) >= MAX_PEERS:
+                self._peers.clear()
+            known = self._peers[host] = Credentials(None, host, is_loopback=is_loopback(host))
+        return known
 
     def with_token(self, credentials: Credentials, authorization: bytes | None) -> Credentials:
         """The credentials of one request: the connection's, and the key of its Authorization header."""
@@ -138,7 +155,7 @@ class Edge:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         return msgspec.structs.replace(credentials, token=token.strip() if scheme.lower() == "bearer" else "")
 
-    def _is_host_allowed(self, host: bytes | None) -> bool:
+    def is_host_allowed(self, host: bytes | None) -> bool:
         """Whether the Host header names this server: a web page must not reach it under a name of its own."""
         if host is None or "*" in self._hosts:
             return True
@@ -179,8 +196,10 @@ class Edge:
 
     @property
     def is_busy(self) -> bool:
-        """Whether any request is on its way in or out."""
-        return any(connection.is_busy for connection in self.connections)
+        """Whether any request is on its way in, or any answer still has bytes to go out."""
+        return any(
+            connection.is_busy or connection.transport.get_write_buffer_size() for connection in self.connections
+        )
 
     def close(self) -> None:
         if self._sweeper is not None:
@@ -192,8 +211,10 @@ class Edge:
     def _sweep(self) -> None:
         """Twice a second: end what is too slow. A pass over all connections costs less than a timer per request."""
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
-        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
-        now = self.now = self._loop.time()
+        date = formatdate(usegmt=True).encode()
+        self.date = b"date: %b\r\n" % date
+        self.date_header = (b"date", date)
+        now = self._clock()
         for connection in list(self.connections):
             connection.check_pace(now)
 
@@ -206,6 +227,7 @@ REFUSAL_CODES = {
     421: "PERMISSION_DENIED",
     429: "QUOTA_EXCEEDED",
     431: "PAYLOAD_TOO_LARGE",
+    500: "INTERNAL",
     503: "OVERLOADED",
 }
 

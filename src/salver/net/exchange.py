@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from salver.operations.base import Answer, Credentials
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
+    from salver.net.edge import KnownRequest
     from salver.net.head import HeadFacts
-    from salver.net.http import LaneProtocol
+    from salver.net.line import Line
     from salver.operations.base import PredictRoute
     from salver.operations.inference import Prediction
 
-PHRASES = {status.value: status.phrase for status in HTTPStatus}
-MAX_HEADS = 256
-_heads: dict[tuple[int, str | None, str | None], bytes] = {}
-
-
-class _NoEvent:
-    """Stands for the asyncio.Event of an ordinary cycle: nobody waits for a lane exchange."""
-
-    def set(self) -> None: ...
-
-
-NO_EVENT = _NoEvent()
-
 
 class LaneExchange:
-    """A prediction between its headers and its answer.
-
-    To uvicorn's protocol class it looks like a request/response cycle (`response_complete`, `disconnected`, …), so that
-    ordinary requests pipelined behind it wait for it, and it waits for them.
-    """
+    """A prediction between its headers and its answer."""
 
     __slots__ = (
         "body",
@@ -41,21 +24,21 @@ class LaneExchange:
         "deadline_s",
         "disconnected",
         "headers",
-        "is_complete",
+        "is_answered",
+        "is_started",
         "keep_alive",
+        "line",
+        "memory",
         "method",
         "prediction",
-        "protocol",
         "request_id",
-        "response_complete",
         "route",
         "target",
     )
-    more_body = False
 
     def __init__(
         self,
-        protocol: LaneProtocol,
+        line: Line,
         route: PredictRoute,
         method: bytes,
         target: bytes,
@@ -63,8 +46,10 @@ class LaneExchange:
         credentials: Credentials,
         facts: HeadFacts,
         keep_alive: bool,
+        memory: KnownRequest | None = None,
     ) -> None:
-        self.protocol = protocol
+        self.line = line
+        self.memory = memory
         self.route = route
         self.method = method
         self.target = target
@@ -75,14 +60,10 @@ class LaneExchange:
         self.keep_alive = keep_alive
         self.body: Any = b""
         self.prediction: Prediction | None = None
-        self.is_complete = False
-        """Whether the whole request has arrived."""
-        self.response_complete = False
+        self.is_started = False
+        """Whether the body is in the hands of whoever answers."""
+        self.is_answered = False
         self.disconnected = False
-
-    @property
-    def message_event(self) -> _NoEvent:
-        return NO_EVENT
 
     def header(self, name: bytes) -> bytes | None:
         size = len(name)
@@ -92,58 +73,21 @@ class LaneExchange:
         return None
 
     def start(self) -> None:
-        self.protocol.edge.predictions.start(self, self.route)
-
-    async def run_asgi(self, app: object) -> None:
-        """Start after the requests before it on this connection: uvicorn's hook for pipelined requests."""
-        self.protocol.resumed(self)
+        self.is_started = True
+        self.line.edge.predictions.start(self, self.route)
 
     def respond(self, answer: Answer) -> None:
-        if self.response_complete:
+        if self.is_answered:
             return
-        self.response_complete = True
-        if not self.disconnected:
-            self.protocol.answered(self, answer)
+        self.is_answered = True
+        self.line.answered(self, answer)
 
     def hang_up(self) -> None:
         """The client is gone: whatever was begun for it is cancelled, and its memory goes back."""
         self.disconnected = True
-        self.response_complete = True
+        self.is_answered = True
         prediction, self.prediction = self.prediction, None
         if prediction is not None:
             prediction.cancel()
-        elif not self.is_complete:
-            self.release_body()
-
-    def release_body(self) -> None:
-        if type(self.body) is SlabSlice:
+        elif not self.is_started and type(self.body) is SlabSlice:
             self.body.release()
-
-
-def render_head(answer: Answer, date: bytes, close: bool) -> bytes:
-    """Status line and headers of an answer, up to and with the empty line."""
-    key = (answer.status, answer.content_type, answer.phrase)
-    head = _heads.get(key)
-    if head is None:
-        head = _status_and_type(*key)
-        if len(_heads) < MAX_HEADS:
-            _heads[key] = head
-    if answer.headers or close:
-        extra = "".join([f"{name}: {_one_line(value)}\r\n" for name, value in answer.headers])
-        if close:
-            extra += "connection: close\r\n"
-        head += extra.encode("latin-1", "replace")
-    return b"%b%bcontent-length: %d\r\n\r\n" % (head, date, len(answer.body))
-
-
-def _status_and_type(status: int, content_type: str | None, phrase: str | None) -> bytes:
-    text = PHRASES.get(status, "") if phrase is None else _one_line(phrase)
-    head = f"HTTP/1.1 {status} {text}\r\n"
-    if content_type is not None:
-        head += f"content-type: {_one_line(content_type)}\r\n"
-    return head.encode("latin-1", "replace")
-
-
-def _one_line(value: str) -> str:
-    """A header value or phrase that cannot begin another header, whatever a model's code put in it."""
-    return value.replace("\r", " ").replace("\n", " ").replace("\0", " ")

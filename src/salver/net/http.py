@@ -8,138 +8,150 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Any
+import logging
 
 import httptools
+import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from salver.net.edge import Edge, KnownRequest
-from salver.net.exchange import LaneExchange, render_head
-from salver.net.head import HeadFacts
+from salver.net.exchange import LaneExchange
+from salver.net.head import TOO_LONG, HeadFacts, oversize, version_fault
 from salver.net.large import LargeBody
-from salver.operations.base import Answer, Credentials
+from salver.net.line import CLOSES, Exchange, Line, hang_up
+from salver.net.pace import Pace, Turn, Verdict
+from salver.net.rendering import render
+from salver.net.target import in_origin_form, scope_of
+from salver.operations.base import Credentials
 
+log = logging.getLogger("salver.net")
 LARGE_BODY_BYTES = 64 * 1024
 """Bodies from this size on are received straight into shared memory."""
-MAX_PIPELINED = 64
-TOO_LONG = "The request line and headers are too long, or there are too many headers."
+MAX_KNOWN_HEAD = 2048
+MANY_PARTS = 64
+"""A body in more pieces than this is gathered while it arrives: small pieces cost more memory than they hold."""
+KEEPS_OPEN = True
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Phase(enum.IntEnum):
-    """What a connection is waiting for; each phase has its own time limit, held by the edge's sweep."""
+class Part(enum.IntEnum):
+    """The part of a request that is arriving."""
 
-    IDLE = 0
+    NOTHING = 0
     HEAD = 1
     BODY = 2
-    ANSWER = 3
 
 
-IDLE, ANSWER = Phase.IDLE, Phase.ANSWER
-KEEPS_OPEN = CLOSES = True
-MAX_KNOWN_HEAD = 2048
+NOTHING, HEAD, BODY = Part
 
 
 class LaneProtocol(HttpToolsProtocol):
-    """One client connection."""
+    """One client connection. Of uvicorn's attributes, `cycle` is the newest ordinary request; `pipeline` is unused."""
+
+    line: Line
 
     def __init__(self, edge: Edge, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self.edge = edge
         self.credentials = Credentials(None, "", is_loopback=False)
-        self.phase = Phase.IDLE
-        self.phase_since = 0.0
+        self.part = NOTHING
         self.body_bytes = 0
-        self._head_bytes = 0
+        self._begun = 0
+        """Requests begun on this connection."""
         self._length = 0
-        self._lane: LaneExchange | None = None
-        """The prediction whose body is arriving."""
-        self._parts: list[bytes] = []
-        self._completed = 0
-        """Requests completed by the bytes in hand."""
-        self._is_refused = False
-        self._never_asked = True
+        self._stray_bytes = 0
+        """Bytes since the head began, or since the body last grew: what is not body is bounded, wherever it stands."""
+        self._body_seen = 0
+        self._receiving: Exchange | None = None
+        """The request whose body is arriving."""
+        self._parts: list[bytes | bytearray] = []
+        self._has_stayed = False
+        self._pace = Pace()
+        self._known_facts: HeadFacts | None = None
+        self._known_credentials = self.credentials
 
     # Connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the transport of asyncio.Protocol
         self.credentials = self.edge.credentials_of(transport)
-        self._enter(Phase.IDLE)
+        self.line = Line(self.edge, self.transport, self.flow, self.loop, self._run)
         if not self.edge.opened(self):
-            self.refuse(503, "The server has as many connections as it may.")
+            self.line.is_deaf = True
+            refusal = self.edge.refusal(503, "The server has as many connections as it may.")
+            self.transport.write(render(refusal, self.edge.date, CLOSES))
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.closed(self)
-        if self._lane is not None:
-            self._lane.hang_up()
-            self._lane = None
-        cycles: list[Any] = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
-        for cycle in cycles:
-            if type(cycle) is LaneExchange:
-                cycle.hang_up()
-        self.pipeline.clear()
+        receiving, self._receiving = self._receiving, None
+        hang_up(receiving)
+        self.line.hang_up()
         super().connection_lost(exc)
 
-    def _enter(self, phase: Phase) -> None:
-        self.phase = phase
-        self.phase_since = self.edge.now
+    def pause_writing(self) -> None:
+        """The client does not read: nothing more is read from it either, so that its answers cannot pile up."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.line.move_on()
 
     # Bytes in
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is IDLE and self._recall(data):
+        part = self.part
+        line = self.line
+        if line.running is None and not part and self._recall(data):
             return
-        if self._is_refused:
+        if line.is_deaf:
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
-        starts_here = self.phase is IDLE
-        self._completed = 0
+        begun = self._begun
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.refuse(400, "This server does not switch protocols on a connection.")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError:
+            log.exception("request_failed")
+            self.refuse(500, "The server failed on this request.")
             return
         except httptools.HttpParserError:
-            if not self._is_refused:
-                self.refuse(400, "The request is not valid HTTP/1.1.")
+            self.refuse(400, "The request is not valid HTTP/1.1.")
             return
-        if self._completed == 1 and starts_here:
+        if self.part:
+            self._check_unfinished(len(data), self._begun - begun, part)
+        elif not part and self._begun == begun + 1:
             self._remember(data)
-        elif self.phase is Phase.HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.edge.max_header_bytes:
-                self.refuse(431, TOO_LONG)
-        elif self._lane is not None and self._length >= LARGE_BODY_BYTES:
-            self._receive_large(self._lane, self._length)
 
     def _recall(self, data: bytes) -> bool:
         """Take a whole prediction whose head is known byte for byte, past the parser; False when it is not one.
 
-        Only between two messages, so that the parser is where it would be before this one.
+        Only between two requests, so that the parser is where it would be before this one.
         """
         end = data.find(b"\r\n\r\n") + 4
         known = self.edge.known_requests.get(data[:end])
-        if known is None or len(data) != end + known.length or self.is_busy or self._is_refused:
+        line = self.line
+        if known is None or len(data) != end + known.length or line.waiting or line.is_deaf:
             return False
         facts = known.facts
-        credentials = self.credentials
-        if facts.authorization is not None:
-            credentials = self.edge.with_token(credentials, facts.authorization)
-        lane = LaneExchange(self, known.route, b"POST", known.target, known.headers, credentials, facts, KEEPS_OPEN)
+        credentials = self.credentials if facts.authorization is None else self._credentials(facts)
+        lane = LaneExchange(
+            line, known.route, b"POST", known.target, known.headers, credentials, facts, KEEPS_OPEN, known
+        )
         lane.body = data[end:]
-        lane.is_complete = True
-        self.cycle = lane  # type: ignore[assignment]  # a lane exchange stands for uvicorn's cycle
-        self.phase = ANSWER
-        self.phase_since = self.edge.now
+        lane.is_started = True
+        self._begun += 1
+        line.running = lane
         self.edge.predictions.start(lane, known.route)
         return True
 
     def _remember(self, data: bytes) -> None:
         """Keep the head of a prediction that the parser has just taken whole, for `_recall`."""
-        lane: Any = self.cycle
+        lane = self.line.running
         if type(lane) is not LaneExchange or not lane.keep_alive or lane.method != b"POST":
             return
         facts = self.edge.facts(tuple(lane.headers))
@@ -150,14 +162,45 @@ class LaneProtocol(HttpToolsProtocol):
             request = KnownRequest(lane.route, lane.target, lane.headers, facts, facts.length)
             self.edge.remember(data[:end], request)
 
+    def _stay(self, rest: bytes) -> None:
+        """A wish to switch protocols is ignored, once (RFC 9110 section 7.8): the request is answered as it is."""
+        if self._has_stayed:
+            self.refuse(400, "This server does not switch protocols on a connection.")
+            return
+        self._has_stayed = True
+        self._take_parser()
+        if rest:
+            self.data_received(rest)
+
+    def _take_parser(self) -> None:
+        """A fresh parser, between two requests."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _check_unfinished(self, size: int, begun: int, part_before: Part) -> None:
+        """After a read of `size` bytes, with `begun` new requests in it, that left the last request unfinished."""
+        if begun:
+            is_all_head = begun == 1 and not part_before and self.part is HEAD
+            self._stray_bytes = size if is_all_head else 0  # else: how much is head is not known; one read at most
+        elif self.part is HEAD or self.body_bytes == self._body_seen:
+            self._stray_bytes += size
+        else:
+            self._stray_bytes = 0
+        self._body_seen = self.body_bytes
+        if self._stray_bytes > self.edge.max_header_bytes:
+            self.refuse(431, TOO_LONG)
+        elif self._length >= LARGE_BODY_BYTES and type(self._receiving) is LaneExchange:
+            parts, self._parts = self._parts, []
+            LargeBody(self, self._receiving, self._length, parts, self.edge.buffer_for(self._length))
+
+    # What the parser says
+
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
         self.body_bytes = 0
-        self._head_bytes = 0
-        self._never_asked = False
-        self.phase = Phase.HEAD
-        self.phase_since = self.edge.now
+        self._begun += 1
+        self.part = HEAD
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -168,202 +211,201 @@ class LaneProtocol(HttpToolsProtocol):
             self.refuse(431, TOO_LONG)
 
     def on_headers_complete(self) -> None:
+        if self.line.is_deaf:
+            return
         edge = self.edge
         headers = self.headers
-        if self._is_refused:
-            return
         facts = edge.facts(tuple(headers))
-        length = self._length = facts.length or 0
-        if length > edge.max_body_bytes:
-            self.refuse(413, f"The body is above the limit of {edge.max_body_bytes} bytes (--max-body-mb).")
+        if self.url[:1] != b"/":
+            facts = self._in_origin_form(facts)
+        self._length = facts.length or 0
+        keep_alive = self.parser.should_keep_alive()
+        fault = facts.fault or oversize(facts, len(self.url), edge.max_header_bytes, edge.max_body_bytes)
+        if not keep_alive or facts.is_version_telling:
+            version = self.parser.get_http_version()
+            keep_alive = keep_alive and version == "1.1"
+            fault = fault or version_fault(version, facts)
+        if fault is not None:
+            self.refuse(*fault)
             return
-        if facts.size + len(self.url) > edge.max_header_bytes:
-            self.refuse(431, TOO_LONG)
-            return
-        self.phase = Phase.BODY
+        if facts.is_chunked:
+            self.headers = []  # trailers come through the same callback, and are no headers
         method = self.parser.get_method()
         route = edge.lane_route(method, self.url)
         if route is None:
-            self._ordinary(facts)
-            return
-        if not facts.is_host_allowed:
+            self._ordinary(method, headers, facts, keep_alive)
+        elif not facts.is_host_allowed:
             self.refuse(421, "The Host header names none of this server's hosts (--allowed-hosts).")
-            return
-        credentials = self.credentials
-        if facts.authorization is not None:
-            credentials = edge.with_token(credentials, facts.authorization)
-        keep_alive = self.parser.should_keep_alive()
-        self._lane = LaneExchange(self, route, method, self.url, headers, credentials, facts, keep_alive)
-        self._parts = []
-        if facts.expects:
-            self._expected(facts.expects)
-
-    def _expected(self, wish: bytes) -> None:
-        """The client waits for a word before it sends its body; its length has been looked at."""
-        if wish == b"100-continue":
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         else:
-            self.refuse(417, "Only `Expect: 100-continue` can be met.")
+            credentials = self._credentials(facts)
+            self._receiving = LaneExchange(self.line, route, method, self.url, headers, credentials, facts, keep_alive)
+            self._parts = []
+            self.part = BODY
+            if facts.expects:
+                self.transport.write(CONTINUE)
 
-    def _ordinary(self, facts: HeadFacts) -> None:
-        """Hand the request to the ASGI application, as uvicorn does."""
-        self.expect_100_continue = facts.expects == b"100-continue"
-        self.headers = [(name.lower(), value) for name, value in self.headers]
-        self.scope = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "root_path": self.root_path,
-            "headers": self.headers,
-            "state": {
-                "credentials": self.edge.with_token(self.credentials, facts.authorization),
-                "is_host_allowed": facts.is_host_allowed,
-            },
-        }  # type: ignore[typeddict-item]  # uvicorn fills method and path next
-        if len(self.pipeline) >= MAX_PIPELINED:
-            self.refuse(429, "Too many requests were sent ahead on one connection.")
-            return
-        super().on_headers_complete()
+    def _in_origin_form(self, facts: HeadFacts) -> HeadFacts:
+        """What holds for a request whose target is not a path: it may name the server itself, as for a proxy."""
+        origin = in_origin_form(self.url)
+        if origin is None:
+            return msgspec.structs.replace(facts, fault=(400, "The request's target is not a path."))
+        self.url, host = origin
+        is_allowed = facts.is_host_allowed and self.edge.is_host_allowed(host)
+        return msgspec.structs.replace(facts, is_host_allowed=is_allowed)
+
+    def _credentials(self, facts: HeadFacts) -> Credentials:
+        if facts.authorization is None:
+            return self.credentials
+        if facts is not self._known_facts:
+            self._known_credentials = self.edge.with_token(self.credentials, facts.authorization)
+            self._known_facts = facts
+        return self._known_credentials
 
     def on_body(self, body: bytes) -> None:
         self.body_bytes += len(body)
+        if self.line.is_deaf:
+            return
         if self.body_bytes > self.edge.max_body_bytes:
             self.refuse(413, f"The body is above the limit of {self.edge.max_body_bytes} bytes (--max-body-mb).")
-        elif self._lane is not None:
+        elif type(self._receiving) is LaneExchange:
             self._parts.append(body)
-        elif not self._is_refused:
+            if len(self._parts) > MANY_PARTS:
+                self._parts = [gathered(self._parts)]
+        else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._is_refused:
+        if self.line.is_deaf:
             return
-        self.phase = ANSWER
-        self._completed += 1
-        lane = self._lane
-        if lane is None:
-            super().on_message_complete()
+        receiving = self._receiving
+        if type(receiving) is LaneExchange:
+            parts = self._parts
+            receiving.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self.received(receiving)
             return
-        parts = self._parts
-        lane.body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self.received(lane)
-
-    def _receive_large(self, lane: LaneExchange, length: int) -> None:
-        """Let the rest of a large body flow straight into shared memory, past the parser."""
-        if not self.edge.can_switch_protocol or self.pipeline or self.body_bytes >= length:
-            return
-        self._lane = None
-        LargeBody(self, lane, length, self._parts, self.edge.buffer_for(length))
-        self._parts = []
-
-    def large_body_received(self, lane: LaneExchange, body: Any) -> None:
-        """The whole body is there: the connection is HTTP again, with a fresh parser."""
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.transport.set_protocol(self)
-        lane.body = body
-        self.phase = Phase.ANSWER
-        self.received(lane)
-
-    # Predictions
+        self.part = NOTHING
+        self._receiving = None
+        self.line.is_deaf = not self.cycle.keep_alive
+        super().on_message_complete()
 
     def received(self, lane: LaneExchange) -> None:
-        """The whole request is there; it starts unless another one is before it on this connection."""
-        self._lane = None
-        lane.is_complete = True
-        before = self.cycle
-        if before is None or before.response_complete:
-            self.cycle = lane  # type: ignore[assignment]  # a lane exchange stands for uvicorn's cycle
-            lane.start()
-        elif len(self.pipeline) >= MAX_PIPELINED:
-            lane.release_body()
-            self.refuse(429, "Too many requests were sent ahead on one connection.")
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((lane, self.app))  # type: ignore[arg-type]  # see above
-
-    def resumed(self, lane: LaneExchange) -> None:
-        if not lane.disconnected:
-            self.cycle = lane  # type: ignore[assignment]  # see `received`
-            lane.start()
-
-    def answered(self, lane: LaneExchange, answer: Answer) -> None:
-        transport = self.transport
-        if transport.is_closing():
+        """The whole prediction is there."""
+        self.part = NOTHING
+        self._receiving = None
+        line = self.line
+        if line.is_full:
+            lane.hang_up()
+            self._refuse_more()
             return
-        edge = self.edge
-        close = answer.close or not lane.keep_alive or edge.is_draining
-        head = render_head(answer, edge.date, close)
-        transport.write(head if lane.method == b"HEAD" else head + answer.body)
-        self.phase = IDLE
-        self.phase_since = edge.now
-        if close:
-            transport.close()
-        elif self.pipeline:
-            self.flow.resume_reading()
-            self._next_in_line()
+        line.is_deaf = not lane.keep_alive
+        line.take(lane)
 
-    def _next_in_line(self) -> None:
-        waiting: tuple[Any, Any] = self.pipeline.pop()
-        cycle, app = waiting
-        if type(cycle) is LaneExchange:
-            self.loop.call_soon(self.resumed, cycle)
-        else:
-            self._start_asgi_task(cycle, app)
+    def large_body_received(self, lane: LaneExchange) -> None:
+        """The whole of a large body is there: the connection is HTTP again."""
+        self._take_parser()
+        self.transport.set_protocol(self)
+        self.received(lane)
+
+    # The ordinary road
+
+    def _ordinary(self, method: bytes, headers: list[tuple[bytes, bytes]], facts: HeadFacts, keep_alive: bool) -> None:
+        """Hand the request to the ASGI application, as uvicorn does."""
+        if self.line.is_full:
+            self._refuse_more()
+            return
+        self.scope = scope_of(
+            method,
+            self.url,
+            headers,
+            addresses=(self.server, self.client),
+            scheme=self.scheme or "http",
+            state={"credentials": self._credentials(facts), "is_host_allowed": facts.is_host_allowed},
+        )
+        self.cycle = self._receiving = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[self.edge.date_header],
+            message_event=asyncio.Event(),
+            expect_100_continue=bool(facts.expects),
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        self.part = BODY
+        self.line.take(self.cycle)
+
+    def _run(self, cycle: RequestResponseCycle) -> None:
+        self._start_asgi_task(cycle, self.app)
 
     def on_response_complete(self) -> None:
-        self.phase = Phase.IDLE
-        self.phase_since = self.edge.now
-        super().on_response_complete()
+        self.line.cycle_answered()
 
-    # Refusals
+    # Refusals and time
+
+    def _refuse_more(self) -> None:
+        self.refuse(429, "Too many requests were sent ahead on one connection.")
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer in the edge's own words and close: the request never reached a wire."""
-        if self._is_refused:
+        """Answer in the edge's own words, after what came before, and close: the request never reached a wire."""
+        if self.line.is_deaf:
             return
-        self._is_refused = True
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            lane.hang_up()
-        transport = self.transport
-        if transport is None or transport.is_closing():
+        receiving, self._receiving = self._receiving, None
+        if isinstance(receiving, RequestResponseCycle) and not self.line.withdraw(receiving):
+            self.line.is_deaf = True
+            self.transport.close()
             return
-        if self.cycle is None or self.cycle.response_complete:
-            answer = self.edge.refusal(status, message)
-            transport.write(render_head(answer, self.edge.date, CLOSES) + answer.body)
-        transport.close()
+        if type(receiving) is LaneExchange:
+            receiving.hang_up()
+            self.transport.set_protocol(self)  # a large body has its place
+        self.line.end(self.edge.refusal(status, message))
 
     def check_pace(self, now: float) -> None:
         """End the connection when its client takes longer than it may."""
+        turn, progress = self._turn()
         settings = self.edge.settings
-        waited = now - self.phase_since
-        in_flight = self.cycle is not None and not self.cycle.response_complete
-        if in_flight or self._is_refused:
-            if waited > settings.write_timeout_s and self.flow.write_paused:
-                self.transport.abort()
-        elif self.phase is Phase.IDLE:
-            if waited > settings.keep_alive_s or (self._never_asked and waited > settings.header_timeout_s):
-                self.transport.close()
-        elif self.phase is Phase.HEAD:
-            if waited > settings.header_timeout_s:
-                self.refuse(408, f"The headers took longer than {settings.header_timeout_s:g} s (--header-timeout-s).")
-        elif waited > settings.body_timeout_s and self.body_bytes < settings.min_body_rate * waited:
+        verdict = self._pace.judge(settings, now, turn, self._begun, progress)
+        if verdict is Verdict.IDLE:
+            self.transport.close()
+        elif verdict is Verdict.CUT:
+            self.transport.abort()
+        elif verdict is Verdict.SLOW_HEAD:
+            self.refuse(408, f"The headers took longer than {settings.header_timeout_s:g} s (--header-timeout-s).")
+        elif verdict is Verdict.SLOW_BODY:
             self.refuse(408, f"The body came slower than {settings.min_body_rate} bytes/s (--min-body-rate).")
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Idle connections are closed by the edge's sweep."""
+    def _turn(self) -> tuple[Turn, int]:
+        """Whose turn it is, and a number that changes when the client moves."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return Turn.READING, self.transport.get_write_buffer_size()
+        if self.line.is_leaving:
+            return Turn.LEAVING, 0
+        if self.line.is_deaf or self.flow.read_paused:
+            return Turn.SERVER, 0
+        if self.part:
+            return (Turn.HEAD, 0) if self.part is HEAD else (Turn.BODY, self.body_bytes)
+        if not self.line.is_empty:
+            return Turn.SERVER, 0
+        return (Turn.NEXT_REQUEST if self._begun else Turn.FIRST_REQUEST), 0
 
     @property
     def is_busy(self) -> bool:
         """Whether a request is on its way in or out."""
-        return self.phase is not Phase.IDLE or (self.cycle is not None and not self.cycle.response_complete)
+        return not self.line.is_empty or (bool(self.part) and not self.line.is_deaf)
 
     def shutdown(self) -> None:
         """Close as soon as nothing is in flight on this connection."""
-        if not self.is_busy:
+        if self.is_busy:
+            self.line.shutdown()
+        else:
             self.transport.close()
-        elif self.cycle is not None:
-            self.cycle.keep_alive = False
+
+
+def gathered(parts: list[bytes | bytearray]) -> bytearray:
+    """The parts as one: the first of them, grown, where it has been gathered before."""
+    first = parts[0]
+    whole = first if type(first) is bytearray else bytearray(first)
+    whole += b"".join(parts[1:])
+    return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from salver.types import SlabSlice
@@ -23,12 +24,11 @@ class LargeBody(asyncio.BufferedProtocol):
         http: LaneProtocol,
         lane: LaneExchange,
         length: int,
-        parts: list[bytes],
+        parts: Sequence[bytes | bytearray],
         buffer: SlabSlice | bytearray,
     ) -> None:
         self._http = http
         self._lane = lane
-        self._buffer = buffer
         self._view = buffer.view if isinstance(buffer, SlabSlice) else memoryview(buffer)
         self._length = length
         self._filled = 0
@@ -45,10 +45,9 @@ class LargeBody(asyncio.BufferedProtocol):
         self._filled += nbytes
         self._http.body_bytes = self._filled
         if self._filled == self._length:
-            self._http.large_body_received(self._lane, self._buffer)
+            self._http.large_body_received(self._lane)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lane.hang_up()
         self._http.connection_lost(exc)
 
     def eof_received(self) -> bool | None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
+import msgspec
 from starlette.routing import compile_path
 
 from salver.errors import Code, RequestError, SalverError
+from salver.net.rendering import BODILESS, safe_headers
 from salver.operations.base import Answer, Credentials, Request, Route
 from salver.operations.gate import Gate, checked_request_id
 
 log = logging.getLogger("salver.net")
+MAX_BODY_BYTES = 1024 * 1024
+"""What no ordinary address needs more of; it is held in memory, and read before it is known who asks."""
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -33,19 +35,17 @@ class OrdinaryWire(Protocol):
     def error(self, error: SalverError, request: Request) -> Answer: ...
 
 
+class ClientGone(Exception):
+    """The client hung up before its request was whole."""
+
+
 class OrdinaryRoad:
     """Finds the row of an address, lets the gate run its operation, and writes what the wire makes of the result.
 
     Start-up fails when a row declares no known operation, so there is no address without a permission.
     """
 
-    def __init__(
-        self,
-        gate: Gate,
-        wires: Sequence[OrdinaryWire],
-        *,
-        new_request_id: Callable[[], str],
-    ) -> None:
+    def __init__(self, gate: Gate, wires: Sequence[OrdinaryWire], *, new_request_id: Callable[[], str]) -> None:
         self._gate = gate
         self._wires = wires
         self._new_request_id = new_request_id
@@ -55,25 +55,19 @@ class OrdinaryRoad:
             self._rows.extend((compile_path(route.path)[0], route, wire) for route in wire.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        http = HttpRequest(scope, receive)
-        answer = await self._answer(http)
-        response = Response(
-            answer.body,
-            answer.status,
-            headers=dict(answer.headers),
-            media_type=None,
-        )
-        if answer.content_type is not None:
-            response.headers["content-type"] = answer.content_type
-        if answer.close:
-            response.headers["connection"] = "close"
-        await response(scope, receive, send)
+        request = _request_of(scope, self._new_request_id)
+        try:
+            answer = await self._answer(request, scope["state"], receive)
+        except ClientGone:
+            return
+        body = b"" if answer.status in BODILESS else answer.body
+        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer, len(body))})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, http: HttpRequest) -> Answer:
-        request = _request_of(http, b"", self._new_request_id)
+    async def _answer(self, request: Request, state: dict[str, Any], receive: Receive) -> Answer:
         row, wire, parameters = self._match(request)
         try:
-            if not http.scope["state"]["is_host_allowed"]:
+            if not state["is_host_allowed"]:
                 raise RequestError(
                     Code.PERMISSION_DENIED,
                     "The Host header names none of this server's hosts.",
@@ -82,10 +76,13 @@ class OrdinaryRoad:
             if row is None:
                 return wire.unmatched(request)
             self._check_origin(row, request)
-            request = _request_of(http, await http.body(), self._new_request_id, request.request_id, parameters)
-            return await self._run(row, wire, request, http.scope["state"]["credentials"])
+            body = await _body(request, receive)
+            request = msgspec.structs.replace(request, body=body, path_params=parameters)
+            return await self._run(row, wire, request, state["credentials"])
         except SalverError as error:
             return wire.error(error, request)
+        except ClientGone:
+            raise
         except Exception as error:
             log.exception("operation_failed", extra={"request_id": request.request_id, "path": request.path})
             return wire.error(
@@ -104,10 +101,13 @@ class OrdinaryRoad:
         return row.write(result, request)
 
     def _match(self, request: Request) -> tuple[Route | None, OrdinaryWire, dict[str, str]]:
+        """The row of an address. HEAD is answered wherever GET is: uvicorn leaves the body out."""
+        methods = {request.method, "GET"} if request.method == "HEAD" else {request.method}
         for pattern, route, wire in self._rows:
-            match = pattern.match(request.path)
-            if match and (request.method in route.methods or route.methods == ("*",)):
-                return route, wire, match.groupdict()
+            if route.methods == ("*",) or not methods.isdisjoint(route.methods):
+                match = pattern.fullmatch(request.path)
+                if match:
+                    return route, wire, match.groupdict()
         return None, self._owner(request.path), {}
 
     def _owner(self, path: str) -> OrdinaryWire:
@@ -118,7 +118,7 @@ class OrdinaryRoad:
         if not self._gate.operation(row.operation).changes_state:
             return
         origin = request.header("origin")
-        is_foreign = origin is not None and urlsplit(origin).netloc != (request.header("host") or "")
+        is_foreign = origin is not None and not _is_same_host(origin, request.header("host") or "")
         if is_foreign or request.header("sec-fetch-site") in ("cross-site", "same-site"):
             raise RequestError(
                 Code.PERMISSION_DENIED,
@@ -127,25 +127,60 @@ class OrdinaryRoad:
             )
 
 
-def _request_of(
-    http: HttpRequest,
-    body: bytes,
-    new_request_id: Callable[[], str],
-    request_id: str = "",
-    path_parameters: dict[str, str] | None = None,
-) -> Request:
-    given = http.headers.get("x-request-id")
-    scope = http.scope
+def _is_same_host(origin: str, host: str) -> bool:
+    try:
+        netloc = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return bool(netloc) and netloc.lower() == host.lower()
+
+
+async def _body(request: Request, receive: Receive) -> bytes:
+    """The request's whole body. Raises RequestError(PAYLOAD_TOO_LARGE), ClientGone."""
+    announced = request.header("content-length")
+    if announced is not None and int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message["body"]
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+        if not message["more_body"]:
+            return bytes(body)
+
+
+def _too_large() -> RequestError:
+    return RequestError(
+        Code.PAYLOAD_TOO_LARGE, f"The body is above the limit of {MAX_BODY_BYTES} bytes for this address."
+    )
+
+
+def _headers(answer: Answer, length: int) -> list[tuple[bytes, bytes]]:
+    given = [] if answer.content_type is None else [("content-type", answer.content_type)]
+    if answer.status not in BODILESS:
+        given.append(("content-length", str(length)))
+    if answer.close:
+        given.append(("connection", "close"))
+    return [
+        (name.lower().encode("ascii"), value.encode("latin-1", "replace"))
+        for name, value in (*given, *safe_headers(answer.headers))
+    ]
+
+
+def _request_of(scope: Scope, new_request_id: Callable[[], str]) -> Request:
+    """The request without its body."""
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    given = dict(reversed(scope["headers"]))
+    host = given.get(b"host", b"").decode("latin-1")
     return Request(
         method=scope["method"],
         path=scope["path"],
         raw_path=scope["raw_path"].decode("latin-1"),
-        path_params=path_parameters or {},
-        query=tuple(http.query_params.multi_items()),
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-        body=body,
-        base_url=str(http.base_url).rstrip("/"),
-        request_id=request_id
-        or (checked_request_id(given.encode("latin-1", "replace")) if given else "")
-        or new_request_id(),
+        query=tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        headers=headers,
+        base_url=f"{scope['scheme']}://{host or 'localhost'}",
+        request_id=checked_request_id(given.get(b"x-request-id", b"")) or new_request_id(),
     )

@@ -85,6 +85,16 @@ class Exchange(Protocol):
         """Write the answer; does nothing when the client is gone."""
 
 
+class AnsweredCall(Protocol):
+    """What a wire may know of the call it renders an answer for."""
+
+    request_id: str
+
+    @property
+    def version(self) -> int:
+        """The version that was found; 0 when none was."""
+
+
 class PredictRoute(Protocol):
     """One prediction address of one wire: how its bytes become a request, and an answer its bytes. It decides nothing.
 
@@ -101,9 +111,9 @@ class PredictRoute(Protocol):
     def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE)."""
 
-    def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer: ...
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer: ...
 
-    def error(self, error: SalverError, call: Call | None) -> Answer:
+    def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         """The wire's rendering of any error; must not raise."""
 
 

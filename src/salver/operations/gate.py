@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from salver.access.authenticator import Authenticator
 from salver.access.limits import RateLimiter
 from salver.access.permit import Principal, denial, is_allowed
 from salver.errors import Code, SalverError, StartupError
 from salver.operations.base import Body, Call, Credentials, Exchange, Operation, Route, Scope
+from salver.telemetry.meter import Meter
 
 NOBODY = Principal(id="nobody", role="")
 """Who asks for what anyone may ask, and who was not admitted."""
-
-AnyCall = TypeVar("AnyCall", bound=Call)
 
 
 class Auditor(Protocol):
@@ -27,12 +26,6 @@ class Auditor(Protocol):
 
     def denied(self, call: Call, error: SalverError) -> None:
         """Does not block; a flood of denials is counted, not kept line by line."""
-
-
-class Meter(Protocol):
-    """Counts a finished call and writes its line to the access log."""
-
-    def finished(self, call: Call, error: SalverError | None, now: float) -> None: ...
 
 
 class Gate:
@@ -59,10 +52,10 @@ class Gate:
         self._authenticator = authenticator
         self._limiter = limiter
         self._auditor = auditor
-        self._meter = meter
-        self._clock = clock
+        self.meter = meter
+        self.clock = clock
         self._wall_clock = wall_clock
-        self._new_request_id = new_request_id
+        self.new_request_id = new_request_id
 
     def check_routes(self, routes: tuple[Route, ...], wire: str) -> None:
         """Raises StartupError when a route names no operation of the catalogue, so that no address is unguarded."""
@@ -80,45 +73,37 @@ class Gate:
 
     # The prediction lane
 
-    def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str, kind: type[AnyCall]) -> AnyCall:
-        """Who, may they, how much is left. Raises RequestError; then `refused` makes the call for the record."""
-        credentials = exchange.credentials
-        started_at = self._clock()
+    def admit(self, operation: Operation, credentials: Credentials, model: str, now: float) -> Principal:
+        """Who, may they, how much is left. Raises RequestError; `refused` then makes the call for the record.
+
+        Without a key and without a budget the answer is the same until the keys change: see `epoch`.
+        """
         wall_time = 0.0 if credentials.token is None else self._wall_clock()
         principal = self._authenticator.identify(credentials, wall_time)
         if not is_allowed(principal, operation.permission, model):
             raise denial(principal, operation.permission or "", model)
         if principal.requests_per_second is not None:
-            self._limiter.admit(principal, started_at)
-        return kind(
-            operation,
-            principal,
-            exchange.request_id or self._new_request_id(),
-            credentials.peer,
-            model,
-            wire,
-            started_at,
-        )
+            self._limiter.admit(principal, now)
+        return principal
+
+    @property
+    def epoch(self) -> object:
+        """The same object for as long as the same callers may do the same things."""
+        return self._authenticator.keys
 
     def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str, error: SalverError) -> Call:
         """The call of a request that was not admitted: for its id, the log and the audit."""
-        call = Call(
-            operation,
-            NOBODY,
-            exchange.request_id or self._new_request_id(),
-            exchange.credentials.peer,
-            model,
-            wire,
-            self._clock(),
-        )
+        peer = exchange.credentials.peer
+        request_id = exchange.request_id or self.new_request_id()
+        call = Call(operation, NOBODY, request_id, peer, model, wire, self.clock())
         self._auditor.denied(call, error)
         return call
 
     def finish(self, call: Call, error: SalverError | None) -> None:
-        """Count the call, once."""
+        """Count an ordinary call, once."""
         if not call.is_counted:
             call.is_counted = True
-            self._meter.finished(call, error, self._clock())
+            self.meter.record(self.meter.tally(call), call, error, self.clock())
 
     # Ordinary operations
 
@@ -140,15 +125,15 @@ class Gate:
         call = Call(
             row,
             NOBODY,
-            request_id or self._new_request_id(),
+            request_id or self.new_request_id(),
             credentials.peer,
             model,
             wire,
-            self._clock(),
+            self.clock(),
         )
         error: SalverError | None = None
         try:
-            call.principal = self._permitted(row, credentials, model, call)
+            self._permit(call, credentials)
             return await self._bodies[row.name](call, read())
         except SalverError as failure:
             error = failure
@@ -156,22 +141,24 @@ class Gate:
         finally:
             self.finish(call, error)
 
-    def _permitted(self, row: Operation, credentials: Credentials, model: str, call: Call) -> Principal:
+    def _permit(self, call: Call, credentials: Credentials) -> None:
+        """Put a name to the call. Raises RequestError, noted under that name, when its bearer may not do this."""
+        row = call.operation
         if row.permission is None:
-            return self._recognised(credentials)
+            call.principal = self._recognised(credentials)
+            return
         try:
-            principal = self._authenticator.identify(credentials, self._wall_clock())
-            about = model if row.scope is Scope.MODEL else ""
+            principal = call.principal = self._authenticator.identify(credentials, self._wall_clock())
+            about = call.model if row.scope is Scope.MODEL else ""
             if not is_allowed(principal, row.permission, about):
                 raise denial(principal, row.permission, about)
-            self._limiter.admit(principal, self._clock())
+            self._limiter.admit(principal, self.clock())
         except SalverError as error:
             self._auditor.denied(call, error)
             raise
-        return principal
 
     def _recognised(self, credentials: Credentials) -> Principal:
-        """Who asks for what anyone may ask: some of it is told in more detail to those who may know more."""
+        """Who asks, when it may be nobody: of what anyone may ask, some hear more; of a refusal, the audit log does."""
         try:
             return self._authenticator.identify(credentials, self._wall_clock())
         except SalverError:

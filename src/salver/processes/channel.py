@@ -171,8 +171,13 @@ class Channel:
     def close(self) -> None:
         self._lost()
         self._worker.cancel()
+        while not self._incoming.empty():
+            item = self._incoming.get_nowait()
+            if item is not None and item[1] is not None:
+                self._descriptors.append(item[1])
         for descriptor in self._descriptors:
             os.close(descriptor)
+        self._descriptors.clear()
         self._socket.close()
 
 

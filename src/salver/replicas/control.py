@@ -12,6 +12,8 @@ from salver.replicas.base import WorkerLost
 from salver_worker import frames
 
 RECEIVE_BYTES = 65536
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+"""No worker has more to say here; one that announces more is broken, or worse."""
 
 
 class ControlLink:
@@ -81,6 +83,8 @@ class ControlLink:
             return None
         prefix = frames.unpack_prefix(buffer)
         total = frames.PREFIX_SIZE + prefix.header_length + prefix.body_length
+        if total > MAX_FRAME_BYTES:
+            raise frames.FrameError(f"a frame of {total} bytes is above the limit of {MAX_FRAME_BYTES}")
         if len(buffer) < total:
             return None
         header = frames.decode_header(buffer[frames.PREFIX_SIZE : frames.PREFIX_SIZE + prefix.header_length])

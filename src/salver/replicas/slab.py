@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import mmap
 import os
 
@@ -9,6 +11,8 @@ from salver.types import SlabSlice
 
 PAGE = 256 * 1024
 """Slices are whole numbers of these bytes; fewer, larger pages keep the search short."""
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""A worker that has the descriptor could otherwise shrink the memory, and the next write here would end the server."""
 
 
 class Slab:
@@ -21,16 +25,21 @@ class Slab:
     def __init__(self, size_bytes: int, inherited_fd: int | None = None) -> None:
         self._pages = max(1, size_bytes // PAGE)
         self.size_bytes = self._pages * PAGE
-        self.fd = os.memfd_create("salver-slab", os.MFD_CLOEXEC) if inherited_fd is None else inherited_fd
-        os.ftruncate(self.fd, self.size_bytes)
+        self.fd = self._create() if inherited_fd is None else inherited_fd
         self._map = mmap.mmap(self.fd, self.size_bytes)
         self._view = memoryview(self._map)
         self._free: list[tuple[int, int]] = [(0, self._pages)]
         """Free runs as (first page, pages), by first page, never touching each other."""
 
+    def _create(self) -> int:
+        fd = os.memfd_create("salver-slab", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, self.size_bytes)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        return fd
+
     def take(self, size_bytes: int) -> SlabSlice | None:
-        """A slice of exactly `size_bytes`, or None when no free run is long enough."""
-        pages = -(-size_bytes // PAGE)
+        """A slice of exactly `size_bytes` (at least 1), or None when no free run is long enough."""
+        pages = max(1, -(-size_bytes // PAGE))
         for index, (first, length) in enumerate(self._free):
             if length >= pages:
                 if length == pages:
@@ -42,8 +51,9 @@ class Slab:
         return None
 
     def free(self, piece: SlabSlice) -> None:
-        first, pages = piece.offset // PAGE, -(-piece.view.nbytes // PAGE)
-        piece.view.release()
+        first, pages = piece.offset // PAGE, max(1, -(-piece.view.nbytes // PAGE))
+        with contextlib.suppress(BufferError):  # a finished write or an array may still have it open for a moment
+            piece.view.release()
         runs = self._free
         index = next((i for i, run in enumerate(runs) if run[0] > first), len(runs))
         if index < len(runs) and first + pages == runs[index][0]:

@@ -12,7 +12,7 @@ from salver.errors import SalverError
 from salver.telemetry.sink import LineSink
 
 if TYPE_CHECKING:
-    from salver.telemetry.base import FinishedCall
+    from salver.telemetry.base import CallFacts
 
 FLUSH_S = 0.1
 FLUSH_LINES = 500
@@ -39,8 +39,8 @@ class AccessLog:
     def dropped_lines(self) -> int:
         return 0 if self._sink is None else self._sink.dropped_lines
 
-    def request(self, call: FinishedCall, words: str, code: str, seconds: float, error: SalverError | None) -> None:
-        """Keep the line of a finished call; `words` are its `fixed_words`.
+    def request(self, words: str, call: CallFacts, code: str, seconds: float, error: SalverError | None) -> None:
+        """Keep the line of a finished call; `words` are the `shared_words` of calls like it.
 
         What is put between quotes as it is, the server made itself or has checked. Durations are microseconds.
         """
@@ -52,7 +52,7 @@ class AccessLog:
         extra = "" if error is None else _more(call, error)
         self._lines.append(
             f'{{"time":"{self._second_text}.{int((now - second) * 1000):03d}Z","event":"request",'
-            f'"id":"{call.request_id}{words}{call.principal.id}","peer":"{call.peer}","code":"{code}",'
+            f'"id":"{call.request_id}{words}{code}",'
             f'"us":{int(seconds * 1e6)},"queue_us":{int(call.queued_s * 1e6)},"rows":{call.rows}{extra}}}\n'
         )
         if self._flush_handle is None:
@@ -74,13 +74,16 @@ class AccessLog:
             self._sink.close()
 
 
-def fixed_words(key: tuple[str, str, int, str]) -> str:
-    """The middle of a line, the same for all calls of one operation, model, version and wire."""
+def shared_words(key: tuple[str, str, int, str], principal: str, peer: str) -> str:
+    """The middle of a line, the same for all calls of one operation, model, version, wire and caller."""
     operation, model, version, wire = key
-    return f'","operation":"{operation}","model":"{model}","version":{version},"wire":"{wire}","principal":"'
+    return (
+        f'","operation":"{operation}","model":"{model}","version":{version},"wire":"{wire}",'
+        f'"principal":"{principal}","peer":"{peer}","code":"'
+    )
 
 
-def _more(call: FinishedCall, error: SalverError) -> str:
+def _more(call: CallFacts, error: SalverError) -> str:
     """What only failures have: the name that was asked for where no model has it, and the detail for the log."""
     fields: dict[str, str] = {}
     if call.model and not call.version:

@@ -26,8 +26,8 @@ class Identified(Protocol):
     def id(self) -> str: ...
 
 
-class FinishedCall(Protocol):
-    """What the meter reads of a call. The values of ``operations/base.py: Call`` fit."""
+class CallLabels(Protocol):
+    """What many calls have in common. The values of ``operations/base.py: Call`` fit."""
 
     @property
     def operation(self) -> Named: ...
@@ -38,6 +38,19 @@ class FinishedCall(Protocol):
     version: int
     wire: str
     peer: str
+
+
+class CallFacts(Protocol):
+    """What each call has of its own."""
+
+    @property
+    def model(self) -> str:
+        """The name that was asked for."""
+
+    @property
+    def version(self) -> int:
+        """0 when none was found."""
+
     request_id: str
     started_at: float
     queued_s: float

@@ -6,11 +6,21 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
-from salver.telemetry.accesslog import AccessLog, fixed_words
+from salver.telemetry.accesslog import AccessLog, shared_words
 from salver.telemetry.counters import BUCKETS_S, Counters, RequestCount
 
 if TYPE_CHECKING:
-    from salver.telemetry.base import FinishedCall
+    from salver.telemetry.base import CallFacts, CallLabels
+
+
+class Tally:
+    """Where the calls of one operation, version, wire and caller are counted, and the words their log lines share."""
+
+    __slots__ = ("count", "words")
+
+    def __init__(self, count: RequestCount, words: str) -> None:
+        self.count = count
+        self.words = words
 
 
 class Meter:
@@ -19,23 +29,22 @@ class Meter:
     def __init__(self, counters: Counters, access_log: AccessLog) -> None:
         self._counters = counters
         self._log = access_log
-        self._kept: dict[tuple[str, str, int, str], tuple[RequestCount, str]] = {}
-        """Per label set: where it is counted, and the words that all its log lines share."""
 
-    def finished(self, call: FinishedCall, error: SalverError | None, now: float) -> None:
-        """`now` is on the clock of `call.started_at`, the monotonic one."""
+    def tally(self, call: CallLabels) -> Tally:
+        """For calls that have these labels in common."""
         version = call.version
         key = (call.operation.name, call.model if version else "", version, call.wire)
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = (self._counters.count(key), fixed_words(key))
-        count, words = kept
+        return Tally(self._counters.count(key), shared_words(key, call.principal.id, call.peer))
+
+    def record(self, tally: Tally, call: CallFacts, error: SalverError | None, now: float) -> None:
+        """Count a finished call; `now` is on the clock of `call.started_at`, the monotonic one."""
         seconds = now - call.started_at
-        code = "OK" if error is None else error.code.value
+        count = tally.count
         codes = count.codes
+        code = "OK" if error is None else error.code.value
         codes[code] = codes.get(code, 0) + 1
         count.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         count.seconds += seconds
         count.rows += call.rows
         if self._log.is_on:
-            self._log.request(call, words, code, seconds, error)
+            self._log.request(tally.words, call, code, seconds, error)

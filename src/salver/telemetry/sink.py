@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 from collections import deque
 
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 """What may wait for a slow reader; lines beyond it are dropped and counted."""
+WAIT_S = 0.5
+NEWLINE = 10
 
 
 class LineSink:
@@ -22,6 +25,8 @@ class LineSink:
         self._waiting_bytes = 0
         self._wake = threading.Condition()
         self._is_closed = False
+        self._is_torn = False
+        """Whether the last write stopped in the middle of a line."""
         self.dropped_lines = 0
         self._thread = threading.Thread(target=self._run, name="salver-log", daemon=True)
         self._thread.start()
@@ -73,10 +78,23 @@ class LineSink:
                 self._waiting_bytes -= len(chunk)
 
     def _write_all(self, chunk: bytes) -> bool:
-        view = memoryview(chunk)
+        view = memoryview(b"\n" + chunk if self._is_torn else chunk)
+        written = 0
         try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            while written < len(view):
+                written += self._write_some(view[written:])
         except OSError:  # a full disk or a closed pipe must not touch the server
+            if written:
+                self._is_torn = view[written - 1] != NEWLINE
             return False
+        self._is_torn = False
         return True
+
+    def _write_some(self, view: memoryview) -> int:
+        while True:
+            try:
+                return os.write(self._descriptor, view)
+            except BlockingIOError:  # whoever shares a terminal or pipe with the server may have made it so
+                if self._is_closed:
+                    raise
+                select.select((), (self._descriptor,), (), WAIT_S)

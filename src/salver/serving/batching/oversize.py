@@ -61,6 +61,9 @@ class Gathering:
     def piece_settled(self) -> None:
         self._unsettled -= 1
         if not self._unsettled:
+            self.pieces = []  # nothing is asked of them any more; with them goes the circle that keeps their arrays
+            self._answers = []
+            self.ticket.whole = None
             self.ticket.settle()
 
     def cancel(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from salver.errors import Code, SalverError
-from salver.operations.base import Answer, Call, Exchange
+from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import InferRequest, InferResponse, VersionInfo
 from salver.wire.native.addresses import PredictAddress
 from salver.wire.native.answers import AnswerPlan
@@ -33,7 +33,7 @@ class NativePredictRoute:
             plan = self._plan = plan_for(version, self._signature_name, self._max_body_bytes)
         return plan.decode(exchange.body, exchange.headers)
 
-    def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer:
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Raises RequestError(OUTPUT_INVALID)."""
         assert isinstance(request, NativeRequest)
         answers = self._answers
@@ -46,6 +46,6 @@ class NativePredictRoute:
         signature = version.signature(self._signature_name)
         return AnswerPlan(version, signature.ranking if signature else None)
 
-    def error(self, error: SalverError, call: Call | None) -> Answer:
+    def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         allow = ("POST",) if error.code is Code.METHOD_NOT_ALLOWED else ()
         return error_answer(error, "" if call is None else call.request_id, allow)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from salver.errors import SalverError
-from salver.operations.base import Answer, Call, Exchange
+from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import InferRequest, InferResponse, VersionInfo
 from salver.wire.tfserving.addresses import Address, Verb
 from salver.wire.tfserving.errors import Headers
@@ -31,7 +31,7 @@ class TfExamplesRoute:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | PAYLOAD_TOO_LARGE | UNSUPPORTED_MEDIA_TYPE)."""
         return decode_examples(json_body(exchange, self._max_body_bytes), version, self._address.verb)
 
-    def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer:
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Only requests whose signature suits the call were decoded, so its outputs are there."""
         signature = request.version.signature(request.signature_name)
         assert signature is not None
@@ -42,5 +42,5 @@ class TfExamplesRoute:
         assert signature.ranking is not None
         return Answer(200, encode_classes(response.outputs, signature.ranking), headers=self._headers)
 
-    def error(self, error: SalverError, call: Call | None) -> Answer:
+    def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         return lane_error(error, self._address, self._headers, call)

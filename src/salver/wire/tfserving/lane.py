@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from salver.errors import Code, RequestError, SalverError
-from salver.operations.base import Answer, Call, Exchange
+from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import SlabSlice
 from salver.wire.jsonbody import Buffer, unpacked
 from salver.wire.tfserving.addresses import Address
@@ -27,7 +27,7 @@ def json_body(exchange: Exchange, max_body_bytes: int) -> bytes:
     return bytes(unpacked(sent_body(exchange), exchange.header(b"content-encoding"), max_body_bytes))
 
 
-def lane_error(error: SalverError, address: Address, headers: Headers, call: Call | None = None) -> Answer:
+def lane_error(error: SalverError, address: Address, headers: Headers, call: AnsweredCall | None = None) -> Answer:
     """The answer to a prediction that failed.
 
     A version that was found but has no live worker is unavailable for a moment. The original knows no such case: what

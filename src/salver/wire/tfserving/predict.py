@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from salver.errors import SalverError
-from salver.operations.base import Answer, Call, Exchange
+from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import InferRequest, InferResponse, VersionInfo
 from salver.wire.tfserving.addresses import Address
 from salver.wire.tfserving.body import body_answer
@@ -47,7 +47,7 @@ class TfPredictRoute:
         request = None if road is None else road(sent_body(exchange))
         return decode_predict(json_body(exchange, self._max_body_bytes), version) if request is None else request
 
-    def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer:
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Raises RequestError(INVALID_INPUT) when the outputs do not fit the row form."""
         assert isinstance(request, TfRequest)
         outputs = response.outputs
@@ -63,7 +63,7 @@ class TfPredictRoute:
             body = encode_outputs(outputs, is_row=request.is_row)
         return Answer(200, body, "application/json", self._headers)
 
-    def error(self, error: SalverError, call: Call | None) -> Answer:
+    def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         return lane_error(error, self._address, self._headers, call)
 
     def _compile(self, version: VersionInfo) -> ShortRoad | None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote
 
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import models, server
-from salver.operations.base import Answer, Call, Exchange, PredictRoute, Request, Route
+from salver.operations.base import Answer, AnsweredCall, Exchange, PredictRoute, Request, Route
 from salver.operations.inference import PREDICT
 from salver.types import InferRequest, InferResponse, ModelStatus, VersionInfo
 from salver.wire.torchserve import openapi
@@ -45,10 +45,10 @@ class MmsPredictRoute:
             plan = self._plan = plan_for(version)
         return decode(exchange, plan, self._query)
 
-    def encode(self, response: InferResponse, request: InferRequest, call: Call) -> Answer:
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         return encode(response, request, call.request_id)
 
-    def error(self, error: SalverError, call: Call | None) -> Answer:
+    def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         return error_answer(error, Subject(self.model, self.version), call.request_id if call else "")
 
 

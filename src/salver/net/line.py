@@ -1,0 +1,163 @@
+"""The requests of one connection, in the order they came: one is answered, the others wait behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from salver.net.exchange import LaneExchange
+from salver.net.rendering import render
+from salver.operations.base import Answer
+
+if TYPE_CHECKING:
+    from salver.net.edge import Edge
+
+MAX_WAITING = 64
+CLOSES = True
+
+Exchange: TypeAlias = LaneExchange | RequestResponseCycle
+"""A request on the fast lane, or one on the ordinary road as uvicorn keeps it."""
+
+
+class Line:
+    """Starts requests, writes the answers of predictions, and says the last word to a client that is refused."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        loop: asyncio.AbstractEventLoop,
+        run: Callable[[RequestResponseCycle], None],
+    ) -> None:
+        """`run` hands an ordinary request to its application."""
+        self.edge = edge
+        self._transport = transport
+        self._flow = flow
+        self._loop = loop
+        self._run = run
+        self.running: Exchange | None = None
+        """The request that is being answered."""
+        self.waiting: deque[Exchange] = deque()
+        """Those behind it, the newest on the left."""
+        self.is_deaf = False
+        """Whether what still comes from this client is thrown away."""
+        self.is_leaving = False
+        """Whether the last word has been said."""
+        self._farewell: Answer | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.running is None and not self.waiting
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) >= MAX_WAITING
+
+    def take(self, exchange: Exchange) -> None:
+        """Start the request, or let it wait until those before it are answered."""
+        if self.running is None and not self.waiting:
+            self.running = exchange
+            self._start(exchange)
+        else:
+            self._flow.pause_reading()
+            self.waiting.appendleft(exchange)
+
+    def _start(self, exchange: Exchange) -> None:
+        if type(exchange) is LaneExchange:
+            exchange.start()
+            return
+        assert isinstance(exchange, RequestResponseCycle)
+        if self.edge.is_draining and not self.waiting:
+            exchange.keep_alive = False
+        self._run(exchange)
+
+    def answered(self, lane: LaneExchange, answer: Answer) -> None:
+        """Write the answer of the prediction that is running."""
+        transport = self._transport
+        self.running = None
+        if transport.is_closing():
+            return
+        edge = self.edge
+        close = answer.close or not lane.keep_alive or (edge.is_draining and not self.waiting)
+        transport.write(render(answer, edge.date, close, lane.method == b"HEAD"))
+        if close:
+            transport.close()
+        elif self.waiting or self.is_deaf:
+            self.move_on()
+
+    def cycle_answered(self) -> None:
+        """The ordinary request that is running has been answered."""
+        self.running = None
+        if not self._transport.is_closing():
+            self.move_on()
+
+    def move_on(self) -> None:
+        """After an answer: the next request, or the last word. A client that does not read has to wait for either."""
+        if self._flow.write_paused or self.running is not None:
+            return
+        if self.waiting:
+            exchange = self.running = self.waiting.pop()
+            self._loop.call_soon(self._resume, exchange)  # not at once: requests that are refused would nest
+            return
+        self._flow.resume_reading()
+        if self._farewell is not None:
+            self._leave(self._farewell)
+
+    def _resume(self, exchange: Exchange) -> None:
+        if not exchange.disconnected:
+            self._start(exchange)
+
+    def end(self, farewell: Answer) -> None:
+        """Take nothing more from the client; say the last word once everything before it is answered."""
+        self.is_deaf = True
+        self._farewell = farewell
+        if self.is_empty:
+            self._leave(farewell)
+
+    def _leave(self, farewell: Answer) -> None:
+        """Closing at once could throw the last word away unread, so the client gets a moment to close."""
+        self._farewell = None
+        self.is_leaving = True
+        self._transport.write(render(farewell, self.edge.date, CLOSES))
+        self._transport.write_eof()
+        self._flow.resume_reading()
+
+    def withdraw(self, cycle: RequestResponseCycle) -> bool:
+        """Take back an ordinary request whose body is still arriving; False when its answer has begun."""
+        if cycle.response_started:
+            return False
+        hang_up(cycle)
+        if cycle is self.running:
+            self.running = None
+        else:
+            self.waiting.remove(cycle)
+        return True
+
+    def hang_up(self) -> None:
+        """The client is gone."""
+        gone = (self.running, *self.waiting)
+        self.running = None
+        self.waiting.clear()
+        self.is_deaf = True
+        for exchange in gone:
+            hang_up(exchange)
+
+    def shutdown(self) -> None:
+        """The request that is running, when it is the last one, ends the connection."""
+        if not self.waiting and isinstance(self.running, RequestResponseCycle):
+            self.running.keep_alive = False
+
+
+def hang_up(exchange: Exchange | None) -> None:
+    """Nobody waits for the answer any more."""
+    if type(exchange) is LaneExchange:
+        exchange.hang_up()
+    elif isinstance(exchange, RequestResponseCycle):
+        exchange.disconnected = True
+        exchange.message_event.set()
