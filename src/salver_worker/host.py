@@ -43,10 +43,10 @@ class Host:
     def _serve(self, timeout: Optional[int]) -> None:
         for descriptor, _event in self._poll.poll(timeout):
             link = self._links.get(descriptor)
-            if link is not None:
-                self._serve_link(link)
-            else:
+            if link is None:
                 self._attach(self._inbox.take_links())
+            else:
+                self._serve_link(link)
 
     def _attach(self, links: List[DataLink]) -> None:
         for link in links:
@@ -86,6 +86,7 @@ class Host:
             verb = frames.ERROR
         finally:
             self._activity.end()
-        raw = frames.pack_prefix(verb, prefix.id, 0, len(answer.header), answer.body_length)
-        buffers: List[Any] = [raw, answer.header, *answer.buffers]
-        link.send(buffers, len(raw) + len(answer.header) + answer.body_length)
+        header, buffers, body_length = answer
+        header_length = len(header)
+        raw = frames.pack_prefix(verb, prefix.id, 0, header_length, body_length)
+        link.send([raw, header, *buffers], frames.PREFIX_SIZE + header_length + body_length)

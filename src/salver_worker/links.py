@@ -59,23 +59,22 @@ class DataLink:
             self._give_back()
         start = self._start
         count = self._connection.recv_into(self._room)
-        if count == 0:
-            return None
-        have = start + count
         if count < PREFIX_SIZE:
-            have = self._fill(self._small, have, start + PREFIX_SIZE)
+            if count == 0:
+                return None
+            count = self._fill(self._small, start + count, start + PREFIX_SIZE) - start
         prefix = unpack_prefix(self._small, start)
         body_at = start + PREFIX_SIZE + prefix.header_length
-        end = body_at + prefix.body_length
-        if have > end:
-            raise FrameError("a frame came before the last one was answered")
-        self._begin_next_at(-(body_at - start) % ALIGNMENT)
-        if end > SMALL_BYTES:
-            return self._large_frame(prefix, start + PREFIX_SIZE, have)
-        if have < end:
+        have, end = start + count, body_at + prefix.body_length
+        if have != end:
+            if have > end:
+                raise FrameError("a frame came before the last one was answered")
+            if end > SMALL_BYTES:
+                return self._large_frame(prefix, start + PREFIX_SIZE, have)
             self._fill(self._small, have, end)
         header = bytes(self._small[start + PREFIX_SIZE : body_at])
-        if body_at % ALIGNMENT and prefix.body_length:
+        if body_at % ALIGNMENT:
+            self._learn(body_at - start)
             body_at, end = self._align(body_at, end)
         return Frame(prefix, header, self._small_read_only[body_at:end])
 
@@ -100,10 +99,10 @@ class DataLink:
             views[first] = views[first][sent:]
             sent = self._connection.sendmsg(views[first : first + MAX_BUFFERS])
 
-    def _begin_next_at(self, start: int) -> None:
-        if start != self._start:
-            self._start = start
-            self._room = self._small[start:SMALL_BYTES]
+    def _learn(self, head_bytes: int) -> None:
+        """Receive the next frame where its body would be aligned if prefix and header were as long as these."""
+        self._start = -head_bytes % ALIGNMENT
+        self._room = self._small[self._start : SMALL_BYTES]
 
     def _align(self, start: int, end: int) -> Tuple[int, int]:
         """Move a part of the small buffer up to the next multiple of ALIGNMENT; where it is then."""
@@ -114,6 +113,7 @@ class DataLink:
     def _large_frame(self, prefix: Prefix, header_at: int, end: int) -> Frame:
         """A frame that is too big for the small buffer, whose bytes up to `end` are there already."""
         body_at = header_at + prefix.header_length
+        self._learn(PREFIX_SIZE + prefix.header_length)
         header = memoryview(bytearray(prefix.header_length))
         have = min(end, body_at) - header_at
         header[:have] = self._small[header_at : header_at + have]

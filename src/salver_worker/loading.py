@@ -17,7 +17,7 @@ from salver_worker.conversions.plan import ConversionPlan
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.host import Predictor
 from salver_worker.predictors import BodyPredictor, TensorPredictor
-from salver_worker.runtimes.base import Arrays, BodyModel, LoadRequest, Model, Signature, TensorModel, tensor
+from salver_worker.runtimes.base import Arrays, BodyModel, LoadRequest, Model, SelectiveModel, Signature, TensorModel, tensor
 from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
 
 
@@ -91,6 +91,9 @@ def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Che
     manifest = request.manifest
     inputs, outputs = manifest.get("inputs") or [], manifest.get("outputs") or []
     plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
+    if plan.unread and hasattr(model, "leave_out"):
+        cast(SelectiveModel, model).leave_out(plan.unread)
+        plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
     predictor = TensorPredictor(tensor_model, plan)
     wanted = manifest.get("example")
     if not wanted:

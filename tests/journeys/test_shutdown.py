@@ -177,7 +177,9 @@ def test_a_model_that_still_loads_does_not_hold_up_the_end(server, tmp_path):
 
 
 def test_a_crash_loop_does_not_hold_up_the_end(server, tmp_path):
-    model = write_model(tmp_path / "broken", "import os\nos._exit(5)\n\ndef predict(x: float) -> float: return x", name="b")
+    model = write_model(
+        tmp_path / "broken", "import os\nos._exit(5)\n\ndef predict(x: float) -> float: return x", name="b"
+    )
     with server(model, wait="announced", backoff_min_s=30) as running:
         eventually(lambda: running.version("b")["replicas"][0]["restarts"] >= 2, 20.0, "it crashes twice")
         asked_at = time.monotonic()

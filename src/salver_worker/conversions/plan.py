@@ -22,9 +22,16 @@ class ConversionPlan:
     """
 
     def __init__(
-        self, signature: Dict[str, Any], inputs: Sequence[InputRow], outputs: Sequence[OutputRow], is_identity: bool
+        self,
+        signature: Dict[str, Any],
+        inputs: Sequence[InputRow],
+        outputs: Sequence[OutputRow],
+        unread: Sequence[str],
+        is_identity: bool,
     ) -> None:
         self.signature = signature
+        self.unread = tuple(unread)
+        """The model's outputs that no row reads."""
         self.is_identity = is_identity
         self._inputs = tuple(inputs)
         self._outputs = tuple(outputs)
@@ -47,12 +54,13 @@ class ConversionPlan:
             "ranking": _ranking(output_rows) if output_rows else signature.get("ranking"),
         }
         changes = any(row.changes for row in input_rows) or any(row.changes for row in output_rows)
-        drops = bool(output_rows) and len({row.reads for row in output_rows}) < len(gives)
-        return cls(seen, input_rows, output_rows, not changes and not drops)
+        read = {row.reads for row in output_rows}
+        unread = [name for name in gives if name not in read] if output_rows else []
+        return cls(seen, input_rows, output_rows, unread, not changes and not unread)
 
     def convert_inputs(self, arrays: Dict[str, Array]) -> Dict[str, Array]:
         """What the model takes, from what callers sent. Raises InputError that names the input and the row."""
-        if self.is_identity:
+        if not self._inputs:
             return arrays
         for name in arrays:
             if name not in self._known:

@@ -72,6 +72,13 @@ class TensorModel(Model, Protocol):
         """The outputs for these inputs. `parameters` are what the request carries beside its tensors."""
 
 
+class SelectiveModel(TensorModel, Protocol):
+    """A TensorModel that can save the work for outputs that nobody asks for. A runtime may have it or not."""
+
+    def leave_out(self, names: Sequence[str]) -> None:
+        """Do without these outputs from now on, in `predict` and in `signature`. Called once, after `load`."""
+
+
 class BodyModel(Model, Protocol):
     def predict_bodies(self, requests: Sequence[BodyRequest]) -> List[BodyResponse]:
         """One response for each request, in order."""

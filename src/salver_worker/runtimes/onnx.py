@@ -63,9 +63,9 @@ class OnnxModel:
         outputs = [_output_row(node) for node in session.get_outputs()]
         self._output_names = [row["name"] for row in outputs]
         self._text_inputs = [row["name"] for row in inputs if row["datatype"] == "BYTES"]
-        self._readers: List[Tuple[int, Callable[[str, Any], Array]]] = [
-            (index, reader) for index, node in enumerate(session.get_outputs()) for reader in _readers(node.type)
-        ]
+        self._readers: Dict[str, Callable[[str, Any], Array]] = {
+            node.name: reader for node in session.get_outputs() for reader in _readers(node.type)
+        }
         self.runtime_version = runtime_version
         self.signature = signature(inputs, outputs)
         self.details = {"providers": ", ".join(session.get_providers())}
@@ -75,10 +75,16 @@ class OnnxModel:
     def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         if self._text_inputs:
             inputs = {**inputs, **{name: _texts(name, inputs[name]) for name in self._text_inputs}}
-        values = self._run(self._output_names, inputs)
-        for index, reader in self._readers:
-            values[index] = reader(self._output_names[index], values[index])
-        return dict(zip(self._output_names, values))
+        outputs = dict(zip(self._output_names, self._run(self._output_names, inputs)))
+        for name, reader in self._readers.items():
+            outputs[name] = reader(name, outputs[name])
+        return outputs
+
+    def leave_out(self, names: Sequence[str]) -> None:
+        rows = [row for row in self.signature["outputs"] if row["name"] not in names]
+        self.signature = signature(self.signature["inputs"], rows)
+        self._output_names = [row["name"] for row in rows]
+        self._readers = {name: reader for name, reader in self._readers.items() if name not in names}
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -81,6 +81,7 @@ class Estimator:
         self._features: Features = read_features(estimator)
         self._label = "prediction" if _is_regressor(estimator) else "label"
         self._has_probabilities = callable(getattr(estimator, "predict_proba", None))
+        self._unread: Tuple[str, ...] = ()
         self.runtime_version = runtime_version
         self.details = details
         self.signature = signature(self._features.inputs, self._outputs())
@@ -94,12 +95,21 @@ class Estimator:
             raise
 
     def _run(self, table: Any) -> Arrays:
-        outputs = {self._label: _plain(self._label, self._estimator.predict(table))}
+        outputs = {}
+        if self._label not in self._unread:
+            outputs[self._label] = _plain(self._label, self._estimator.predict(table))
         if self._has_probabilities:
             probabilities = self._estimator.predict_proba(table)
             for name, array in _named_probabilities(probabilities):
-                outputs[name] = _plain(name, array)
+                if name not in self._unread:
+                    outputs[name] = _plain(name, array)
         return outputs
+
+    def leave_out(self, names: Sequence[str]) -> None:
+        rows = [row for row in self.signature["outputs"] if row["name"] not in names]
+        self.signature = signature(self.signature["inputs"], rows)
+        self._unread = tuple(names)
+        self._has_probabilities = any(row["name"] != self._label for row in rows)
 
     def _outputs(self) -> List[Dict[str, Any]]:
         """From one row of zeros where such a row makes sense; else as far as the estimator's attributes tell."""

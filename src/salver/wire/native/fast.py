@@ -97,7 +97,7 @@ class JsonReader:
             return None
         try:
             document = self._decode(as_view(body))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):  # the latter for a key that is not UTF-8
             return None
         if type(document) is list:
             return self._only(document, "rows")
