@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +15,7 @@ import uvloop
 from salver.access.administration import Administration
 from salver.access.audit import AuditLog
 from salver.access.permit import local_admin
-from salver.errors import Code, LoadError, SalverError, StartupError
+from salver.errors import Code, SalverError, StartupError
 from salver.events import (
     Address,
     FirstRunKey,
@@ -25,6 +23,7 @@ from salver.events import (
     ModelFailed,
     ModelFound,
     ModelReady,
+    Noted,
     ServerEvent,
     Stopped,
     Stopping,
@@ -33,19 +32,19 @@ from salver.models.archive import remove_unfinished
 from salver.models.discovery import discover
 from salver.models.explanation import explained
 from salver.models.sources import Discovery, FailedSource, ModelSource
-from salver.net.edge import is_loopback
-from salver.net.ports import join_port, open_port
+from salver.models.specs import replica_spec
+from salver.net.ports import join_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
 from salver.processes.control import ControlHalf
-from salver.processes.fleet import Fleet
+from salver.processes.doors import check_exposure, open_doors, url_of
+from salver.processes.fleet import Fleet, FrontEndProcesses, SingleFrontEnd
 from salver.processes.frontend import FrontEnd, FrontEndSettings
-from salver.processes.remote import serve_front_end
+from salver.processes.orders import serve_front_end
+from salver.processes.signals import StopSignals
 from salver.replicas.base import ReplicaSpec
-from salver.replicas.environments import interpreter
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
-from salver.serving.base import ServingSettings
 from salver.settings import Settings
 from salver.store.directory import DataDirectory, RunningServer
 from salver.store.sql import open_store
@@ -60,14 +59,7 @@ from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
 from salver_worker.runtimes.specs import SPECS
 
-log = logging.getLogger("salver")
-
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
-ALL_WIRES = ("tfserving", "mms", "native")
-COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
-    "tfserving": ((8501, ("tfserving",)),),
-    "mms": ((8080, ("mms",)), (8081, ("mms-management",))),
-}
 BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
@@ -81,9 +73,12 @@ class FrontEndArgument(msgspec.Struct, frozen=True):
 
 
 def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int:
-    """Serve the models at `paths` until a signal ends it; returns the exit status. Raises StartupError."""
+    """Serve the models at `paths` until a signal ends it; returns the exit status.
+
+    Raises StartupError, and LoadError when a path means one model that cannot be served.
+    """
     event_log.configure(settings.telemetry.log_level)
-    _check_exposure(settings)
+    check_exposure(settings.net)
     directory = DataDirectory(settings.processes.data_dir)
     directory.prepare()
     with directory.lock():
@@ -113,66 +108,73 @@ async def _run(
     audit: AuditLog,
     on_event: OnEvent,
 ) -> int:
-    stopping = _Stop(asyncio.get_running_loop())
-    engine = LocalEngine(directory.folder("run"), os.environ)
+    signals = StopSignals(asyncio.get_running_loop())
+    control = _control_half(settings, directory, discovery, administration, audit, on_event)
+    sockets = open_doors(settings.net, share=settings.processes.processes > 1)
+    fleet = _fleet(settings, control, sockets, str(directory.socket))
+    try:
+        if await signals.allow(fleet.start()):
+            _announce(directory, tuple(sockets), on_event)
+            for failed in discovery.failures:
+                on_event(ModelFailed(status=_unknown_status(failed)))
+            control.reconciler.start()
+        reason = await signals.wait()
+        on_event(Stopping(reason=reason))
+        fleet.stopping()
+        await control.stop(
+            drain_delay_s=settings.processes.drain_delay_s, drain_timeout_s=settings.processes.drain_timeout_s
+        )
+    except SalverError:
+        await control.stop(drain_delay_s=0.0, drain_timeout_s=0.0)
+        raise
+    finally:
+        await fleet.stop()
+        for sock in sockets.values():
+            sock.close()
+    on_event(Stopped())
+    return 0
+
+
+def _control_half(
+    settings: Settings,
+    directory: DataDirectory,
+    discovery: Discovery,
+    administration: Administration,
+    audit: AuditLog,
+    on_event: OnEvent,
+) -> ControlHalf:
+    """The half that knows what is to be served, before anybody can ask whether the server is ready."""
     manifests = {source.id: source.manifest_file for source in discovery.models}
     control = ControlHalf(
-        engine,
+        LocalEngine(directory.folder("run"), os.environ),
         settings.replicas,
         administration,
         audit,
         on_change=lambda status: _tell(status, on_event),
         explain=lambda spec, failure: explained(failure, manifests.get(spec.id)),
     )
-    doors, sockets = _open_doors(settings)
-    specs = [spec for source in discovery.models if (spec := _spec(source, settings, on_event)) is not None]
-    control.reconciler.want(specs)  # before anybody can ask whether the server is ready
-    fleet = _fleet(settings, control, doors, sockets, str(directory.socket))
-    await fleet.start()
-    addresses = tuple(Address(url=f"http://{_shown(door)}", wires=door.wires) for door in doors)
-    directory.announce(
-        RunningServer(pid=os.getpid(), urls=tuple(address.url for address in addresses), socket=str(directory.socket))
-    )
+    for note in discovery.notes:
+        on_event(Noted(text=note))
+    for source in discovery.models:
+        on_event(_found(source))
+    control.reconciler.want([_spec(source, settings) for source in discovery.models])
+    return control
+
+
+def _announce(directory: DataDirectory, doors: Sequence[Door], on_event: OnEvent) -> None:
+    addresses = tuple(Address(url=url_of(door), wires=door.wires) for door in doors)
+    urls = tuple(address.url for address in addresses)
+    directory.announce(RunningServer(pid=os.getpid(), urls=urls, socket=str(directory.socket)))
     on_event(Listening(addresses=addresses, data_dir=str(directory.path)))
-    for failed in discovery.failures:
-        on_event(ModelFailed(status=_unknown_status(failed)))
-    control.reconciler.start()
-    reason = await stopping.wait()
-    on_event(Stopping(reason=reason))
-    fleet.stopping()
-    await control.stop(
-        drain_delay_s=settings.processes.drain_delay_s, drain_timeout_s=settings.processes.drain_timeout_s
-    )
-    await fleet.stop()
-    on_event(Stopped())
-    return 0
-
-
-class _Stop:
-    """The first signal asks for an orderly end; the second ends the process at once, and its workers with it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._reason = loop.create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
-
-    def _signalled(self, number: signal.Signals) -> None:
-        if self._reason.done():
-            os._exit(128 + number)
-        self._reason.set_result(f"{signal.Signals(number).name} was received")
-
-    async def wait(self) -> str:
-        return str(await self._reason)
 
 
 # Front ends
 
 
-def _fleet(
-    settings: Settings, control: ControlHalf, doors: tuple[Door, ...], sockets: dict[Door, socket.socket], path: str
-) -> Fleet:
+def _fleet(settings: Settings, control: ControlHalf, sockets: Mapping[Door, socket.socket], path: str) -> Fleet:
+    doors = tuple(sockets)
     if settings.processes.processes == 1:
-        return Fleet.in_this_process(
+        return SingleFrontEnd(
             control,
             lambda: _front_end(settings, doors, sockets.__getitem__, control, _slab(settings), path),
         )
@@ -180,7 +182,7 @@ def _fleet(
         msgspec.json.encode(FrontEndArgument(settings, doors, path if number == 0 else None)).decode()
         for number in range(settings.processes.processes)
     ]
-    return Fleet.of_processes(control, arguments, lambda: _slab(settings), tuple(sockets.values()))
+    return FrontEndProcesses(control, arguments, lambda: _slab(settings))
 
 
 def _front_end(
@@ -206,7 +208,7 @@ def _front_end(
         OPERATIONS,
         control,
         _wires,
-        AccessLog(LineSink.open(settings.telemetry.access_log), loop),
+        AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
     )
 
@@ -226,6 +228,17 @@ def _wires(front_end: FrontEnd) -> Mapping[str, Wire]:
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}
+
+
+def _sink(target: str) -> LineSink | None:
+    try:
+        return LineSink.open(target)
+    except OSError as error:
+        raise StartupError(
+            Code.SETTINGS_INVALID,
+            f"The access log {target} cannot be written: {error.strerror}.",
+            fix="Choose another file with --access-log, `-` for standard error, or `off`.",
+        ) from error
 
 
 def _slab(settings: Settings) -> Slab:
@@ -258,115 +271,30 @@ def main() -> int:
     return 0
 
 
-# Doors
-
-
-def _check_exposure(settings: Settings) -> None:
-    """Plain HTTP on an address that other machines reach must be asked for."""
-    host = settings.net.host
-    if host != "localhost" and not is_loopback(host) and not settings.net.insecure:
-        raise StartupError(
-            Code.SETTINGS_INVALID,
-            f"--host {host} can be reached from other machines, and the server has no TLS.",
-            fix="Put a TLS proxy in front and listen on 127.0.0.1, or accept plain HTTP with --insecure.",
-        )
-
-
-def _open_doors(settings: Settings) -> tuple[tuple[Door, ...], dict[Door, socket.socket]]:
-    """Every listening address with its socket, the one for all protocols first. Raises StartupError(PORT_TAKEN)."""
-    share = settings.processes.processes > 1
-    host = settings.net.host
-    sockets: dict[Door, socket.socket] = {}
-    for port, wires in _wanted_ports(settings):
-        sock = open_port(host, port, share=share)
-        sockets[Door(host=host, port=sock.getsockname()[1], wires=wires)] = sock
-    return tuple(sockets), sockets
-
-
-def _wanted_ports(settings: Settings) -> list[tuple[int, tuple[str, ...]]]:
-    ports: list[tuple[int, tuple[str, ...]]] = [(settings.net.port, ALL_WIRES)]
-    for name in settings.net.compat:
-        if name not in COMPAT_PORTS:
-            raise StartupError(
-                Code.SETTINGS_INVALID,
-                f"--compat {name} is not known.",
-                fix=f"Choose from {', '.join(sorted(COMPAT_PORTS))}.",
-            )
-        ports.extend(row for row in COMPAT_PORTS[name] if row[0] != settings.net.port)
-    return ports
-
-
-def _shown(door: Door) -> str:
-    host = f"[{door.host}]" if ":" in door.host else door.host
-    return f"{host}:{door.port}"
-
-
 # Models
 
 
-def _spec(source: ModelSource, settings: Settings, on_event: OnEvent) -> ReplicaSpec | None:
-    """What is to run for a source; None, and told, when that cannot be known."""
-    on_event(
-        ModelFound(
-            name=source.name,
-            version=source.version,
-            runtime=source.recognition.runtime,
-            source=source.source,
-            environment=source.environment,
-            label=source.recognition.label,
-            notes=source.notes,
-        )
-    )
-    try:
-        return replica_spec(source, settings)
-    except LoadError as error:
-        on_event(ModelFailed(status=_failed_status(source, error)))
-        return None
-
-
-def replica_spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
-    """Raises LoadError(ENVIRONMENT_BROKEN)."""
-    manifest = source.manifest
-    environment = manifest.environment
-    return ReplicaSpec(
-        id=source.id,
+def _found(source: ModelSource) -> ModelFound:
+    return ModelFound(
+        name=source.name,
+        version=source.version,
         runtime=source.recognition.runtime,
-        path=str(source.recognition.artifact),
-        folder=str(source.folder),
-        manifest=source.worker_manifest(),
-        python=interpreter(environment.python),
-        threads=environment.threads or settings.replicas.threads,
-        variables=environment.variables,
-        replicas=manifest.replicas,
-        batching=manifest.batching.over(_batch_defaults(settings.serving, source)),
-        deadline_s=manifest.deadline_s,
-        is_idempotent=manifest.idempotent,
-        description=manifest.description,
-        details=source.details,
         source=source.source,
+        environment=source.environment,
+        label=source.recognition.label,
+        notes=source.notes,
     )
 
 
-def _batch_defaults(serving: ServingSettings, source: ModelSource) -> BatchSettings:
+def _spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
     """Handlers of other servers are given one request at a time unless their model.toml says more, as they expect."""
-    return BatchSettings(
+    serving = settings.serving
+    batching = BatchSettings(
         max_batch_rows=1 if source.recognition.runtime in BODY_RUNTIMES else serving.max_batch_rows,
         max_batch_delay_s=serving.max_batch_delay_ms / 1000,
         max_queue_rows=serving.max_queue_rows,
     )
-
-
-def _failed_status(source: ModelSource, error: SalverError) -> VersionStatus:
-    return VersionStatus(
-        id=source.id,
-        state=VersionState.FAILED,
-        runtime=source.recognition.runtime,
-        source=source.source,
-        environment=source.environment,
-        replicas_wanted=source.manifest.replicas,
-        reason=error.message,
-        fix=error.fix,
-    )
+    return replica_spec(source, threads=settings.replicas.threads, batching=batching)
 
 
 def _unknown_status(failed: FailedSource) -> VersionStatus:

@@ -22,6 +22,12 @@ class ModelFound(msgspec.Struct, frozen=True, kw_only=True):
     """What the user should know: a name that was changed, a file beside it that is not used."""
 
 
+class Noted(msgspec.Struct, frozen=True):
+    """Something of what was given that is not served, and need not be: the user may have meant otherwise."""
+
+    text: str
+
+
 class ModelReady(msgspec.Struct, frozen=True, kw_only=True):
     """A version is loaded, warmed and answers."""
 
@@ -65,4 +71,4 @@ class Stopped(msgspec.Struct, frozen=True):
     """The last event."""
 
 
-ServerEvent: TypeAlias = ModelFound | ModelReady | ModelFailed | FirstRunKey | Listening | Stopping | Stopped
+ServerEvent: TypeAlias = ModelFound | Noted | ModelReady | ModelFailed | FirstRunKey | Listening | Stopping | Stopped

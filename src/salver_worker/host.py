@@ -25,7 +25,7 @@ class Host:
     """Serves all links of one loaded model on the main thread, one batch at a time."""
 
     def __init__(self, predictor: Predictor, inbox: Inbox, interrupt: Interrupt, activity: Activity) -> None:
-        self._predictor = predictor
+        self._predict = predictor.answer
         self._inbox = inbox
         self._interrupt = interrupt
         self._activity = activity
@@ -71,22 +71,19 @@ class Host:
         link.close()
 
     def _answer(self, link: DataLink, frame: Frame) -> None:
-        prefix = frame.prefix
-        if prefix.verb != frames.PREDICT:
-            raise frames.FrameError("the verb %d has no meaning on a data link" % prefix.verb)
-        request.begin(prefix.deadline_ms)
+        if frame.verb != frames.PREDICT:
+            raise frames.FrameError("the verb %d has no meaning on a data link" % frame.verb)
+        request.begin(frame.deadline_ms)
         self._activity.begin()
         try:
-            answer = self._interrupt.run((link.number, prefix.id), self._predictor.answer, frame, link.slab)
+            header, buffers, size = self._interrupt.run((link.number, frame.id), self._predict, frame, link.slab)
             verb = frames.RESULT
         except frames.FrameError:
             raise
         except (Exception, Cancelled, SystemExit) as error:  # noqa: BLE001  the boundary: a model may raise anything
-            answer = Answer(frames.encode_header(error_header(error)), [], 0)
+            header, buffers, size = Answer(frames.encode_header(error_header(error)), [], 0)
             verb = frames.ERROR
         finally:
             self._activity.end()
-        header, buffers, body_length = answer
-        header_length = len(header)
-        raw = frames.pack_prefix(verb, prefix.id, 0, header_length, body_length)
-        link.send([raw, header, *buffers], frames.PREFIX_SIZE + header_length + body_length)
+        prefix = frames.pack_prefix(verb, frame.id, 0, len(header), size)
+        link.send([prefix, header, *buffers], frames.PREFIX_SIZE + len(header) + size)

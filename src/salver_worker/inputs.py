@@ -1,8 +1,8 @@
 """PREDICT to arrays: the header is read and checked against the signature once, then remembered by its bytes.
 
 A request with a new batch size brings a new header, so a model soon has seen all of its headers; from then on a request
-costs one look-up and one array object for each tensor. Headers that point into a slab or carry parameters are different
-each time and are not kept.
+costs one look-up and one array object for each tensor. Places in a slab repeat too, since the lowest free one is taken.
+Headers that carry parameters are different each time and are not kept.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ class Piece(NamedTuple):
 class Layout(NamedTuple):
     """A PREDICT header, read.
 
-    `plain` is what makes an array of each tensor (name, shape, type, offset) when all are numbers that lie in a body of
-    at least `plain_size` bytes and need no widening; it is empty otherwise.
+    `plain` is what makes an array of each tensor (name, shape, type, offset) when all are numbers that need no widening
+    and lie in one buffer, the body or the slab, up to `end`; it is empty otherwise.
     """
 
     pieces: Tuple[Piece, ...]
     plain: "Tuple[Tuple[str, Tuple[int, ...], np.dtype[Any], int], ...]"
-    plain_size: int
+    is_in_slab: bool
+    end: int
     parameters: Mapping[str, Any]
     is_repeatable: bool
 
@@ -69,8 +70,9 @@ class InputReader:
     def read(self, raw_header: bytes, body: memoryview, slab: Optional[memoryview]) -> Tuple[Arrays, Mapping[str, Any]]:
         """The inputs by name and the parameters. Raises InputError, or FrameError when the header is not one."""
         layout = self._layouts.get(raw_header) or self._layout(raw_header)
-        if layout.plain and layout.plain_size <= len(body):
-            arrays = {name: np.ndarray(shape, dtype, body, offset) for name, shape, dtype, offset in layout.plain}
+        buffer = slab if layout.is_in_slab else body
+        if layout.plain and buffer is not None and layout.end <= len(buffer):
+            arrays = {name: np.ndarray(shape, dtype, buffer, offset) for name, shape, dtype, offset in layout.plain}
             return arrays, layout.parameters
         return {piece.name: _array(piece, body, slab) for piece in layout.pieces}, layout.parameters
 
@@ -92,10 +94,11 @@ class InputReader:
         if self._has_batch_dimension:
             _check_rows(pieces)
         parameters = header.get("parameters")
-        is_repeatable = not parameters and not any(piece.is_in_slab for piece in pieces)
-        plain = () if any(map(_is_special, pieces)) else tuple((it.name, it.shape, it.source, it.offset) for it in pieces)
-        plain_size = max((piece.offset + piece.size for piece in pieces), default=0)
-        return Layout(tuple(pieces), plain, plain_size, parameters or NO_PARAMETERS, is_repeatable)
+        is_in_slab = any(piece.is_in_slab for piece in pieces)
+        is_plain = all(_is_plain(piece, is_in_slab) for piece in pieces)
+        plain = tuple((it.name, it.shape, it.source, it.offset) for it in pieces) if is_plain else ()
+        end = max((piece.offset + piece.size for piece in pieces), default=0)
+        return Layout(tuple(pieces), plain, is_in_slab, end, parameters or NO_PARAMETERS, not parameters)
 
 
 def _pieces(rows: Sequence[Sequence[Any]], specs: Mapping[str, Mapping[str, Any]]) -> List[Piece]:
@@ -115,9 +118,9 @@ def _pieces(rows: Sequence[Sequence[Any]], specs: Mapping[str, Mapping[str, Any]
     return pieces
 
 
-def _is_special(piece: Piece) -> bool:
-    """Whether more must be done to a piece than to look at its place in the body as an array."""
-    return piece.is_in_slab or piece.target is not None or piece.datatype in ("BYTES", "BF16")
+def _is_plain(piece: Piece, is_in_slab: bool) -> bool:
+    """Whether nothing needs to be done to a piece but to look at its place in the slab, or in the body, as an array."""
+    return piece.is_in_slab is is_in_slab and piece.target is None and piece.datatype not in ("BYTES", "BF16")
 
 
 def _row(row: Sequence[Any]) -> Tuple[str, str, Tuple[int, ...], int, Optional[int]]:

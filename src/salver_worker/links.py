@@ -14,7 +14,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from salver_worker.frames import ALIGNMENT, PREFIX_SIZE, FrameError, Prefix, unpack_prefix
+from salver_worker.frames import ALIGNMENT, MAGIC, MAX_HEADER_BYTES, PREFIX, PREFIX_SIZE, FrameError, unpack_prefix
 
 SMALL_BYTES = 64 * 1024
 KEPT_BYTES = 64 * 1024 * 1024
@@ -28,7 +28,9 @@ MAX_BUFFERS = 512
 class Frame(NamedTuple):
     """A frame as received. `body` is read-only and belongs to the link."""
 
-    prefix: Prefix
+    verb: int
+    id: int
+    deadline_ms: int
     header: bytes
     body: memoryview
 
@@ -63,20 +65,24 @@ class DataLink:
             if count == 0:
                 return None
             count = self._fill(self._small, start + count, start + PREFIX_SIZE) - start
-        prefix = unpack_prefix(self._small, start)
-        body_at = start + PREFIX_SIZE + prefix.header_length
-        have, end = start + count, body_at + prefix.body_length
+        # What unpack_prefix does, which is called where it has something to say: this is done for every batch.
+        magic, verb, _, _, id, deadline_ms, header_length, body_length = PREFIX.unpack_from(self._small, start)
+        if magic != MAGIC or header_length > MAX_HEADER_BYTES:
+            unpack_prefix(self._small, start)
+        body_at = start + PREFIX_SIZE + header_length
+        have, end = start + count, body_at + body_length
         if have != end:
             if have > end:
                 raise FrameError("a frame came before the last one was answered")
             if end > SMALL_BYTES:
-                return self._large_frame(prefix, start + PREFIX_SIZE, have)
+                header, body = self._large_parts(header_length, body_length, have)
+                return Frame(verb, id, deadline_ms, header, body)
             self._fill(self._small, have, end)
         header = bytes(self._small[start + PREFIX_SIZE : body_at])
         if body_at % ALIGNMENT:
             self._learn(body_at - start)
             body_at, end = self._align(body_at, end)
-        return Frame(prefix, header, self._small_read_only[body_at:end])
+        return Frame(verb, id, deadline_ms, header, self._small_read_only[body_at:end])
 
     def send(self, buffers: Sequence[Any], total: int) -> None:
         """All of the buffers, `total` bytes, in order. Raises OSError when the other end is gone."""
@@ -110,19 +116,20 @@ class DataLink:
         self._small[start + gap : end + gap] = self._small[start:end]
         return start + gap, end + gap
 
-    def _large_frame(self, prefix: Prefix, header_at: int, end: int) -> Frame:
-        """A frame that is too big for the small buffer, whose bytes up to `end` are there already."""
-        body_at = header_at + prefix.header_length
-        self._learn(PREFIX_SIZE + prefix.header_length)
-        header = memoryview(bytearray(prefix.header_length))
-        have = min(end, body_at) - header_at
-        header[:have] = self._small[header_at : header_at + have]
-        self._fill(header, have, prefix.header_length)
-        body = self._large_buffer(prefix.body_length)
-        have = max(end - body_at, 0)
-        body[:have] = self._small[body_at : body_at + have]
-        self._fill(body, have, prefix.body_length)
-        return Frame(prefix, bytes(header), body.toreadonly())
+    def _large_parts(self, header_length: int, body_length: int, have: int) -> Tuple[bytes, memoryview]:
+        """Header and body of a frame too big for the small buffer, whose bytes up to `have` are there already."""
+        header_at = self._start + PREFIX_SIZE
+        body_at = header_at + header_length
+        self._learn(PREFIX_SIZE + header_length)
+        header = memoryview(bytearray(header_length))
+        there = min(have, body_at) - header_at
+        header[:there] = self._small[header_at : header_at + there]
+        self._fill(header, there, header_length)
+        body = self._large_buffer(body_length)
+        there = max(have - body_at, 0)
+        body[:there] = self._small[body_at : body_at + there]
+        self._fill(body, there, body_length)
+        return bytes(header), body.toreadonly()
 
     def _large_buffer(self, size: int) -> memoryview:
         if len(self._large) < size:

@@ -17,7 +17,16 @@ from salver_worker.conversions.plan import ConversionPlan
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.host import Predictor
 from salver_worker.predictors import BodyPredictor, TensorPredictor
-from salver_worker.runtimes.base import Arrays, BodyModel, LoadRequest, Model, SelectiveModel, Signature, TensorModel, tensor
+from salver_worker.runtimes.base import (
+    Arrays,
+    BodyModel,
+    LoadRequest,
+    Model,
+    SelectiveModel,
+    Signature,
+    TensorModel,
+    tensor,
+)
 from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
 
 

@@ -1,10 +1,12 @@
 """Arrays to RESULT: the header is made and checked against the signature once, then remembered by what it describes.
 
-What travels in another form than it has in memory (text, BF16, big-endian numbers) is put together anew each time.
+What has another form in memory than on its way (text, BF16, rows that do not lie one after the other) is put together
+anew each time.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -21,8 +23,8 @@ MAX_REMEMBERED = 512
 ZEROS = tuple(bytes(size) for size in range(64))
 
 
-Key = Tuple[Tuple[str, "np.dtype[Any]", Tuple[int, ...]], ...]
-"""Name, type and shape of each output."""
+Key = Tuple[Tuple[str, "np.dtype[Any]", Tuple[int, ...], bool], ...]
+"""Of each output: name, type, shape, and whether it is contiguous."""
 
 
 class Answer(NamedTuple):
@@ -34,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What answers of the same names, types and shapes have in common, when their arrays are sent as they are."""
+    """What answers of one key have in common, when their arrays are sent as they are. A gap pads each array."""
 
     header: bytes
     gaps: Tuple[bytes, ...]
@@ -50,15 +52,11 @@ class OutputWriter:
 
     def write(self, outputs: Arrays) -> Answer:
         """Raises OutputInvalid when names or datatypes are not those of the signature."""
-        key = tuple([(name, array.dtype, array.shape) for name, array in outputs.items()])
+        key = tuple([(name, it.dtype, it.shape, it.flags.c_contiguous) for name, it in outputs.items()])
         form = self._forms.get(key)
         if form is None:
             return self._write_new(key, outputs)
-        buffers: List[Any] = []
-        for array, gap in zip(outputs.values(), form.gaps):
-            buffers.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
-            buffers.append(gap)
-        return Answer(form.header, buffers, form.body_length)
+        return Answer(form.header, list(chain.from_iterable(zip(outputs.values(), form.gaps))), form.body_length)
 
     def _write_new(self, key: Key, outputs: Arrays) -> Answer:
         """An answer of a form that was not seen before, or that is another one each time."""
@@ -66,16 +64,11 @@ class OutputWriter:
         sizes = [len(piece) if isinstance(piece, bytes) else piece.nbytes for piece in pieces]
         gaps = [ZEROS[padding(size)] for size in sizes]
         form = Form(self._header(key, sizes), tuple(gaps), sum(sizes) + sum(map(len, gaps)))
-        if all(map(self._goes_as_it_is, outputs, outputs.values())):
+        if all(piece is array for piece, array in zip(pieces, outputs.values())):
             if len(self._forms) >= MAX_REMEMBERED:
                 self._forms.clear()
             self._forms[key] = form
-        return Answer(form.header, [buffer for pair in zip(pieces, gaps) for buffer in pair], form.body_length)
-
-    def _goes_as_it_is(self, name: str, array: Array) -> bool:
-        """Whether the array's own memory is what is sent, once its rows lie one after the other."""
-        dtype = array.dtype
-        return dtype.kind not in "OSU" and dtype.byteorder != ">" and self._declared.get(name) != "BF16"
+        return Answer(form.header, list(chain.from_iterable(zip(pieces, gaps))), form.body_length)
 
     def _data(self, name: str, array: Array) -> Any:
         """The bytes to send for one output: the array itself wherever its memory is already in the right form."""
@@ -96,10 +89,10 @@ class OutputWriter:
 
     def _header(self, key: Key, sizes: Sequence[int]) -> bytes:
         if self._declared:
-            self._check_names([name for name, _, _ in key])
+            self._check_names([name for name, *_ in key])
         rows = [
             tensor_entry(name, self._datatype(name, dtype), shape, size)
-            for (name, dtype, shape), size in zip(key, sizes)
+            for (name, dtype, shape, _), size in zip(key, sizes)
         ]
         return encode_header({"tensors": rows})
 

@@ -1,10 +1,13 @@
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+sys.path.append(str(Path(__file__).parent))  # the modules beside this file are imported by name
 
 
 @pytest.fixture(scope="session")

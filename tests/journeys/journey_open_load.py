@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -57,6 +58,18 @@ async def read_answer(reader: asyncio.StreamReader) -> RawAnswer:
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return RawAnswer(int(first.split()[1]), headers, body)
+
+
+def all_at_once(url: str, requests: Sequence[tuple[str, Any]]) -> list[RawAnswer]:
+    """Sends every request (path and document) on a connection of its own at the same moment; answers in order."""
+
+    async def run() -> list[RawAnswer]:
+        connections = Connections(url)
+        answers = await asyncio.gather(*(connections.post(path, document) for path, document in requests))
+        connections.close()
+        return answers
+
+    return asyncio.run(run())
 
 
 def open_load(url: str, *, rate: float, seconds: float, act: str, deadline_ms: int) -> list[Outcome]:

@@ -19,9 +19,6 @@ import requests
 START_S = 30.0
 STOP_S = 20.0
 POLL_S = 0.005
-FAULTS = ("prediction_failed", "reply_failed", "encode_failed", "operation_failed", "message_failed", "Traceback")
-"""Events that only a fault of the server itself can log."""
-
 T = TypeVar("T")
 
 
@@ -53,7 +50,7 @@ class Server:
                 stdout=out,
                 stderr=err,
                 env=plain_environment(self._mark),
-                start_new_session=True,  # as a terminal does: Ctrl-C reaches the server and its front ends, not the tests
+                start_new_session=True,  # as in a terminal: Ctrl-C reaches the server and its front ends, not us
             )
 
     # What it says
@@ -191,10 +188,16 @@ class Server:
             return -signal.SIGKILL
 
     def faults(self) -> list[str]:
-        """The first log lines that only a fault of the server can write; what a model's code printed is none."""
-        lines = self.logs.splitlines()
-        found = [line for line in lines if "worker_output" not in line and any(fault in line for fault in FAULTS)]
-        return [line[:2000] for line in found[:5]]
+        """The first lines of the log that only a fault of the server can write: those with a traceback of its own."""
+        return [line[:2000] for line in self.logs.splitlines() if _is_fault(line)][:5]
+
+
+def _is_fault(line: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return "Traceback" in line
+    return "Traceback" in str(record.get("exception", ""))
 
 
 @contextmanager

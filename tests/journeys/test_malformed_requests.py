@@ -223,7 +223,9 @@ NOT_HTTP: dict[str, bytes] = {
     "noise": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
     "a line alone": b"hello\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "two lengths": b"POST /predictions/sums HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "two lengths": (
+        b"POST /predictions/sums HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"
+    ),
     "a negative length": b"POST /predictions/sums HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
     "length and chunks": (
         b"POST /predictions/sums HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -98,6 +98,12 @@ class Client:
             raise EOFError(f"the server closed, after {self._rest!r}")
         self._rest += data
 
+    def read(self, size: int) -> None:
+        """Take so many bytes, and keep them for `answer`."""
+        until = len(self._rest) + size
+        while len(self._rest) < until:
+            self._more()
+
     def has_ended(self) -> bool:
         """Whether the server has closed its side, with nothing left to read. Waits for it."""
         with contextlib.suppress(ConnectionResetError):
@@ -126,6 +132,7 @@ class HandWorker(asyncio.Protocol):
         self._slab = slab
         self._buffer = bytearray()
         self.holds = False
+        self.pause_s = 0.0
         self.held: list[tuple[int, dict[str, Any], bytes]] = []
         self.asked = 0
         self.body_answer: dict[str, Any] = {}
@@ -148,7 +155,9 @@ class HandWorker(asyncio.Protocol):
             del self._buffer[:end]
             self.asked += 1
             self.held.append((prefix.id, header, body))
-        if not self.holds:
+        if self.pause_s:
+            asyncio.get_running_loop().call_later(self.pause_s, self.let_go)
+        elif not self.holds:
             self.let_go()
 
     def let_go(self) -> None:

@@ -119,11 +119,10 @@ def check_space(path: Path, free: int) -> Finding:
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:
     """Whether each port the server would open is free, or who has it."""
-    from salver.app import COMPAT_PORTS
+    from salver.processes.doors import wanted_ports
 
-    compat = {port: "--compat" for wire in settings.compat for port, _ in COMPAT_PORTS[wire]}
-    for port, flag in {**compat, settings.port: "--port"}.items():
-        yield check_port(settings.host, port, flag)
+    for port in wanted_ports(settings):
+        yield check_port(settings.host, port, "--port" if port == settings.port else "--compat")
 
 
 def check_port(host: str, port: int, flag: str) -> Finding:

@@ -16,6 +16,7 @@ from salver.events import (
     ModelFailed,
     ModelFound,
     ModelReady,
+    Noted,
     ServerEvent,
     Stopped,
     Stopping,
@@ -48,6 +49,8 @@ class Narrator:
                 self._note(f"runtime {event.runtime}, environment {event.environment}")
                 for note in event.notes:
                     self._note(f"note: {note}")
+            case Noted():
+                self._say("note", event.text)
             case ModelReady():
                 self._ready(event)
             case ModelFailed():

@@ -73,7 +73,9 @@ class Reconciler:
         self._on_change = on_change
         self._explain = explain
         self._entries: dict[ModelVersion, Entry] = {}
-        self._publishing: set[asyncio.Task[None]] = set()
+        self._publishing: asyncio.Task[None] | None = None
+        self._is_behind = False
+        """Whether something changed that no front end has been told yet."""
 
     # What is wanted
 
@@ -91,9 +93,13 @@ class Reconciler:
     async def stop(self) -> None:
         """End every worker; returns when none is left."""
         for entry in self._entries.values():
-            if entry.state not in (VersionState.STOPPED, VersionState.DRAINING):
-                self._move(entry, Event.DRAIN)
+            entry.group.retire()
+            self._move(entry, Event.DRAIN)
         await asyncio.gather(*(entry.group.stop() for entry in self._entries.values()))
+        for entry in self._entries.values():
+            self._move(entry, Event.STOPPED)
+        if self._publishing is not None:
+            await self._publishing
 
     # What is
 
@@ -111,7 +117,7 @@ class Reconciler:
 
     # What happens (replicas.supervisor.Listener)
 
-    def worker_started(self, group: ReplicaGroup) -> None:
+    def worker_starting(self, group: ReplicaGroup) -> None:
         """No news for the user: what counts is whether it becomes ready."""
         self._move(self._entries[group.spec.id], Event.WORKER_STARTED)
         self._publish_soon()
@@ -120,31 +126,32 @@ class Reconciler:
         entry = self._entries[group.spec.id]
         if entry.info is None:
             entry.info = version_info(group.spec, ready)
-        entry.reason = entry.fix = ""
         if entry.state in (VersionState.STARTING, VersionState.CRASHLOOP, VersionState.FAILED):
             self._move(entry, Event.READY)
-        if group.ready_count == group.spec.replicas and entry.state is VersionState.DEGRADED:
+        has_all = group.ready_count == group.spec.replicas
+        if has_all and entry.state is VersionState.DEGRADED:
             self._move(entry, Event.RECOVERED)
-        elif group.ready_count < group.spec.replicas and entry.state is VersionState.READY:
+        elif not has_all and entry.state is VersionState.READY:
             self._move(entry, Event.REPLICA_LOST)
+        if has_all:
+            entry.reason = entry.fix = ""
         await self._publisher.publish()
         await self._publisher.attach(group.spec.id, worker)
         self._on_change(entry.status())
 
     def replica_lost(self, group: ReplicaGroup, replica_id: str, reason: str) -> None:
         entry = self._entries[group.spec.id]
-        entry.reason = f"The worker {replica_id} ended: {reason}."
-        if entry.state is VersionState.DRAINING:
-            if not any(status.pid and status.state == "READY" for status in group.statuses):
-                self._move(entry, Event.STOPPED)
-        elif entry.state is not VersionState.STOPPED:
+        if entry.state not in (VersionState.DRAINING, VersionState.STOPPED):
+            self._note(entry, f"The worker {replica_id} ended: {reason}.", "")
             self._move(entry, Event.REPLICA_LOST if group.ready_count else Event.DIED)
         self._publish_soon()
 
     def crash_looping(self, group: ReplicaGroup, reason: str) -> None:
-        entry = self._entries[group.spec.id]
-        entry.reason = f"Its worker died again and again, the last time because {reason}."
-        entry.fix = "Look at the last log lines; it is tried again after a pause that grows up to a minute."
+        self._note(
+            self._entries[group.spec.id],
+            f"Its worker died again and again, the last time because {reason}.",
+            "Look at the last log lines; it is tried again after a pause that grows up to a minute.",
+        )
         self._happened(group, Event.CRASH_LOOPED)
 
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
@@ -163,7 +170,12 @@ class Reconciler:
         self._happened(group, Event.FAILED)
 
     def changed(self, group: ReplicaGroup) -> None:
-        """Memory figures are read when somebody asks for them; nothing to tell."""
+        self._publish_soon()
+
+    def _note(self, entry: Entry, reason: str, fix: str) -> None:
+        """Why a version cannot be loaded stays: it matters more than what becomes of its other replicas."""
+        if entry.state is not VersionState.FAILED:
+            entry.reason, entry.fix = reason, fix
 
     def _happened(self, group: ReplicaGroup, event: Event) -> None:
         self._move(self._entries[group.spec.id], event)
@@ -179,9 +191,15 @@ class Reconciler:
             )
 
     def _publish_soon(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._publisher.publish())
-        self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
+        self._is_behind = True
+        if self._publishing is None or self._publishing.done():
+            self._publishing = asyncio.get_running_loop().create_task(self._publish_changes())
+
+    async def _publish_changes(self) -> None:
+        """What changes while front ends are told is told next, however much it is."""
+        while self._is_behind:
+            self._is_behind = False
+            await self._publisher.publish()
 
 
 def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:

@@ -24,6 +24,7 @@ from salver.net.line import CLOSES, Exchange, Line, hang_up
 from salver.net.pace import Pace, Turn, Verdict
 from salver.net.rendering import render
 from salver.net.target import in_origin_form, scope_of
+from salver.net.unread import unread_bytes
 from salver.operations.base import Credentials
 
 log = logging.getLogger("salver.net")
@@ -379,7 +380,7 @@ class LaneProtocol(HttpToolsProtocol):
     def _turn(self) -> tuple[Turn, int]:
         """Whose turn it is, and a number that changes when the client moves."""
         if self.flow.write_paused or self.transport.is_closing():
-            return Turn.READING, self.transport.get_write_buffer_size()
+            return Turn.READING, unread_bytes(self.transport)
         if self.line.is_leaving:
             return Turn.LEAVING, 0
         if self.line.is_deaf or self.flow.read_paused:

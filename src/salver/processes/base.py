@@ -86,3 +86,6 @@ class FrontEndHandle(Protocol):
 
     async def finish(self, timeout_s: float) -> None:
         """Take nothing new, finish what is in flight within the time, close."""
+
+    def abandon(self, reason: str) -> None:
+        """It missed a change, so what it answers can be wrong from now on: end it, if that is possible."""

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
 from salver import __version__
 from salver.access.administration import Administration
 from salver.access.audit import AuditEvent, AuditLog
-from salver.errors import SalverError
+from salver.errors import Code, SalverError
 from salver.models.reconciler import Reconciler
 from salver.operations import access, server
-from salver.processes.base import ControlRequest, FrontEndHandle
-from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
+from salver.processes.audience import Audience
+from salver.processes.base import ControlRequest
+from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec
+from salver.store.base import AuditLine, KeyRecord
 from salver.telemetry.counters import merged
 from salver.telemetry.exposition import render
-from salver.types import ModelVersion, VersionStatus
+from salver.types import VersionStatus
 
-log = logging.getLogger("salver.control")
+T = TypeVar("T")
 
 
 class ControlHalf:
-    """Serves front ends (processes.base.Control) and listens to the reconciler (models.reconciler.Publisher)."""
+    """What front ends ask for (processes.base.Control), and what becomes of them and of the models at the end."""
 
     def __init__(
         self,
@@ -39,11 +39,11 @@ class ControlHalf:
     ) -> None:
         self._administration = administration
         self._audit = audit
-        self.reconciler = Reconciler(engine, replica_settings, self, on_change, explain)
-        self._front_ends: list[FrontEndHandle] = []
-        self._link_numbers = itertools.count(1)
-        self._publish_lock = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.front_ends = Audience(
+            lambda: self.reconciler.models(), lambda: self.reconciler.ready_workers(), administration.keys
+        )
+        self.reconciler = Reconciler(engine, replica_settings, self.front_ends, on_change, explain)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._operations: dict[str, Callable[[ControlRequest], Awaitable[Any]]] = {
             access.KEYS_CREATE.name: self._create_key,
             access.KEYS_LIST.name: self._list_keys,
@@ -51,51 +51,6 @@ class ControlHalf:
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
         }
-
-    # Front ends
-
-    async def add_front_end(self, front_end: FrontEndHandle) -> None:
-        """Bring a new front end up to date; from then on it hears of every change."""
-        async with self._publish_lock:
-            await front_end.set_keys(await asyncio.to_thread(self._administration.keys))
-            await front_end.publish(self.reconciler.models())
-            self._front_ends.append(front_end)
-        for version, worker in self.reconciler.ready_workers():
-            try:
-                await self._attach(front_end, version, worker)
-            except WorkerLost:
-                continue
-
-    def remove_front_end(self, front_end: FrontEndHandle) -> None:
-        if front_end in self._front_ends:
-            self._front_ends.remove(front_end)
-
-    @property
-    def front_ends(self) -> Sequence[FrontEndHandle]:
-        return tuple(self._front_ends)
-
-    # models.reconciler.Publisher
-
-    async def publish(self) -> None:
-        async with self._publish_lock:
-            current = self.reconciler.models()
-            await self._tell_all(lambda front_end: front_end.publish(current))
-
-    async def attach(self, version: ModelVersion, worker: Worker) -> None:
-        for front_end in self.front_ends:
-            await self._attach(front_end, version, worker)
-
-    async def _attach(self, front_end: FrontEndHandle, version: ModelVersion, worker: Worker) -> None:
-        number = next(self._link_numbers)
-        sock = await worker.attach(number, front_end.slab_fd, front_end.slab_bytes)
-        await front_end.attach(version, worker.id, number, sock)
-
-    async def _tell_all(self, tell: Callable[[FrontEndHandle], Awaitable[None]]) -> None:
-        """A front end that is gone is somebody else's concern here: it is replaced and brought up to date."""
-        results = await asyncio.gather(*(tell(each) for each in self.front_ends), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                log.warning("front_end_missed_a_change", extra={"error": repr(result)})
 
     # processes.base.Control
 
@@ -114,10 +69,12 @@ class ControlHalf:
 
     async def operate(self, request: ControlRequest) -> msgspec.Raw:
         """Run a permitted operation. A change of state is in the audit log before this returns."""
-        result = await self._operations[request.operation](request)
-        return msgspec.Raw(msgspec.msgpack.encode(result))
+        body = self._operations.get(request.operation)
+        if body is None:
+            raise SalverError(Code.INTERNAL, f"The control half has no operation {request.operation}.")
+        return msgspec.Raw(msgspec.msgpack.encode(await body(request)))
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -126,7 +83,7 @@ class ControlHalf:
 
     async def _create_key(self, request: ControlRequest) -> access.CreatedKey:
         asked = msgspec.msgpack.decode(request.parameters, type=access.CreateKey)
-        text, record = await self._audited(
+        text, record = await self._change_keys(
             request,
             f"role={asked.role} label={asked.label}",
             lambda: self._administration.create_key(
@@ -138,52 +95,50 @@ class ControlHalf:
                 requests_per_second=asked.requests_per_second,
             ),
         )
-        await self._spread_keys()
         return access.CreatedKey(key=text, record=record)
 
-    async def _list_keys(self, request: ControlRequest) -> Any:
+    async def _list_keys(self, request: ControlRequest) -> tuple[KeyRecord, ...]:
         return await asyncio.to_thread(self._administration.keys)
 
-    async def _revoke_key(self, request: ControlRequest) -> Any:
+    async def _revoke_key(self, request: ControlRequest) -> KeyRecord:
         asked = msgspec.msgpack.decode(request.parameters, type=access.RevokeKey)
-        record = await self._audited(request, f"key={asked.id}", lambda: self._administration.revoke_key(asked.id))
-        await self._spread_keys()
-        return record
+        return await self._change_keys(request, f"key={asked.id}", lambda: self._administration.revoke_key(asked.id))
 
-    async def _read_audit(self, request: ControlRequest) -> Any:
+    async def _read_audit(self, request: ControlRequest) -> tuple[AuditLine, ...]:
         asked = msgspec.msgpack.decode(request.parameters, type=access.ReadAudit)
         return await asyncio.to_thread(self._administration.audit, asked.limit)
 
     async def _metrics(self, request: ControlRequest) -> bytes:
-        reports = await asyncio.gather(*(each.report() for each in self.front_ends), return_exceptions=True)
-        total = merged(report for report in reports if not isinstance(report, BaseException))
-        models = self.reconciler.models()
-        return await asyncio.to_thread(render, total, models, __version__)
+        total = merged(await self.front_ends.reports())
+        return await asyncio.to_thread(render, total, self.reconciler.models(), __version__)
 
-    async def _spread_keys(self) -> None:
-        keys = await asyncio.to_thread(self._administration.keys)
-        await self._tell_all(lambda front_end: front_end.set_keys(keys))
+    async def _change_keys(self, request: ControlRequest, detail: str, change: Callable[[], T]) -> T:
+        """Change, audit, and spread what stands then: also when only the audit failed and the change was made."""
+        try:
+            return await asyncio.to_thread(self._audited, request, detail, change)
+        finally:
+            await self.front_ends.spread_keys()
 
-    async def _audited(self, request: ControlRequest, detail: str, change: Callable[[], Any]) -> Any:
-        def run() -> Any:
+    def _audited(self, request: ControlRequest, detail: str, change: Callable[[], T]) -> T:
+        """Blocks for the disk."""
+        outcome = Code.INTERNAL.value
+        try:
+            result = change()
             outcome = "OK"
-            try:
-                return change()
-            except SalverError as error:
-                outcome = error.code.value
-                raise
-            finally:
-                self._audit.record(_event(request, outcome, detail))
-
-        return await asyncio.to_thread(run)
+        except SalverError as error:
+            outcome = error.code.value
+            raise
+        finally:
+            self._audit.record(_event(request, outcome, detail))
+        return result
 
     # The end
 
     async def stop(self, *, drain_delay_s: float, drain_timeout_s: float) -> None:
         """Not ready, the lame-duck delay, what is in flight, then the workers."""
-        await self._tell_all(lambda front_end: front_end.drain())
+        await self.front_ends.drain()
         await asyncio.sleep(drain_delay_s)
-        await self._tell_all(lambda front_end: front_end.finish(drain_timeout_s))
+        await self.front_ends.finish(drain_timeout_s)
         await self.reconciler.stop()
 
 

@@ -77,7 +77,7 @@ class WireMaker(Protocol):
 
 
 class FrontEnd:
-    """Answers clients on one event loop. Made once; `listen`, then `drain`, then `finish`."""
+    """Answers clients on one event loop. Made once; `listen`, then `drain`, then `finish`, then `close`."""
 
     def __init__(
         self,
@@ -134,7 +134,11 @@ class FrontEnd:
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         sock.setblocking(False)
         link = Link(replica_id, link_number, self.pipeline)
-        await self._loop.create_unix_connection(lambda: link, sock=sock)
+        try:
+            await self._loop.create_unix_connection(lambda: link, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
         self.pipeline.attach(version, link)
 
     async def report(self) -> Report:
@@ -169,16 +173,9 @@ class FrontEnd:
 
     async def _listen_locally(self, path: str) -> None:
         """The door of the server's own user: the kernel says who is at the other end."""
-        _unlink(path)
         protocol = self._door_protocol(tuple(self.wires))
-        before = os.umask(0o177)
-        try:
-            server = await self._loop.create_unix_server(protocol, path)
-        except OSError as error:
-            raise StartupError(Code.SETTINGS_INVALID, f"The socket {path} cannot be made: {error}.") from error
-        finally:
-            os.umask(before)
-        self._servers.append(server)
+        sock = _local_socket(path)
+        self._servers.append(await self._loop.create_unix_server(protocol, sock=sock, backlog=BACKLOG))
 
     def _door_protocol(self, names: Sequence[str]) -> Callable[[], LaneProtocol]:
         wires = [self.wires[name] for name in names]
@@ -207,8 +204,8 @@ class FrontEnd:
     async def finish(self, timeout_s: float) -> None:
         for server in self._servers:
             server.close()
+        await self.drain()
         for edge in self._edges:
-            edge.drain()
             edge.close_idle()
         await self._wait_until_idle(timeout_s)
         self.pipeline.close()
@@ -218,7 +215,13 @@ class FrontEnd:
         self._access_log.close()
         if self.settings.socket_path is not None:
             _unlink(self.settings.socket_path)
-        await asyncio.sleep(0)
+
+    def abandon(self, reason: str) -> None:
+        """In this process there is nobody who could take its place, so it goes on as well as it can."""
+        log.error("front_end_is_out_of_date", extra={"reason": reason})
+
+    def close(self) -> None:
+        """Let go of the slab, once no worker can be given it any more."""
         self._slab.close()
 
     async def _wait_until_idle(self, timeout_s: float) -> None:
@@ -264,6 +267,25 @@ class FrontEnd:
                 detail=error.log_detail,
             )
         )
+
+
+def _local_socket(path: str) -> socket.socket:
+    """A socket at `path` for this user alone, from its first moment on. Raises StartupError."""
+    sock = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # of the whole process, so nothing may happen until it is put back
+    try:
+        _unlink(path)
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise StartupError(
+            Code.SETTINGS_INVALID,
+            f"The socket {path} cannot be made: {error.strerror}.",
+            fix="Choose another data directory with --data-dir.",
+        ) from error
+    finally:
+        os.umask(before)
+    return sock
 
 
 def _unlink(path: str) -> None:

@@ -45,7 +45,7 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     manifest: dict[str, Any] = {}
     """The parts of model.toml that the worker acts on."""
     python: str
-    """The interpreter, absolute."""
+    """The interpreter: an absolute path, or a command's name."""
     threads: int = 1
     variables: dict[str, str] = {}
     replicas: int = 1
@@ -86,17 +86,18 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker(Protocol):
-    """One running worker, wherever it runs."""
+    """One running worker, wherever it runs. It may be asked for anything after its end; the answer is WorkerLost."""
 
     id: str
     pid: int | None
+    """None where the worker is no process of this machine."""
 
     @property
     def log_tail(self) -> tuple[str, ...]:
         """The last lines that the model's code printed."""
 
     async def load(self) -> Ready:
-        """Load the model. Raises LoadFailed (the model's fault, final) or WorkerLost (the process is gone)."""
+        """Load the model. Raises LoadFailed (the model's fault, final) or WorkerLost."""
 
     async def attach(self, link_number: int, slab_fd: int, slab_bytes: int) -> socket.socket:
         """A new data link to the worker; the caller owns the end that is returned. Raises WorkerLost."""
@@ -108,20 +109,24 @@ class Worker(Protocol):
         """Interrupt a batch where the model's code yields; a batch that is over is left alone."""
 
     async def stop(self, grace_s: float) -> None:
-        """Let what runs finish, then end the process; kill it after the grace."""
+        """Let what runs finish, then end the process; kill it after the grace. Returns when it has ended."""
 
     def kill(self) -> None:
         """End the process and all that it started, at once."""
 
     async def wait(self) -> str:
-        """Return when the process has ended: how, in words."""
+        """Return when the process has ended: how, as a clause such as `it exited with status 1`."""
 
 
 class Engine(Protocol):
     """Where workers run: this machine's processes, or a cluster."""
 
     async def start(self, spec: ReplicaSpec, replica_id: str) -> Worker:
-        """A new worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN)."""
+        """A new worker that has not loaded yet; ids are unique among those that live.
+
+        Raises LoadError(ENVIRONMENT_BROKEN) when it can never be started as the spec says, and WorkerLost when the
+        machine has no room for it at the moment.
+        """
 
 
 class LoadFailed(Exception):
@@ -133,4 +138,4 @@ class LoadFailed(Exception):
 
 
 class WorkerLost(Exception):
-    """The worker's process is gone."""
+    """The worker's process is gone, or never came to be; the text says why, where that is known."""

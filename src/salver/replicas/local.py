@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
-from collections import deque
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,19 +21,28 @@ import salver_worker
 from salver.errors import Code, LoadError
 from salver.replicas.base import Failure, LoadFailed, Ready, ReplicaSpec, WorkerLost
 from salver.replicas.control import ControlLink
+from salver.replicas.environments import interpreter
+from salver.replicas.output import Output
+from salver.types import ModelVersion
 from salver_worker import frames
 
 log = logging.getLogger("salver.worker")
 
-LOG_LINES = 50
-MAX_LINE_BYTES = 64 * 1024
+LAST_WORDS_S = 1.0
+"""How long the output of a dead worker may go on: what has left its process group may still hold the pipe."""
 PASSED_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PATH")
 PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "OPENBLAS_")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Errors that say nothing of what was to be started: at another time it may work."""
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class LocalEngine:
-    """Starts workers as child processes; each has a folder of its own for temporary files, removed when it ends."""
+    """Starts workers as child processes; each has a folder of its own for temporary files, removed when it ends.
+
+    The run folder is the engine's alone: what a server that was killed left in it is removed first.
+    """
 
     def __init__(self, run_folder: Path, environment: Mapping[str, str]) -> None:
         self._run_folder = run_folder
@@ -40,51 +51,60 @@ class LocalEngine:
             for name, value in environment.items()
             if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
         }
+        for left in run_folder.iterdir():
+            shutil.rmtree(left, ignore_errors=True)
         self._worker_path = _worker_only_path(run_folder)
 
     async def start(self, spec: ReplicaSpec, replica_id: str) -> LocalWorker:
-        """A worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN) if its interpreter does not start."""
-        folder = self._run_folder / replica_id.replace("/", "-")
-        (folder / "tmp").mkdir(parents=True, exist_ok=True)
-        ours, theirs = socket.socketpair()
+        """A worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN) or WorkerLost."""
+        python = interpreter(spec.python)
         try:
-            process = await asyncio.create_subprocess_exec(
-                spec.python,
-                "-m",
-                "salver_worker",
-                "--control-fd",
-                str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                limit=MAX_LINE_BYTES,
-                pass_fds=(theirs.fileno(),),
-                cwd=folder,
-                env=self._variables(spec, folder),
-                start_new_session=True,
-            )
+            return await self._start(spec, replica_id, python)
         except OSError as error:
-            ours.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            reason = f"{python} cannot be started: {error.strerror or error}"
+            if error.errno in NO_ROOM:
+                raise WorkerLost(reason) from error
             raise LoadError(
-                Code.ENVIRONMENT_BROKEN,
-                f"The interpreter {spec.python} cannot be started: {error.strerror}.",
-                fix="Correct `python` under [environment] in model.toml.",
+                Code.ENVIRONMENT_BROKEN, f"{reason}.", fix="Correct `python` under [environment] in model.toml."
             ) from error
-        finally:
-            theirs.close()
-        return LocalWorker(spec, replica_id, process, ControlLink(ours, asyncio.get_running_loop()), folder)
+
+    async def _start(self, spec: ReplicaSpec, replica_id: str, python: str) -> LocalWorker:
+        """Raises OSError; nothing is left then of what had been made."""
+        with contextlib.ExitStack() as undo:
+            folder = Path(tempfile.mkdtemp(prefix=f"{_UNFIT.sub('-', replica_id)[:40]}-", dir=self._run_folder))
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            (folder / "tmp").mkdir()
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
+            with theirs:
+                output, pipe = await Output.open(lambda line: _tell(spec.id, line))
+                undo.callback(output.close)
+                with pipe:
+                    process = await asyncio.create_subprocess_exec(
+                        python,
+                        *("-m", "salver_worker", "--control-fd", str(theirs.fileno())),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=pipe,
+                        stderr=asyncio.subprocess.STDOUT,
+                        pass_fds=(theirs.fileno(),),
+                        cwd=folder,
+                        env=self._variables(spec, folder),
+                        start_new_session=True,
+                    )
+            undo.pop_all()
+        return LocalWorker(spec, replica_id, process, ControlLink(ours, asyncio.get_running_loop()), output, folder)
 
     def _variables(self, spec: ReplicaSpec, folder: Path) -> dict[str, str]:
+        paths = (str(self._worker_path), spec.variables.get("PYTHONPATH"))
         return {
             **self._environment,
             **dict.fromkeys(THREAD_VARIABLES, str(spec.threads)),
             "HOME": str(folder),
             "TMPDIR": str(folder / "tmp"),
-            "PYTHONPATH": str(self._worker_path),
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",
             **spec.variables,
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         }
 
 
@@ -97,6 +117,7 @@ class LocalWorker:
         replica_id: str,
         process: asyncio.subprocess.Process,
         control: ControlLink,
+        output: Output,
         folder: Path,
     ) -> None:
         self.id = replica_id
@@ -104,13 +125,14 @@ class LocalWorker:
         self._spec = spec
         self._process = process
         self._control = control
+        self._output = output
         self._folder = folder
-        self._lines: deque[str] = deque(maxlen=LOG_LINES)
-        self._output = asyncio.get_running_loop().create_task(self._read_output())
+        self._has_ended = False
+        self._end = asyncio.get_running_loop().create_task(self._see_it_end())
 
     @property
     def log_tail(self) -> tuple[str, ...]:
-        return tuple(self._lines)
+        return tuple(self._output.tail)
 
     async def load(self) -> Ready:
         spec = self._spec
@@ -134,17 +156,16 @@ class LocalWorker:
 
     async def attach(self, link_number: int, slab_fd: int, slab_bytes: int) -> socket.socket:
         ours, theirs = socket.socketpair()
-        try:
-            await self._control.tell(
-                frames.ATTACH,
-                {"link": link_number, "slab_bytes": slab_bytes},
-                descriptors=[theirs.fileno(), slab_fd] if slab_bytes else [theirs.fileno()],
-            )
-        except WorkerLost:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        with theirs:
+            try:
+                await self._control.tell(
+                    frames.ATTACH,
+                    {"link": link_number, "slab_bytes": slab_bytes},
+                    descriptors=[theirs.fileno(), slab_fd] if slab_bytes else [theirs.fileno()],
+                )
+            except BaseException:
+                ours.close()
+                raise
         return ours
 
     async def ping(self) -> int:
@@ -156,46 +177,38 @@ class LocalWorker:
             await self._control.tell(frames.CANCEL, {"link": link_number}, id=batch_id)
 
     async def stop(self, grace_s: float) -> None:
-        with contextlib.suppress(WorkerLost):
-            await self._control.tell(frames.STOP)
         try:
-            await asyncio.wait_for(self._process.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                with contextlib.suppress(WorkerLost):
+                    await self._control.tell(frames.STOP)
+                await self.wait()
         except TimeoutError:
             log.warning("worker_killed", extra={"replica": self.id, "reason": f"it did not stop in {grace_s:g} s"})
             self.kill()
-        await self.wait()
+            await self.wait()
 
     def kill(self) -> None:
         """The worker leads a session of its own, so its group is the worker and all that its code started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if not self._has_ended:  # later the number may be somebody else's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def wait(self) -> str:
+        return await asyncio.shield(self._end)
+
+    async def _see_it_end(self) -> str:
         code = await self._process.wait()
         self.kill()  # whatever it started must not outlive it
+        self._has_ended = True
         self._control.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._output), 1.0)
-        self._output.cancel()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        await self._output.wait(LAST_WORDS_S)
+        self._output.close()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         return _how_it_ended(code)
 
-    async def _read_output(self) -> None:
-        stream = self._process.stdout
-        assert stream is not None
-        while True:
-            try:
-                raw = await stream.readline()
-            except ValueError:  # a line above the limit: what was read of it is gone, go on with the next
-                continue
-            if not raw:
-                return
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            self._lines.append(line)
-            log.info(
-                "worker_output",
-                extra={"model": self._spec.id.model, "version": self._spec.id.version, "line": line},
-            )
+
+def _tell(version: ModelVersion, line: str) -> None:
+    log.info("worker_output", extra={"model": version.model, "version": version.version, "line": line})
 
 
 def _how_it_ended(code: int) -> str:
@@ -212,10 +225,6 @@ def _how_it_ended(code: int) -> str:
 def _worker_only_path(run_folder: Path) -> Path:
     """A folder that holds the worker package and nothing else of ours, for any interpreter's module path."""
     path = run_folder / "worker-path"
-    path.mkdir(parents=True, exist_ok=True)
-    link = path / "salver_worker"
-    target = Path(salver_worker.__file__).parent
-    with contextlib.suppress(FileNotFoundError):
-        link.unlink()
-    link.symlink_to(target, target_is_directory=True)
+    path.mkdir()
+    (path / "salver_worker").symlink_to(Path(salver_worker.__file__).parent, target_is_directory=True)
     return path

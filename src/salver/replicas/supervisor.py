@@ -1,7 +1,7 @@
 """Keeps the wanted number of workers of one version alive, and says what happens to them.
 
 One task per replica: start, load, watch, and after a death the same again, with pauses that grow. A model that says it
-cannot load is not tried again; a process that dies while it loads is.
+cannot load is not tried again; a process that dies while it loads is. Time is the loop's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import time
 from typing import Protocol
 
 import msgspec
@@ -18,19 +17,21 @@ import msgspec
 from salver.errors import Code, LoadError
 from salver.replicas.backoff import crashes_in_a_row, is_crash_loop, pause_s
 from salver.replicas.base import Engine, Failure, LoadFailed, Ready, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
+from salver.replicas.slot import Slot
 from salver.types import ReplicaStatus
 
 log = logging.getLogger("salver.replicas")
-_ids = itertools.count(1)
+LAST_WORDS_S = 2.0
+"""A worker that closes its link is about to end, and how it ends is worth knowing; it is killed if it does not."""
 
 
 class Listener(Protocol):
     """Who acts on what happens to replicas. Called on the supervisor's loop."""
 
-    def worker_started(self, group: ReplicaGroup) -> None: ...
+    def worker_starting(self, group: ReplicaGroup) -> None: ...
 
     async def replica_ready(self, group: ReplicaGroup, worker: Worker, ready: Ready) -> None:
-        """The replica counts as ready when this returns: by then every front end can reach it."""
+        """When this returns, every front end can reach the replica. Raises WorkerLost."""
 
     def replica_lost(self, group: ReplicaGroup, replica_id: str, reason: str) -> None: ...
 
@@ -39,43 +40,11 @@ class Listener(Protocol):
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None: ...
 
     def changed(self, group: ReplicaGroup) -> None:
-        """Figures changed (memory), nothing happened."""
-
-
-class Slot:
-    """One wanted replica: its present worker and what is known of it."""
-
-    def __init__(self) -> None:
-        self.worker: Worker | None = None
-        self.state = "STARTING"
-        self.started_at = time.time()
-        self.restarts = 0
-        self.crashes = 0
-        self.rss_bytes = 0
-        self.reason = ""
-        self.last_words: tuple[str, ...] = ()
-        """The end of the log of the worker before the present one."""
-
-    @property
-    def log_tail(self) -> tuple[str, ...]:
-        """What its worker printed last; what the one before printed as long as the present one says nothing."""
-        return (self.worker.log_tail if self.worker is not None else ()) or self.last_words
-
-    def status(self) -> ReplicaStatus:
-        worker = self.worker
-        return ReplicaStatus(
-            id=worker.id if worker is not None else "",
-            pid=worker.pid if worker is not None else None,
-            state=self.state,
-            started_at=self.started_at,
-            restarts=self.restarts,
-            rss_bytes=self.rss_bytes,
-            reason=self.reason,
-        )
+        """Something of `statuses` changed that changes nothing else: a process id, its memory."""
 
 
 class ReplicaGroup:
-    """The replicas of one version. `start` and `stop` are called once each."""
+    """The replicas of one version. `start` is called once, `stop` at the end, even when nothing was started."""
 
     def __init__(self, spec: ReplicaSpec, engine: Engine, settings: ReplicaSettings, listener: Listener) -> None:
         self.spec = spec
@@ -83,8 +52,9 @@ class ReplicaGroup:
         self._settings = settings
         self._listener = listener
         self._slots = [Slot() for _ in range(spec.replicas)]
+        self._numbers = itertools.count(1)
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def statuses(self) -> tuple[ReplicaStatus, ...]:
@@ -92,90 +62,110 @@ class ReplicaGroup:
 
     @property
     def ready_count(self) -> int:
-        return sum(slot.state == "READY" for slot in self._slots)
+        return sum(slot.is_ready for slot in self._slots)
 
     @property
     def log_tail(self) -> tuple[str, ...]:
-        return next((slot.log_tail for slot in self._slots if slot.log_tail), ())
+        """The last lines of a replica's log; of one that is not ready, where there is one."""
+        slots = sorted(self._slots, key=lambda slot: slot.is_ready)
+        return next((slot.log_tail for slot in slots if slot.log_tail), ())
 
     def worker(self, replica_id: str) -> Worker | None:
+        """The living worker of this id."""
         return next((slot.worker for slot in self._slots if slot.worker and slot.worker.id == replica_id), None)
 
     def ready_workers(self) -> list[Worker]:
-        return [slot.worker for slot in self._slots if slot.worker is not None and slot.state == "READY"]
+        return [slot.worker for slot in self._slots if slot.worker is not None and slot.is_ready]
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._keep_alive(slot)) for slot in self._slots]
 
+    def retire(self) -> None:
+        """From now on no worker is started."""
+        self._stopping.set()
+
     async def stop(self) -> None:
         """End every worker: what runs may finish within the grace. No worker is left when this returns."""
-        self._is_stopping = True
+        self.retire()
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         await asyncio.gather(*(worker.stop(self._settings.stop_grace_s) for worker in workers))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def replace(self, replica_id: str, reason: str) -> None:
+        """Kill one worker; its task starts the next. Nothing happens when it is gone already."""
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.id == replica_id:
+                self._kill(slot, slot.worker, reason)
+
+    async def cancel(self, replica_id: str, link_number: int, batch_id: int) -> None:
+        worker = self.worker(replica_id)
+        if worker is not None:
+            with contextlib.suppress(WorkerLost):
+                await worker.cancel(link_number, batch_id)
 
     # One replica's life
 
     async def _keep_alive(self, slot: Slot) -> None:
         try:
-            while True:
-                ready_at = await self._one_life(slot)
-                if self._is_stopping:
-                    return
-                lived_s = time.monotonic() - ready_at if ready_at else 0.0
-                slot.crashes = crashes_in_a_row(slot.crashes, lived_s)
-                slot.restarts += 1
-                if is_crash_loop(slot.crashes):
-                    slot.state = "CRASHLOOP"
-                    self._listener.crash_looping(self, slot.reason)
-                await asyncio.sleep(pause_s(slot.crashes, self._settings.backoff_min_s, self._settings.backoff_max_s))
+            while not self._stopping.is_set():
+                lived_s = await self._one_life(slot)
+                if not self._stopping.is_set():
+                    self._count_crash(slot, lived_s)
+                    await self._pause(slot)
         except LoadFailed as failed:
-            slot.state = "FAILED"
-            slot.reason = failed.failure.message
-            self._listener.load_failed(self, failed.failure)
+            self._give_up(slot, failed.failure)
+        except Exception:  # the boundary of the task: a fault here must not look like a worker at rest
+            log.exception("replica_failed", extra={"version": str(self.spec.id)})
+            self._give_up(slot, Failure(code=Code.INTERNAL.value, message=FAULT, fix=Code.INTERNAL.fix))
 
     async def _one_life(self, slot: Slot) -> float:
-        """From start to death; returns when the worker became ready, on the monotonic clock, or 0.0 if it never did."""
-        slot.started_at = time.time()
-        replica_id = f"{self.spec.id.model}-{self.spec.id.version}-{next(_ids)}"
+        """From start to death; how long the worker was ready, in seconds. Raises LoadFailed."""
+        replica_id = f"{self.spec.id.model}-{self.spec.id.version}-{next(self._numbers)}"
+        slot.begin(replica_id)
+        self._listener.worker_starting(self)
         try:
             worker = await self._engine.start(self.spec, replica_id)
         except LoadError as error:
             raise LoadFailed(Failure(code=error.code.value, message=error.message, fix=error.fix)) from error
+        except WorkerLost as lost:
+            self._lost(slot, str(lost))
+            return 0.0
         slot.worker = worker
-        if slot.state != "CRASHLOOP":
-            slot.state = "STARTING"
-        self._listener.worker_started(self)
-        ready_at = 0.0
+        self._listener.changed(self)
+        reason = await self._until_death(worker, slot)
+        lived_s = slot.ready_for(self._now())
+        self._lost(slot, reason)
+        return lived_s
+
+    async def _until_death(self, worker: Worker, slot: Slot) -> str:
+        """Load and watch the worker; how it ended, in words. It has ended whatever is raised."""
         death = asyncio.get_running_loop().create_task(worker.wait())
         try:
-            await self._load(worker, slot)
-            ready_at = time.monotonic()
-            await self._watch(worker, slot, death)
+            if self._stopping.is_set():
+                worker.kill()
+            else:
+                await self._load(worker, slot)
+                await self._watch(worker, slot, death)
         except WorkerLost:
-            pass
+            if not self._stopping.is_set():
+                await asyncio.wait([death], timeout=LAST_WORDS_S)
+                worker.kill()
         except BaseException:
             worker.kill()
             await death
+            slot.end("")
             raise
-        slot.reason = await death
-        slot.last_words = worker.log_tail or slot.last_words
-        was_ready = bool(ready_at)
-        slot.state = "LOST"
-        level = logging.INFO if self._is_stopping else logging.WARNING
-        log.log(level, "worker_ended", extra={"replica": worker.id, "reason": slot.reason, "was_ready": was_ready})
-        self._listener.replica_lost(self, worker.id, slot.reason)
-        return ready_at
+        how = await death
+        return slot.killed_because or how
 
     async def _load(self, worker: Worker, slot: Slot) -> None:
         limit = self._settings.load_timeout_s
         try:
-            ready = await asyncio.wait_for(worker.load(), limit)
+            async with asyncio.timeout(limit):
+                ready = await worker.load()
         except TimeoutError:
-            worker.kill()
             raise LoadFailed(
                 Failure(
                     code=Code.LOAD_FAILED.value,
@@ -184,36 +174,58 @@ class ReplicaGroup:
                 )
             ) from None
         except msgspec.ValidationError as error:
-            worker.kill()
             message = f"The worker broke the protocol: {error}."
             raise LoadFailed(Failure(code=Code.LOAD_FAILED.value, message=message)) from error
-        slot.rss_bytes = ready.rss
-        slot.reason = ""
-        slot.state = "READY"
+        slot.become_ready(ready.rss, self._now())
         await self._listener.replica_ready(self, worker, ready)
 
     async def _watch(self, worker: Worker, slot: Slot, death: asyncio.Task[str]) -> None:
         """Ask for signs of life until the worker ends; one that gives none is killed."""
-        while not death.done():
+        while True:
             await asyncio.wait([death], timeout=self._settings.heartbeat_s)
             if death.done():
                 return
             try:
-                slot.rss_bytes = await asyncio.wait_for(worker.ping(), self._settings.heartbeat_timeout_s)
+                async with asyncio.timeout(self._settings.heartbeat_timeout_s):
+                    rss = await worker.ping()
             except TimeoutError:
-                log.warning("worker_killed", extra={"replica": worker.id, "reason": "it gave no sign of life"})
-                worker.kill()
-            self._listener.changed(self)
+                self._kill(slot, worker, "it gave no sign of life")
+            else:
+                if slot.note_memory(rss):
+                    self._listener.changed(self)
 
-    def replace(self, replica_id: str, reason: str) -> None:
-        """Kill one worker; its task starts the next."""
-        worker = self.worker(replica_id)
-        if worker is not None:
-            log.warning("worker_killed", extra={"replica": replica_id, "reason": reason})
-            worker.kill()
+    def _kill(self, slot: Slot, worker: Worker, reason: str) -> None:
+        log.warning("worker_killed", extra={"replica": worker.id, "reason": reason})
+        slot.killed_because = f"it was killed because {reason}"
+        worker.kill()
 
-    async def cancel(self, replica_id: str, link_number: int, batch_id: int) -> None:
-        worker = self.worker(replica_id)
-        if worker is not None:
-            with contextlib.suppress(WorkerLost):
-                await worker.cancel(link_number, batch_id)
+    def _lost(self, slot: Slot, reason: str) -> None:
+        level = logging.INFO if self._stopping.is_set() else logging.WARNING
+        log.log(level, "worker_ended", extra={"replica": slot.replica_id, "reason": reason, "was_ready": slot.is_ready})
+        slot.end(reason)
+        self._listener.replica_lost(self, slot.replica_id, reason)
+
+    def _count_crash(self, slot: Slot, lived_s: float) -> None:
+        slot.crashes = crashes_in_a_row(slot.crashes, lived_s)
+        slot.restarts += 1
+        if is_crash_loop(slot.crashes):
+            slot.state = "CRASHLOOP"
+            self._listener.crash_looping(self, slot.reason)
+
+    async def _pause(self, slot: Slot) -> None:
+        """Until it is time for the next start, or for the end."""
+        settings = self._settings
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s(slot.crashes, settings.backoff_min_s, settings.backoff_max_s)):
+                await self._stopping.wait()
+
+    def _give_up(self, slot: Slot, failure: Failure) -> None:
+        slot.state = "FAILED"
+        slot.reason = failure.message
+        self._listener.load_failed(self, failure)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+FAULT = "The server failed while it looked after this replica; its log has the reason."

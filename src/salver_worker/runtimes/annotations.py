@@ -46,6 +46,7 @@ class Kind(NamedTuple):
 
 def kind_of(annotation: Any) -> Optional[Kind]:
     """The kind that an annotation names; None when it is none of those understood."""
+    annotation = _unaliased(annotation)
     if annotation in (inspect.Parameter.empty, Any):
         return Kind(OPEN)
     if annotation in SCALARS:
@@ -61,6 +62,15 @@ def kind_of(annotation: Any) -> Optional[Kind]:
         return Kind(TABLE)
     fields = field_kinds(annotation)
     return Kind(RECORD, fields=fields) if fields and issubclass(annotation, dict) else None
+
+
+def _unaliased(annotation: Any) -> Any:
+    """What a name made by a `type` statement stands for (PEP 695); `numpy.typing.NDArray` is one since NumPy 2.5."""
+    value = getattr(typing.get_origin(annotation) or annotation, "__value__", None)
+    if value is None:
+        return annotation
+    arguments = typing.get_args(annotation)
+    return value[arguments] if arguments else value
 
 
 def _array_kind(annotation: Any) -> Kind:

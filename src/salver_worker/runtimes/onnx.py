@@ -7,7 +7,7 @@ no array for them. Sequences of maps, which scikit-learn's exporter makes of cla
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Sequence
 
 import numpy as np
 

@@ -206,6 +206,7 @@ def test_several_inputs_come_by_name_or_row_by_row(decode: Decode, version_info:
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
+        (b'{"inputs":{"\xff":[[1,2,3,4]]}}', "not JSON"),
         (b'{"inputs":{"x":[[1,2,3]]}}', r"shape \[1, 3\]"),
         (b'{"inputs":{"x":[[1,2,3,4],[1,2]]}}', "different lengths"),
         (b'{"inputs":{"x":[[1,2,3,"4"]]}}', "text"),

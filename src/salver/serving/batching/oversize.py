@@ -39,8 +39,6 @@ class Gathering:
         self._unsettled = len(self.pieces)
 
     def piece_answered(self, index: int, response: InferResponse | None, error: SalverError | None) -> None:
-        if self.ticket.is_done:
-            return
         if response is None:
             self._give_up(error)
             return

@@ -280,7 +280,7 @@ class VersionQueue:
     def _worker_died(self, tickets: list[Ticket]) -> None:
         """Requests in a dead worker: once more elsewhere when that is allowed and possible, otherwise told so."""
         again: list[Ticket] = []
-        others = any(link.is_open for link in self._links)
+        others = not self._is_closed and any(link.is_open for link in self._links)
         for ticket in tickets:
             if not ticket.is_done and self.version.is_idempotent and ticket.attempts < 2 and others:
                 again.append(ticket)

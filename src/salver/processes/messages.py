@@ -1,0 +1,26 @@
+"""The words that the two halves use towards each other, beside those that have a type of their own."""
+
+from __future__ import annotations
+
+import msgspec
+
+from salver.types import ModelVersion
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """The words that go with a data link's descriptor."""
+
+    version: ModelVersion
+    replica_id: str
+    link_number: int
+
+
+class BatchName(msgspec.Struct, frozen=True):
+    replica_id: str
+    link_number: int
+    batch_id: int
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    replica_id: str
+    reason: str

@@ -1,0 +1,131 @@
+"""A front end in a process of its own: it does what the control half says, and asks it for what it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from salver.access.audit import AuditEvent
+from salver.errors import Code, RequestError, SalverError
+from salver.processes.base import Control, ControlRequest
+from salver.processes.channel import Channel, ChannelClosed, raw_value
+from salver.processes.frontend import FrontEnd
+from salver.processes.messages import Attachment, BatchName, Overdue
+from salver.store.base import KeyRecord
+from salver.types import ModelStatus
+
+log = logging.getLogger("salver.processes")
+MAX_UNTOLD = 1000
+"""A control half that does not keep up loses what exceeds this: batches to cancel, workers to replace, refusals."""
+LAST_S = 2.0
+"""What a front end gives itself when the control half is gone: so are the workers, and there is little to finish."""
+
+
+async def serve_front_end(sock: socket.socket, make: Callable[[Control], FrontEnd]) -> None:
+    """Run a front end until the control half says so, or is gone. When `make` raises SalverError, it hears that."""
+    loop = asyncio.get_running_loop()
+    orders = Orders(loop)
+    channel = Channel(sock, loop, orders.told)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: None)  # the control half decides when a front end stops
+    try:
+        orders.front_end = make(RemoteControl(channel))
+    except SalverError as error:
+        orders.failure = error
+    ends: list[asyncio.Future[None]] = [orders.finished, channel.closed]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    if not orders.finished.done() and orders.front_end is not None:
+        log.error("control_half_lost")
+        orders.finish(0.0)
+        await asyncio.wait([orders.finished], timeout=LAST_S)
+    channel.close()
+
+
+class RemoteControl:
+    """The front end's handle of the control half (processes.base.Control)."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def operate(self, request: ControlRequest) -> msgspec.Raw:
+        try:
+            return await self._channel.request("operate", request, msgspec.Raw)
+        except ChannelClosed as error:
+            raise RequestError(Code.SHUTTING_DOWN, "The server is stopping.", retry_after_s=1.0) from error
+
+    def denied(self, event: AuditEvent) -> None:
+        self._tell("denied", event)
+
+    def cancel_batch(self, replica_id: str, link_number: int, batch_id: int) -> None:
+        self._tell("cancel_batch", BatchName(replica_id, link_number, batch_id))
+
+    def replace_worker(self, replica_id: str, reason: str) -> None:
+        self._tell("replace_worker", Overdue(replica_id, reason))
+
+    def _tell(self, name: str, body: Any) -> None:
+        if len(self._tasks) > MAX_UNTOLD:
+            return
+        task = asyncio.get_running_loop().create_task(self._send(name, body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, name: str, body: Any) -> None:
+        with contextlib.suppress(ChannelClosed):
+            await self._channel.tell(name, body)
+
+
+class Orders:
+    """What the control half says to a front end in this process, by name."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.front_end: FrontEnd | None = None
+        self.failure = SalverError(Code.INTERNAL, "The front end has not been made yet.")
+        """Why there is no front end: the answer to everything as long as there is none."""
+        self.finished: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._finishing: asyncio.Task[None] | None = None
+
+    async def told(self, name: str, body: msgspec.Raw, descriptor: int | None) -> Any:
+        """Takes the descriptor over."""
+        sock = None if descriptor is None else socket.socket(fileno=descriptor)
+        front_end = self.front_end
+        if front_end is None:
+            raise self.failure
+        if name == "attach":
+            assert sock is not None
+            words = raw_value(body, Attachment)
+            await front_end.attach(words.version, words.replica_id, words.link_number, sock)
+        elif name == "publish":
+            await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
+        elif name == "set_keys":
+            await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
+        elif name == "listen":
+            await front_end.listen()
+        elif name == "report":
+            return await front_end.report()
+        elif name == "drain":
+            await front_end.drain()
+        elif name == "finish":
+            self.finish(raw_value(body, float))
+        return None
+
+    def finish(self, timeout_s: float) -> None:
+        """Not awaited here: a request in flight may wait for something that the control half still has to say."""
+        assert self.front_end is not None
+        if self._finishing is None:
+            self._finishing = self._loop.create_task(self.front_end.finish(timeout_s))
+            self._finishing.add_done_callback(self._has_finished)
+
+    def _has_finished(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("front_end_failed", exc_info=task.exception())
+        if not self.finished.done():
+            self.finished.set_result(None)
