@@ -10,6 +10,7 @@ Messages are written for callers and operators; the text of a foreign exception 
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any, Dict, Optional, Sequence
@@ -121,9 +122,11 @@ def missing_module(name: str) -> LoadFailure:
 
 
 def describe(error: BaseException) -> str:
-    """An exception as Python prints it, without the package of its type."""
+    """An exception in one line, without the package of its type; of source that does not parse, the place as well."""
     if isinstance(error, SyntaxError):
-        return "".join(traceback.format_exception_only(type(error), error)).strip()
+        line = "" if error.text is None else ": %s" % error.text.strip()
+        place = "%s, line %s%s" % (os.path.basename(error.filename or "?"), error.lineno, line)
+        return "%s: %s (%s)" % (type(error).__name__, error.msg, place)
     return ("%s: %s" % (type(error).__name__, error)).rstrip(": ")
 
 

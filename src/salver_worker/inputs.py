@@ -2,7 +2,7 @@
 
 A request with a new batch size brings a new header, so a model soon has seen all of its headers; from then on a request
 costs one look-up and one array object for each tensor. Places in a slab repeat too, since the lowest free one is taken.
-Headers that carry parameters are different each time and are not kept.
+Headers that carry parameters, or put a tensor together of several places, are different each time and are not kept.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from salver_worker.frames import (
     element_count,
     padding,
 )
+from salver_worker.gathering import Gathering, Part
 
 if TYPE_CHECKING:
     from salver_worker.arrays import Array
@@ -32,7 +33,11 @@ NO_PARAMETERS: Mapping[str, Any] = {}
 
 
 class Piece(NamedTuple):
-    """Where one tensor lies, and as what array it is read. `target` is set when the signature wants a wider type."""
+    """Where one tensor lies, and as what array it is read.
+
+    `parts` are its places in the slab when it has several, and `offset` is 0 then. `target` is set when the signature
+    wants a wider type.
+    """
 
     name: str
     datatype: str
@@ -40,6 +45,7 @@ class Piece(NamedTuple):
     offset: int
     size: int
     is_in_slab: bool
+    parts: Tuple[Part, ...]
     source: "np.dtype[Any]"
     target: Optional["np.dtype[Any]"]
 
@@ -66,6 +72,7 @@ class InputReader:
         self._specs: Dict[str, Mapping[str, Any]] = {spec["name"]: spec for spec in signature["inputs"]}
         self._has_batch_dimension = has_batch_dimension
         self._layouts: Dict[bytes, Layout] = {}
+        self._gathering = Gathering()
 
     def read(self, raw_header: bytes, body: memoryview, slab: Optional[memoryview]) -> Tuple[Arrays, Mapping[str, Any]]:
         """The inputs by name and the parameters. Raises InputError, or FrameError when the header is not one."""
@@ -74,7 +81,17 @@ class InputReader:
         if layout.plain and buffer is not None and layout.end <= len(buffer):
             arrays = {name: np.ndarray(shape, dtype, buffer, offset) for name, shape, dtype, offset in layout.plain}
             return arrays, layout.parameters
-        return {piece.name: _array(piece, body, slab) for piece in layout.pieces}, layout.parameters
+        return {piece.name: self._array(piece, body, slab) for piece in layout.pieces}, layout.parameters
+
+    def _array(self, piece: Piece, body: memoryview, slab: Optional[memoryview]) -> Array:
+        if not piece.is_in_slab:
+            return _array(piece, body)
+        if slab is None:
+            raise InputError("the input %s lies in a slab, and this link has none" % piece.name)
+        if not piece.parts:
+            return _array(piece, slab)
+        _check_end(piece, max(offset + size for offset, size in piece.parts), slab)
+        return _array(piece, self._gathering.gather(piece.name, piece.parts, slab))
 
     def _layout(self, raw_header: bytes) -> Layout:
         layout = self._check(decode_header(raw_header))
@@ -98,42 +115,55 @@ class InputReader:
         is_plain = all(_is_plain(piece, is_in_slab) for piece in pieces)
         plain = tuple((it.name, it.shape, it.source, it.offset) for it in pieces) if is_plain else ()
         end = max((piece.offset + piece.size for piece in pieces), default=0)
-        return Layout(tuple(pieces), plain, is_in_slab, end, parameters or NO_PARAMETERS, not parameters)
+        is_repeatable = not parameters and not any(piece.parts for piece in pieces)
+        return Layout(tuple(pieces), plain, is_in_slab, end, parameters or NO_PARAMETERS, is_repeatable)
 
 
 def _pieces(rows: Sequence[Sequence[Any]], specs: Mapping[str, Mapping[str, Any]]) -> List[Piece]:
     pieces: List[Piece] = []
     offset = 0
     for row in rows:
-        name, datatype, shape, size, place = _row(row)
+        name, datatype, shape, size, places = _row(row)
         if name not in specs:
             raise InputError("there is no input %s; the inputs are: %s" % (name, ", ".join(specs)))
         target = check_tensor(specs[name], datatype, shape, size)
         source = np.dtype("<u2") if datatype == "BF16" else NUMPY_TYPES.get(datatype, np.dtype(object))
-        if place is None:
-            pieces.append(Piece(name, datatype, shape, offset, size, False, source, target))
-            offset += size + padding(size)
+        if len(places) > 1:
+            pieces.append(Piece(name, datatype, shape, 0, size, True, places, source, target))
+        elif places:
+            pieces.append(Piece(name, datatype, shape, places[0][0], size, True, (), source, target))
         else:
-            pieces.append(Piece(name, datatype, shape, place, size, True, source, target))
+            pieces.append(Piece(name, datatype, shape, offset, size, False, (), source, target))
+            offset += size + padding(size)
     return pieces
 
 
 def _is_plain(piece: Piece, is_in_slab: bool) -> bool:
     """Whether nothing needs to be done to a piece but to look at its place in the slab, or in the body, as an array."""
-    return piece.is_in_slab is is_in_slab and piece.target is None and piece.datatype not in ("BYTES", "BF16")
+    is_in_one_place = piece.is_in_slab is is_in_slab and not piece.parts
+    return is_in_one_place and piece.target is None and piece.datatype not in ("BYTES", "BF16")
 
 
-def _row(row: Sequence[Any]) -> Tuple[str, str, Tuple[int, ...], int, Optional[int]]:
-    """A row of the header's `tensors`, with the place in the slab as its fifth item. Raises FrameError."""
+def _row(row: Sequence[Any]) -> Tuple[str, str, Tuple[int, ...], int, Tuple[Part, ...]]:
+    """A row of `tensors`; last its places in the slab, none when it lies in the body. Raises FrameError."""
     try:
         name, datatype, shape, size = row[:4]
-        place = row[4] if len(row) > 4 else None
-        numbers = [size, 0 if place is None else place]
+        places = _places(row[4], size) if len(row) > 4 else ()
+        numbers = [size, *(number for place in places for number in place)]
         if min(numbers) < 0 or not all(isinstance(number, int) for number in [*numbers, *shape]):
             raise ValueError("sizes and places are whole numbers")
-        return name, datatype, tuple(shape), size, place
+        if places and sum(part_size for _, part_size in places) != size:
+            raise ValueError("the places are not as large as the tensor")
+        return name, datatype, tuple(shape), size, places
     except (TypeError, ValueError) as error:
         raise FrameError("a row of `tensors` is %.100r: %s" % (row, error)) from error
+
+
+def _places(place: Any, size: int) -> Tuple[Part, ...]:
+    """One offset for all of it, or a list of offsets and sizes."""
+    if isinstance(place, int):
+        return ((place, size),)
+    return tuple((offset, part_size) for offset, part_size in place)
 
 
 def check_tensor(spec: Mapping[str, Any], datatype: str, shape: Sequence[int], size: int) -> Optional["np.dtype[Any]"]:
@@ -164,21 +194,19 @@ def _check_rows(pieces: Sequence[Piece]) -> None:
         raise InputError("the inputs have different numbers of rows: %s" % ", ".join(map(str, sorted(rows))))
 
 
-def _array(piece: Piece, body: memoryview, slab: Optional[memoryview]) -> Array:
-    _, datatype, shape, offset, size, is_in_slab, source, target = piece
-    buffer = body
-    if is_in_slab:
-        if slab is None:
-            raise InputError("the input %s lies in a slab, and this link has none" % piece.name)
-        buffer = slab
-    if offset + size > len(buffer):
-        raise InputError("the input %s ends after %d bytes, before its end" % (piece.name, len(buffer)))
-    if datatype == "BYTES":
-        return _text(piece, buffer[offset : offset + size])
-    array: Array = np.ndarray(shape, source, buffer, offset)
-    if datatype == "BF16":
+def _array(piece: Piece, buffer: memoryview) -> Array:
+    _check_end(piece, piece.offset + piece.size, buffer)
+    if piece.datatype == "BYTES":
+        return _text(piece, buffer[piece.offset : piece.offset + piece.size])
+    array: Array = np.ndarray(piece.shape, piece.source, buffer, piece.offset)
+    if piece.datatype == "BF16":
         array = bf16_to_float32(array)
-    return array if target is None else array.astype(target)
+    return array if piece.target is None else array.astype(piece.target)
+
+
+def _check_end(piece: Piece, end: int, buffer: memoryview) -> None:
+    if end > len(buffer):
+        raise InputError("the input %s ends after %d bytes, before its end" % (piece.name, len(buffer)))
 
 
 def _text(piece: Piece, raw: memoryview) -> Array:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_tables import table, words
 
 from salver.app import ALL_WIRES
 from salver_worker.runtimes.specs import SPECS
@@ -61,6 +63,17 @@ def test_every_file_and_name_that_a_page_about_the_code_gives_exists(pages_about
 
 def test_the_page_on_a_request_names_what_it_speaks_of(root):
     assert len(list(named(root / "docs" / "request.md"))) > 20
+
+
+def test_the_packages_are_told_in_the_order_in_which_they_may_look(root):
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
+    order = [part.strip().removeprefix("salver.") for layer in layers for part in layer.split("|")]
+    rows = table(root / "docs" / "architecture.md", "## Packages")
+    assert [name.removesuffix(".py") for cells in rows for name in words(cells[0])] == order
+    arrows = re.search(r"^cli → .*$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert arrows is not None
+    assert re.split(r" → |, ", arrows[0]) == [name for name in order if name not in ("events", "types", "errors")]
 
 
 def test_the_glossary_names_every_wire_and_every_runtime(root):

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -179,9 +180,7 @@ class HandWorker(asyncio.Protocol):
     def _reply_with_bodies(self, id: int, header: dict[str, Any], body: bytes) -> bytes:
         fixed = {"status": 200, "phrase": "", "headers": {}, "content_type": None, **self.body_answer}
         sizes = [sum(part[2] for part in request["parts"]) for request in header["requests"]]
-        return frames.encode_frame(
-            frames.RESULT, id, {"responses": [{**fixed, "size": size} for size in sizes]}, body
-        )
+        return frames.encode_frame(frames.RESULT, id, {"responses": [{**fixed, "size": size} for size in sizes]}, body)
 
 
 class NoControl:
@@ -307,11 +306,9 @@ class Server:
     def until(self, is_so: Callable[[], bool]) -> None:
         """Return once it is so, looked at on the loop."""
 
-        async def wait() -> None:
-            while not is_so():
-                await asyncio.sleep(0.001)
-
-        self.run(asyncio.wait_for(wait(), WAIT_S))
+        deadline = time.monotonic() + WAIT_S
+        while not self.on_loop(is_so):
+            assert time.monotonic() < deadline, "it never was so"
 
     def advance(self, seconds: float) -> None:
         """A sweep now, and one so much later."""
@@ -398,9 +395,7 @@ def connect() -> Iterator[Callable[[Server], Client]]:
         yield lambda server: stack.enter_context(contextlib.closing(Client(server.address)))
 
 
-def predict(
-    value: float = 1.0, *headers: str, model: str = "m", extra: bytes = b"", wire: str = "native"
-) -> bytes:
+def predict(value: float = 1.0, *headers: str, model: str = "m", extra: bytes = b"", wire: str = "native") -> bytes:
     """A prediction for [value, value], with further header lines."""
     path = f"/api/v1/models/{model}/predict" if wire == "native" else f"/v1/models/{model}:predict"
     body = b'{"instances":[[%r,%r]]}' % (value, value) + extra

@@ -163,12 +163,17 @@ class TestVersionsOfHttp:
         client = connect(running).send(wish + say.predict(3) + say.get("/livez"))
         assert [client.answer().status for _ in range(3)] == [200] * 3
 
-    def test_a_second_wish_is_refused(self, running, connect, say) -> None:
+    def test_every_request_of_a_connection_may_wish(self, running, connect, say) -> None:
+        """Apache's client for Java offers TLS with each one."""
+        client = connect(running)
+        for number in range(3):
+            wish = say.predict(number, "Upgrade: TLS/1.2", "Connection: Upgrade, keep-alive")
+            assert client.send(wish).answer().json["outputs"] == {"y": [[2.0 * number, float(number)]]}
+
+    def test_a_read_full_of_wishes_is_refused(self, running, connect, say) -> None:
         wish = say.get("/livez", "Upgrade: h2c", "Connection: Upgrade")
         client = connect(running).send(wish * 100)
-        statuses = [client.answer().status, client.answer().status]
-        assert statuses == [200, 200]
-        assert client.answer().status == 400
+        assert [client.answer().status, client.answer().status] == [200, 400]
         assert client.has_ended()
 
 
@@ -183,8 +188,10 @@ class TestHead:
     @pytest.mark.parametrize("path", ["/api/v1/models/m/predict", "/v1/models/m:predict", "/predictions/m", "/nowhere"])
     def test_other_addresses_are_refused_without_a_body(self, running, connect, say, path) -> None:
         client = connect(running).send(say.get(path, method="HEAD"))
-        assert client.answer(is_head=True).status in (200, 404, 405)
-        assert client.send(say.get("/livez")).answer().status == 200
+        answer = client.answer(is_head=True)
+        assert 400 <= answer.status < 500
+        if "connection" not in answer.headers:
+            assert client.send(say.get("/livez")).answer().status == 200
 
     @pytest.mark.parametrize("path", ["/livez", "/api/v1/models/m/predict", "/nowhere", "/api/v1/keys"])
     def test_options_is_answered(self, running, connect, say, path) -> None:

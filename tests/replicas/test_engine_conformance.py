@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -245,9 +246,8 @@ def test_a_data_link_that_nobody_waits_for_any_more_is_no_trouble(lab: Lab, play
         attaching = asyncio.ensure_future(worker.attach(1, NO_SLAB, SLAB_BYTES))
         await asyncio.sleep(0)
         attaching.cancel()
-        with pytest.raises((asyncio.CancelledError, WorkerLost)):
+        with contextlib.suppress(asyncio.CancelledError):
             (await attaching).close()
-            raise WorkerLost  # it was quicker than the cancellation
         with await worker.attach(2, NO_SLAB, SLAB_BYTES) as link:
             assert (await ask(link, 1, [1])).tolist() == [[1]]
         await worker.stop(10)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from salver_worker import frames
 from salver_worker.errors import InputError
 from salver_worker.failures import OutputInvalid
+from salver_worker.gathering import Gathering
 from salver_worker.inputs import MAX_REMEMBERED, InputReader
 from salver_worker.outputs import OutputWriter
 from salver_worker.runtimes.base import signature, tensor
@@ -97,6 +98,30 @@ def test_numbers_that_all_lie_in_the_slab_are_views_of_it_each_time() -> None:
     assert len(subject._layouts) == 1
 
 
+def test_a_tensor_in_several_places_of_the_slab_is_put_together() -> None:
+    slab = memoryview(np.arange(8, dtype="<f4").tobytes())
+    subject = reader(tensor("x", "FP32", (-1, 2)))
+    for places, rows in ([[[16, 8], [0, 8]], [[4, 5], [0, 1]]], [[[24, 8], [8, 8]], [[6, 7], [2, 3]]]):
+        arrays, _ = subject.read(question(("x", "FP32", [2, 2], 16, places)), memoryview(b""), slab)
+        assert arrays["x"].tolist() == rows
+        assert not arrays["x"].flags.writeable
+    assert subject._layouts == {}
+    with pytest.raises(InputError, match="before its end"):
+        subject.read(question(("x", "FP32", [2, 2], 16, [[0, 8], [28, 8]])), memoryview(b""), slab)
+
+
+def test_memory_for_what_is_put_together_is_used_again_unless_it_is_very_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("salver_worker.gathering.KEPT_BYTES", 100)
+    subject, slab = Gathering(), memoryview(bytes(range(200)))
+    first = subject.gather("x", [(0, 30), (50, 30)], slab)
+    assert bytes(first) == bytes([*range(30), *range(50, 80)])
+    second = subject.gather("x", [(10, 20)], slab)
+    assert (second.obj is first.obj, len(second)) == (True, 20)
+    assert subject.gather("y", [(10, 20)], slab).obj is not first.obj
+    large = subject.gather("x", [(0, 150)], slab)
+    assert subject.gather("x", [(0, 150)], slab).obj is not large.obj
+
+
 def test_bf16_arrives_as_float32_and_leaves_as_bf16() -> None:
     spec = tensor("x", "BF16", (-1, 2))
     array = read(spec, "x", "BF16", [1, 2], 4, body=np.array([0x3F80, 0x4000], "<u2").tobytes())
@@ -175,6 +200,10 @@ def test_another_signature_is_unknown() -> None:
         ("x", "FP32", [1], -4),
         5,
         ("x", "FP32", 1, 4),
+        ("x", "FP32", [1], 4, "0"),
+        ("x", "FP32", [1], 4, [[0, 3]]),
+        ("x", "FP32", [1], 4, [[0, 5], [0, -1]]),
+        ("x", "FP32", [1], 4, [[0, 4, 0]]),
     ],
 )
 def test_a_row_that_is_no_row_is_the_servers_error(row: Any) -> None:

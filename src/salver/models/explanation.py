@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from salver.errors import Code
 from salver.models.manifestfile import ManifestFile, describe_worker_error
 from salver.replicas.base import Failure
 
 
 def explained(failure: Failure, file: ManifestFile | None) -> Failure:
-    """The failure with the place in model.toml that the worker's `where` means, if it means one."""
+    """The failure with the place in model.toml that the worker's `where` means, if it means one, and always a fix."""
+    if not failure.fix:
+        failure = msgspec.structs.replace(failure, fix=_general_fix(failure.code))
     if file is None or not failure.where:
         return failure
     place = describe_worker_error(failure.where, file.text)
     return msgspec.structs.replace(failure, message=f"{file.path}, {place}: {failure.message}")
+
+
+def _general_fix(code: str) -> str:
+    known = next((each for each in Code if each.value == code), Code.LOAD_FAILED)
+    return known.fix

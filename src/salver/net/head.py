@@ -43,6 +43,7 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     has_host: bool
     is_version_telling: bool
     """Whether the version of HTTP makes a difference: it decides if Host may be missing, and what keep-alive means."""
+    wants_upgrade: bool
     fault: Fault | None
 
 
@@ -73,6 +74,7 @@ class KnownHeads:
             deadline_s=_deadline_s(found.get(b"salver-deadline-ms")),
             has_host=host is not None,
             is_version_telling=host is None or b"keep-alive" in found.get(b"connection", b"").lower(),
+            wants_upgrade=b"upgrade" in found,
             fault=_fault(headers),
         )
         if b"x-request-id" not in found and size <= MAX_KNOWN_BYTES:

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from salver.net.cycle import cycle_of
 from salver.net.edge import Edge, KnownRequest
 from salver.net.exchange import LaneExchange
 from salver.net.head import TOO_LONG, HeadFacts, oversize, version_fault
@@ -23,7 +24,7 @@ from salver.net.large import LargeBody
 from salver.net.line import CLOSES, Exchange, Line, hang_up
 from salver.net.pace import Pace, Turn, Verdict
 from salver.net.rendering import render
-from salver.net.target import in_origin_form, scope_of
+from salver.net.target import in_origin_form, without_upgrade
 from salver.net.unread import unread_bytes
 from salver.operations.base import Credentials
 
@@ -68,7 +69,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._receiving: Exchange | None = None
         """The request whose body is arriving."""
         self._parts: list[bytes | bytearray] = []
-        self._has_stayed = False
+        self._is_staying = False
         self._pace = Pace()
         self._known_facts: HeadFacts | None = None
         self._known_credentials = self.credentials
@@ -164,14 +165,19 @@ class LaneProtocol(HttpToolsProtocol):
             self.edge.remember(data[:end], request)
 
     def _stay(self, rest: bytes) -> None:
-        """A wish to switch protocols is ignored, once (RFC 9110 section 7.8): the request is answered as it is."""
-        if self._has_stayed:
+        """A wish to switch protocols is ignored (RFC 9110 section 7.8): the request is taken as it is.
+
+        The parser would leave its body to the other protocol, so it gets the head again without the wish.
+        """
+        if self._is_staying:  # one in each read, or a read full of them would nest
             self.refuse(400, "This server does not switch protocols on a connection.")
             return
-        self._has_stayed = True
+        self._is_staying = True
+        head = without_upgrade(self.parser.get_method(), self.url, self.headers)
         self._take_parser()
-        if rest:
-            self.data_received(rest)
+        self.part = NOTHING
+        self.data_received(head + rest)
+        self._is_staying = False
 
     def _take_parser(self) -> None:
         """A fresh parser, between two requests."""
@@ -217,6 +223,8 @@ class LaneProtocol(HttpToolsProtocol):
         edge = self.edge
         headers = self.headers
         facts = edge.facts(tuple(headers))
+        if facts.wants_upgrade and self.parser.should_upgrade():
+            return  # to `_stay`
         if self.url[:1] != b"/":
             facts = self._in_origin_form(facts)
         self._length = facts.length or 0
@@ -234,7 +242,7 @@ class LaneProtocol(HttpToolsProtocol):
         method = self.parser.get_method()
         route = edge.lane_route(method, self.url)
         if route is None:
-            self._ordinary(method, headers, facts, keep_alive)
+            self._ordinary(headers, facts, keep_alive)
         elif not facts.is_host_allowed:
             self.refuse(421, "The Host header names none of this server's hosts (--allowed-hosts).")
         else:
@@ -276,9 +284,9 @@ class LaneProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self.line.is_deaf:
-            return
         receiving = self._receiving
+        if receiving is None:  # refused, or to be taken again without its wish to upgrade
+            return
         if type(receiving) is LaneExchange:
             parts = self._parts
             receiving.body = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -309,33 +317,13 @@ class LaneProtocol(HttpToolsProtocol):
 
     # The ordinary road
 
-    def _ordinary(self, method: bytes, headers: list[tuple[bytes, bytes]], facts: HeadFacts, keep_alive: bool) -> None:
+    def _ordinary(self, headers: list[tuple[bytes, bytes]], facts: HeadFacts, keep_alive: bool) -> None:
         """Hand the request to the ASGI application, as uvicorn does."""
         if self.line.is_full:
             self._refuse_more()
             return
-        self.scope = scope_of(
-            method,
-            self.url,
-            headers,
-            addresses=(self.server, self.client),
-            scheme=self.scheme or "http",
-            state={"credentials": self._credentials(facts), "is_host_allowed": facts.is_host_allowed},
-        )
-        self.cycle = self._receiving = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[self.edge.date_header],
-            message_event=asyncio.Event(),
-            expect_100_continue=bool(facts.expects),
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
         self.part = BODY
+        self.cycle = self._receiving = cycle_of(self, headers, facts, self._credentials(facts), keep_alive)
         self.line.take(self.cycle)
 
     def _run(self, cycle: RequestResponseCycle) -> None:

@@ -104,10 +104,10 @@ class Line:
         if self.waiting:
             exchange = self.running = self.waiting.pop()
             self._loop.call_soon(self._resume, exchange)  # not at once: requests that are refused would nest
-            return
-        self._flow.resume_reading()
-        if self._farewell is not None:
+        elif self._farewell is not None:
             self._leave(self._farewell)
+        if not self.waiting:
+            self._flow.resume_reading()
 
     def _resume(self, exchange: Exchange) -> None:
         if not exchange.disconnected:
@@ -126,7 +126,6 @@ class Line:
         self.is_leaving = True
         self._transport.write(render(farewell, self.edge.date, CLOSES))
         self._transport.write_eof()
-        self._flow.resume_reading()
 
     def withdraw(self, cycle: RequestResponseCycle) -> bool:
         """Take back an ordinary request whose body is still arriving; False when its answer has begun."""

@@ -1,15 +1,10 @@
-"""What a request's target says: the path behind an absolute address, and the scope that ASGI applications get."""
+"""A request's head in other words: an absolute address as a path, a wish to switch protocols left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import unquote
-
 import httptools
-from uvicorn._types import HTTPScope
 
-Address = tuple[str, int | None]
+Headers = list[tuple[bytes, bytes]]
 
 
 def in_origin_form(target: bytes) -> tuple[bytes, bytes] | None:
@@ -25,30 +20,10 @@ def in_origin_form(target: bytes) -> tuple[bytes, bytes] | None:
     return (path if url.query is None else b"%b?%b" % (path, url.query)), host
 
 
-def scope_of(
-    method: bytes,
-    target: bytes,
-    headers: list[tuple[bytes, bytes]],
-    *,
-    addresses: tuple[Address | None, tuple[str, int] | None],
-    scheme: str,
-    state: Mapping[str, Any],
-) -> HTTPScope:
-    """The scope of a request whose target begins with a slash; `addresses` are the server's and the client's."""
-    url = httptools.parse_url(target)
-    raw_path = url.path or b"/"
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "server": addresses[0],
-        "client": addresses[1],
-        "scheme": scheme,
-        "method": method.decode("ascii"),
-        "root_path": "",
-        "path": unquote(raw_path.decode("ascii")),
-        "raw_path": raw_path,
-        "query_string": url.query or b"",
-        "headers": [(name.lower(), value) for name, value in headers],
-        "state": dict(state),
-    }
+def without_upgrade(method: bytes, target: bytes, headers: Headers) -> bytes:
+    """The head of an HTTP/1.1 request as if it had never asked for another protocol."""
+    kept = [(name, value) for name, value in headers if name.lower() not in (b"upgrade", b"connection")]
+    wishes = b",".join(value for name, value in headers if name.lower() == b"connection").split(b",")
+    stays = b", ".join(wish.strip() for wish in wishes if wish.strip().lower() != b"upgrade")
+    lines = [b"%b: %b" % header for header in ((b"Connection", stays), *kept)]
+    return b"\r\n".join((b"%b %b HTTP/1.1" % (method, target), *lines, b"", b""))

@@ -150,9 +150,14 @@ class LocalWorker:
                 "batch_rows": spec.batching.max_batch_rows,
             },
         )
-        if verb == frames.READY:
-            return msgspec.convert(header, Ready)
-        raise LoadFailed(msgspec.convert(header, Failure))
+        try:
+            if verb == frames.READY:
+                return msgspec.convert(header, Ready)
+            failure = msgspec.convert(header, Failure)
+        except msgspec.ValidationError as error:
+            message = f"The worker broke the protocol: {error}."
+            raise LoadFailed(Failure(code=Code.LOAD_FAILED.value, message=message)) from error
+        raise LoadFailed(failure)
 
     async def attach(self, link_number: int, slab_fd: int, slab_bytes: int) -> socket.socket:
         ours, theirs = socket.socketpair()

@@ -12,8 +12,6 @@ import itertools
 import logging
 from typing import Protocol
 
-import msgspec
-
 from salver.errors import Code, LoadError
 from salver.replicas.backoff import crashes_in_a_row, is_crash_loop, pause_s
 from salver.replicas.base import Engine, Failure, LoadFailed, Ready, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
@@ -173,9 +171,6 @@ class ReplicaGroup:
                     fix="Look at the model's log for what it waits for, or raise --load-timeout-s.",
                 )
             ) from None
-        except msgspec.ValidationError as error:
-            message = f"The worker broke the protocol: {error}."
-            raise LoadFailed(Failure(code=Code.LOAD_FAILED.value, message=message)) from error
         slot.become_ready(ready.rss, self._now())
         await self._listener.replica_ready(self, worker, ready)
 

@@ -69,6 +69,10 @@ def test_retry_after_is_at_least_a_second() -> None:
     assert error_answer(RequestError(Code.OVERLOADED, "x", retry_after_s=0.0)).headers == (("Retry-After", "1"),)
 
 
+def test_who_sends_no_key_is_told_how_keys_are_sent() -> None:
+    assert error_answer(RequestError(Code.UNAUTHENTICATED, "x")).headers == (("WWW-Authenticate", "Bearer"),)
+
+
 def test_half_a_surrogate_pair_does_not_break_the_answer() -> None:
     assert orjson.loads(error_answer(invalid("bad \ud800 name")).body) == {"error": "bad ? name"}
 

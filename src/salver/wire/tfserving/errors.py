@@ -91,6 +91,8 @@ def error_answer(error: SalverError, text: str | None = None, headers: Headers =
     """The answer to a request that failed: `text` where the original has one for it, else the message and its fix."""
     if text is None:
         text = f"{error.message} {error.fix}" if error.fix else error.message
+    if error.code is Code.UNAUTHENTICATED:
+        headers = (*headers, ("WWW-Authenticate", "Bearer"))  # RFC 9110, 15.5.2
     if error.retry_after_s is not None:
         headers = (*headers, ("Retry-After", str(max(1, math.ceil(error.retry_after_s)))))
     return Answer(status=http_status(error), body=error_body(text), headers=headers)

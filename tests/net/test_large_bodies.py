@@ -1,0 +1,178 @@
+"""Bodies that flow past the parser into shared memory."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from salver.net.http import LARGE_BODY_BYTES
+from salver.net.large import LargeBody
+
+PATH = "/api/v1/models/wide/predict"
+PAGE = 256 * 1024
+
+
+def outputs(value: float, rows: int = 1):
+    return {"y": [[16384.0 * value, value]] * rows}
+
+
+def is_flowing(server, connection) -> bool:
+    return type(connection.transport.get_protocol()) is LargeBody
+
+
+@pytest.mark.parametrize("rows", [1, 2, 10])
+def test_a_large_body_reaches_the_model_whole(running, connect, say, rows) -> None:
+    client = connect(running)
+    for value in (1.0, 2.0, 3.0):
+        assert client.send(say.wide(value, rows=rows)).answer().json["outputs"] == outputs(value, rows)
+    running.until(lambda: running.has_nothing_left)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sizes=st.lists(st.integers(1, 60_000), max_size=8), rows=st.integers(1, 3))
+def test_it_may_come_in_any_pieces(running, connect, say, sizes, rows) -> None:
+    raw = say.wide(5, rows=rows)
+    client = connect(running)
+    at = 0
+    for size in (*sizes, len(raw)):
+        client.send(raw[at : at + size])
+        at += size
+    assert client.answer().json["outputs"] == outputs(5, rows)
+    client.close()
+
+
+def test_large_and_small_ones_take_turns_on_one_connection(running, connect, say) -> None:
+    client = connect(running)
+    for number in range(100):
+        assert client.send(say.wide(number)).answer().json["outputs"] == outputs(number)
+        assert client.send(say.predict(number)).answer().json["outputs"] == {"y": [[2.0 * number, float(number)]]}
+        assert client.send(say.get("/livez")).answer().status == 200
+    running.until(lambda: running.has_nothing_left)
+
+
+def test_a_large_body_alone_in_its_packets_goes_into_the_slab(running, connect, say) -> None:
+    raw = say.wide(5)
+    client = connect(running).send(raw[:30_000])
+    connection = running.connection
+    running.until(lambda: is_flowing(running, connection))
+    assert running.on_loop(lambda: running.slab.free_bytes) == running.full - PAGE
+    assert client.send(raw[30_000:]).answer().json["outputs"] == outputs(5)
+    running.until(lambda: running.has_nothing_left)
+    assert not is_flowing(running, connection)
+
+
+@pytest.mark.parametrize("surplus", [-4, 0, 4])
+def test_around_the_limit_between_small_and_large(running, connect, say, surplus) -> None:
+    body = say.wide_body(5)[: LARGE_BODY_BYTES + min(surplus, 0)] + b"\0" * max(surplus, 0)
+    raw = say.post(PATH, body, "Content-Type: application/octet-stream")
+    client = connect(running).send(raw[:200])
+    client.send(raw[200:])
+    assert client.answer().status == (400 if surplus else 200)
+    assert client.send(say.predict()).answer().status == 200
+
+
+def test_a_request_right_behind_a_large_one_is_read_by_a_fresh_parser(running, connect, say) -> None:
+    raw = say.wide(5)
+    client = connect(running).send(raw[:30_000])
+    connection = running.connection
+    running.until(lambda: is_flowing(running, connection))
+    client.send(raw[30_000:] + say.predict(2) + say.get("/livez"))
+    assert client.answer().json["outputs"] == outputs(5)
+    assert client.answer().json["outputs"] == {"y": [[4.0, 2.0]]}
+    assert client.answer().status == 200
+
+
+def test_a_large_body_behind_a_request_in_flight(running, connect, say) -> None:
+    running.worker.holds = True
+    raw = say.wide(5)
+    client = connect(running).send(say.predict(2) + raw[:30_000])
+    connection = running.connection
+    running.until(lambda: is_flowing(running, connection) and running.worker.held != [])
+    running.on_loop(running.worker.let_go)
+    assert client.answer().json["outputs"] == {"y": [[4.0, 2.0]]}
+    assert client.send(raw[30_000:]).answer().json["outputs"] == outputs(5)
+    running.until(lambda: running.has_nothing_left)
+
+
+def test_a_whole_large_body_that_waits_in_line_is_given_back_at_a_hang_up(running, connect, say) -> None:
+    running.worker.holds = True
+    raw = say.wide(5)
+    client = connect(running).send(say.predict(2) + raw[:30_000])
+    connection = running.connection
+    running.until(lambda: is_flowing(running, connection))
+    client.send(raw[30_000:])
+    running.until(lambda: len(connection.line.waiting) == 1)
+    assert running.on_loop(lambda: running.slab.free_bytes) == running.full - PAGE
+    running.on_loop(connection.transport.abort)  # reading is paused, so the client's own hang-up is seen later
+    running.until(lambda: not running.edge.connections)
+    running.on_loop(running.worker.let_go)
+    running.until(lambda: running.has_nothing_left)
+    assert running.workers["wide"].asked == 0
+
+
+def test_a_client_that_hangs_up_midway_leaves_nothing(running, connect, say) -> None:
+    clients = [connect(running).send(say.wide(5)[:50_000]) for _ in range(5)]
+    running.until(lambda: running.slab.free_bytes == running.full - 5 * PAGE)
+    for client in clients:
+        client.close()
+    running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+
+def test_a_full_slab_is_no_obstacle(make_server, connect, say) -> None:
+    server = make_server(slab_bytes=PAGE)
+    first = connect(server).send(say.wide(5)[:50_000])
+    server.until(lambda: server.slab.free_bytes == 0)
+    second = connect(server)
+    for value in (1, 2):
+        assert second.send(say.wide(value)).answer().json["outputs"] == outputs(value)
+    assert first.send(say.wide(5)[50_000:]).answer().json["outputs"] == outputs(5)
+    server.until(lambda: server.has_nothing_left)
+
+
+def test_a_large_body_in_chunks(running, connect, say) -> None:
+    body = say.wide_body(5)
+    raw = say.chunked(PATH, [body[:100], body[100:60_000], body[60_000:]])
+    client = connect(running).send(raw.replace(b"application/json", b"application/octet-stream"))
+    assert client.answer().json["outputs"] == outputs(5)
+    assert client.send(say.predict()).answer().status == 200
+
+
+def test_more_rows_than_a_batch_takes_are_answered_whole_and_given_back(make_server, connect, say) -> None:
+    server = make_server(slab_bytes=16 * 1024 * 1024)
+    client = connect(server)
+    assert client.send(say.wide(5, rows=130)).answer().json["outputs"] == outputs(5, 130)
+    server.until(lambda: server.has_nothing_left)
+
+
+def test_a_refused_large_body_is_given_back(running, connect, say) -> None:
+    client = connect(running)
+    for path in ("/api/v1/models/none/predict", "/api/v1/models/m/predict?signature=none"):
+        raw = say.post(path, say.wide_body(5), "Content-Type: application/octet-stream")
+        client.send(raw[:30_000])
+        client.send(raw[30_000:])
+        assert client.answer().status == 404
+    running.until(lambda: running.has_nothing_left)
+
+
+def test_a_server_that_stops_lets_a_large_body_come_in(running, connect, say) -> None:
+    raw = say.wide(5)
+    client = connect(running).send(raw[:30_000])
+    connection = running.connection
+    running.until(lambda: is_flowing(running, connection))
+    running.on_loop(running.edge.drain)
+    running.on_loop(running.edge.close_idle)
+    assert running.on_loop(lambda: running.edge.is_busy)
+    answer = client.send(raw[30_000:]).answer()
+    assert answer.json["outputs"] == outputs(5)
+    assert answer.headers["connection"] == "close"
+    assert client.has_ended()
+    running.until(lambda: running.has_nothing_left)
+
+
+def test_a_large_body_is_given_back_when_the_server_aborts(running, connect, say) -> None:
+    connect(running).send(say.wide(5)[:30_000])
+    connection = running.connection
+    running.until(lambda: is_flowing(running, connection))
+    running.on_loop(running.edge.close)
+    running.until(lambda: running.has_nothing_left and not running.edge.connections)
