@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from page_tables import table, words
 
-from salver.app import ALL_WIRES
+from salver.processes.doors import ALL_WIRES
 from salver_worker.runtimes.specs import SPECS
 
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

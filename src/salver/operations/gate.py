@@ -95,7 +95,8 @@ class Gate:
         """The call of a request that was not admitted: for its id, the log and the audit."""
         peer = exchange.credentials.peer
         request_id = exchange.request_id or self.new_request_id()
-        call = Call(operation, NOBODY, request_id, peer, model, wire, self.clock())
+        principal = self._recognised(exchange.credentials)
+        call = Call(operation, principal, request_id, peer, model, wire, self.clock())
         self._auditor.denied(call, error)
         return call
 
