@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
+MODELS = Path(__file__).with_name(".cache")
+"""Where they are kept from run to run."""
 EXAMPLES = 8
 """Inputs of each model, all different: an answer that went to the wrong caller is then a wrong answer."""
 PICTURE_SIDE = 224

@@ -15,12 +15,11 @@ from typing import Any
 
 from benchmarks import cpu, load
 from benchmarks.measure import Plan, measure
-from benchmarks.models import make_models
+from benchmarks.models import MODELS, make_models
 from benchmarks.report import FASTAPI, PROTOTYPE, Row, to_json, to_text
 from benchmarks.servers import Contender, fastapi, prototype, salver
 from benchmarks.workloads import WORKLOADS
 
-MODELS = Path(__file__).with_name(".cache")
 PACKAGES = ("salver", "fastapi", "uvicorn", "uvloop", "httptools", "onnxruntime", "numpy", "pillow")
 
 

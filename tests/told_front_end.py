@@ -1,4 +1,4 @@
-"""A front end that only remembers what it was told, as slowly as the test wants, and holds who tells it to the rules."""
+"""A front end that only remembers what it was told, as slowly as a test wants, and holds who tells it to the rules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An event loop whose clock stands still while anything happens, and jumps when nothing does.
 
-Everything of asyncio works on it unchanged (sockets, tasks, timeouts, threads), but a pause of an hour takes no time and
-a test never waits for a clock. Not for child processes: they take real time.
+Everything of asyncio works on it unchanged (sockets, tasks, timeouts, threads), but a pause of an hour takes no time
+and a test never waits for a clock. Not for child processes: they take real time.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from salver.models.specs import replica_spec
 from salver.net.ports import join_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
+from salver.processes.collector import settle_down
 from salver.processes.control import ControlHalf
 from salver.processes.doors import check_exposure, open_doors, url_of
 from salver.processes.fleet import Fleet, FrontEndProcesses, SingleFrontEnd
@@ -89,9 +90,6 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
         audit = AuditLog(store)
         try:
             administration = Administration(store)
-            first = administration.make_first_key(local_admin(os.getuid()))
-            if first is not None:
-                on_event(FirstRunKey(key=first[0]))
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_run(settings, directory, discovery, administration, audit, on_event))
         finally:
@@ -111,6 +109,9 @@ async def _run(
     signals = StopSignals(asyncio.get_running_loop())
     control = _control_half(settings, directory, discovery, administration, audit, on_event)
     sockets = open_doors(settings.net, share=settings.processes.processes > 1)
+    first = administration.make_first_key(local_admin(os.getuid()))  # not before the ports are ours: it is shown once
+    if first is not None:
+        on_event(FirstRunKey(key=first[0]))
     fleet = _fleet(settings, control, sockets, str(directory.socket))
     try:
         if await signals.allow(fleet.start()):
@@ -118,6 +119,7 @@ async def _run(
             for failed in discovery.failures:
                 on_event(ModelFailed(status=_unknown_status(failed)))
             control.reconciler.start()
+            settle_down()
         reason = await signals.wait()
         on_event(Stopping(reason=reason))
         fleet.stopping()
@@ -251,6 +253,7 @@ def main() -> int:
     argument = msgspec.json.decode(sys.stdin.buffer.read(), type=FrontEndArgument)
     settings = argument.settings
     event_log.configure(settings.telemetry.log_level)
+    settle_down()
     slab = Slab(settings.replicas.slab_mb * 1024 * 1024, inherited_fd=slab_fd)
 
     async def run() -> None:

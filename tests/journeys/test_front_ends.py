@@ -57,7 +57,7 @@ def predicts(server: Server, **options: object) -> requests.Response:
     return answer
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_front_end_answers_everything(server, seven, figure, processes):
     with server(seven(name="seven", replicas=2), processes=processes) as running:
         assert len(running.front_end_pids()) == processes
@@ -141,6 +141,7 @@ def test_a_killed_front_end_is_replaced_and_the_other_goes_on(server, seven, fig
         )
 
 
+@pytest.mark.slow
 def test_when_all_front_ends_are_killed_all_come_back(server, seven):
     with server(seven(name="seven"), processes=2, anonymous="none") as running:
         admin = admin_key(running)
@@ -161,6 +162,7 @@ def answers_at_both(server: Server, headers: dict[str, str]) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front_ends", [1, 2])
 def test_workers_and_front_ends_that_die_together_all_come_back(server, seven, front_ends):
     """A worker that is ready while a front end is down must reach the one that takes its place."""
@@ -183,6 +185,7 @@ def both_reach_new_workers(server: Server, dead: list[int]) -> bool:
     return all(replica["state"] == "READY" and replica["pid"] not in dead for seen in replicas for replica in seen)
 
 
+@pytest.mark.slow
 def test_a_front_end_that_dies_with_a_request_in_a_worker_does_not_keep_the_worker(server, seven):
     with server(seven(name="seven"), processes=2) as running:
         workers = running.worker_pids("seven")
@@ -195,6 +198,7 @@ def test_a_front_end_that_dies_with_a_request_in_a_worker_does_not_keep_the_work
         assert running.worker_pids("seven") == workers
 
 
+@pytest.mark.slow
 def test_large_bodies_reach_the_model_through_every_front_end_also_a_new_one(server, tmp_path):
     model = write_model(tmp_path / "sums", SUMS, name="sums")
     rows = np.random.default_rng(5).random((300, 1024), np.float32)
@@ -219,6 +223,7 @@ def is_reached_by_both(server: Server) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_three_protocols_over_three_front_ends_agree(server, seven):
     with server(seven(name="seven", idempotent=True), processes=3) as running, requests.Session() as session:
         at_each(3, lambda: predicts(running))

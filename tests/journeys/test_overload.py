@@ -60,7 +60,7 @@ def test_at_three_times_the_capacity_the_work_goes_on_as_at_its_peak(server, sev
         assert {outcome.kind for outcome in peak} == {"right"}
         before = running.resident_bytes()
         for _ in range(ATTEMPTS):
-            found = measured(open_load(running.url, rate=3 * capacity, seconds=3.0, act=act, deadline_ms=DEADLINE_MS))
+            found = measured(open_load(running.url, rate=3 * capacity, seconds=2.5, act=act, deadline_ms=DEADLINE_MS))
             if found.share_in_time >= 0.99 and found.goodput >= 0.9 * capacity:
                 break
         grown = running.resident_bytes() - before

@@ -77,14 +77,14 @@ def in_the_background(server: Server, act: str) -> tuple[threading.Thread, list[
     return thread, outcomes
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_nothing_is_lost_behind_a_balancer_that_needs_time_to_notice(server, seven, figure, processes):
     model = seven(name="seven", replicas=2)
-    with server(model, drain_delay_s=1.0, processes=processes) as running:
-        balancer = Balancer(running, interval_s=0.4, act="sleep 0.02", clients=4)
+    with server(model, drain_delay_s=0.7, processes=processes) as running:
+        balancer = Balancer(running, interval_s=0.3, act="sleep 0.02", clients=4)
         try:
             eventually(lambda: len(balancer.outcomes) > 40, 10.0, "the load goes on")
-            long, long_outcomes = in_the_background(running, "sleep 2")
+            long, long_outcomes = in_the_background(running, "sleep 1.2")
             asked_at = time.monotonic()
             running.process.send_signal(signal.SIGTERM)
             eventually(lambda: not running.is_ready(), 1.0, "the server says not ready")
@@ -135,7 +135,7 @@ def test_who_still_waits_when_the_time_runs_out_is_told_so(server, seven):
         assert [outcome.kind for outcome in told_while_it_waited] == ["503 SHUTTING_DOWN"]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_in_a_terminal_is_an_orderly_end(server, seven, processes):
     with server(seven(name="seven"), processes=processes) as running:
         long, outcomes = in_the_background(running, "sleep 0.5")
@@ -194,9 +194,9 @@ def test_a_signal_during_the_start_ends_it_too(server, seven):
         assert running.process.wait(10) in (0, -signal.SIGTERM)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_server_is_never_ready_before_its_models_answer(server, tmp_path, processes):
-    model = write_model(tmp_path / "slow", LOADS_SLOWLY.format(seconds=0.5), name="slow")
+    model = write_model(tmp_path / "slow", LOADS_SLOWLY.format(seconds=0.3), name="slow")
     port = free_port()
     with server(model, wait="nothing", port=port, processes=processes) as running, requests.Session() as session:
         looks: list[tuple[int, int]] = []

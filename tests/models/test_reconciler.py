@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from virtual_time import run, settle, until
 
 from salver.models.reconciler import Reconciler, version_info
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
@@ -23,6 +22,7 @@ from salver.types import (
     VersionState,
     VersionStatus,
 )
+from virtual_time import run, settle, until
 
 NO_WEIGHTS = Failure(code="LOAD_FAILED", message="There are no weights.", fix="Add some.", traceback="secret")
 
@@ -150,6 +150,10 @@ def test_a_version_without_a_worker_is_starting_again() -> None:
             "who asks for the model is told that it is not ready, not that it is unknown"
         )
         assert stage.published[-1] == stage.reconciler.models()
+        stage.engine.workers[1].die()
+        await settle()
+        assert stage.entry.replicas[0].state == "LOST"
+        assert stage.published[-1] == stage.reconciler.models()
 
     play(Stage(spec_of()), story)
 
@@ -192,6 +196,9 @@ def test_one_replica_that_serves_proves_a_failure_wrong_but_its_reason_stays() -
         stage.engine.workers[-1].become_ready()
         await settle()
         assert (stage.state, stage.entry.reason) == ("DEGRADED", "m/1: There are no weights.")
+        stage.engine.workers[-1].die()
+        await settle()
+        assert (stage.state, stage.entry.reason) == ("FAILED", "m/1: There are no weights.")
 
     play(Stage(spec_of(replicas=2)), story)
 

@@ -11,8 +11,6 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from told_front_end import ToldFrontEnd
-from virtual_time import VirtualTimeLoop, settle
 
 from salver.models.reconciler import Reconciler
 from salver.models.states import SERVING
@@ -21,6 +19,8 @@ from salver.processes.channel import ChannelClosed
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.types import BatchSettings, ModelVersion, VersionState, VersionStatus
+from told_front_end import ToldFrontEnd
+from virtual_time import VirtualTimeLoop, settle
 
 FAILURE = Failure(code="LOAD_FAILED", message="There are no weights.")
 QUIET_S = 200.0
@@ -252,8 +252,8 @@ def check(entry: VersionStatus) -> None:
     if entry.state is VersionState.QUEUED:
         assert set(states) == {"STARTING"}
     if entry.state is VersionState.FAILED:
-        assert "FAILED" in states
         assert entry.reason
+    assert (entry.state is VersionState.FAILED) == ("FAILED" in states and not ready)
     if entry.state is VersionState.CRASHLOOP:
         assert entry.reason
 

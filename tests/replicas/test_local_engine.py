@@ -72,6 +72,12 @@ async def loaded(engine: LocalEngine, spec: Any, id: str = "m-1-1") -> LocalWork
     return worker
 
 
+def modes_of_workers(run_folder: Path) -> dict[str, int]:
+    """The folders of workers and who may use them."""
+    folders = [entry for entry in run_folder.iterdir() if entry.name != "worker-path"]
+    return {folder.name: stat.S_IMODE(folder.stat().st_mode) for folder in folders}
+
+
 def child_pid(worker: LocalWorker) -> int | None:
     return next((int(line.split()[1]) for line in worker.log_tail if line.startswith("child")), None)
 
@@ -141,10 +147,10 @@ def test_a_module_path_of_the_manifest_comes_after_the_workers_own(
 def test_the_folders_of_workers_are_their_users_alone(run_folder: Path, spec: Any, play: Play) -> None:
     async def story() -> None:
         worker = await loaded(LocalEngine(run_folder, {}), spec())
-        (folder,) = [entry for entry in run_folder.iterdir() if entry.name != "worker-path"]
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (mode,) = modes_of_workers(run_folder).values()
+        assert mode == 0o700
         await worker.stop(10)
-        assert not folder.exists()
+        assert modes_of_workers(run_folder) == {}
 
     play(story())
 
@@ -155,12 +161,12 @@ def test_no_id_leads_out_of_the_run_folder(run_folder: Path, spec: Any, play: Pl
         engine = LocalEngine(run_folder, {})
         one, other = await loaded(engine, spec(), id), await loaded(engine, spec(), id.replace("/", "-"))
         assert one.id == id
-        assert len(list(run_folder.iterdir())) == 3
-        assert sorted(entry.name for entry in run_folder.parent.iterdir()) == ["run"]
+        assert len(modes_of_workers(run_folder)) == 2
         await asyncio.gather(one.stop(10), other.stop(10))
-        assert [entry.name for entry in run_folder.iterdir()] == ["worker-path"]
+        assert modes_of_workers(run_folder) == {}
 
     play(story())
+    assert [entry.name for entry in run_folder.parent.iterdir()] == ["run"]
 
 
 def test_what_a_killed_server_left_is_removed_and_nothing_else(run_folder: Path, spec: Any, play: Play) -> None:
@@ -244,7 +250,7 @@ def test_a_process_that_left_its_group_and_holds_the_output_does_not_hold_up_the
         finally:
             os.kill(child, 9)
         await asyncio.sleep(0)
-        assert not list(run_folder.glob("m-*"))
+        assert modes_of_workers(run_folder) == {}
 
     before = open_files()
     play(story())
@@ -300,7 +306,7 @@ def test_an_interpreter_that_the_system_does_not_start_is_a_broken_environment(
         assert caught.value.code is Code.ENVIRONMENT_BROKEN
 
     play(story())
-    assert [entry.name for entry in run_folder.iterdir()] == ["worker-path"]
+    assert modes_of_workers(run_folder) == {}
 
 
 def test_an_interpreter_that_is_no_python_is_a_worker_that_dies(run_folder: Path, spec: Any, play: Play) -> None:
@@ -340,7 +346,7 @@ def test_a_machine_without_room_is_told_as_such_and_nothing_is_left(
     play(story())
     monkeypatch.undo()
     assert open_files() == before
-    assert [entry.name for entry in run_folder.iterdir()] == ["worker-path"]
+    assert modes_of_workers(run_folder) == {}
 
 
 def test_workers_leave_no_descriptors_behind(

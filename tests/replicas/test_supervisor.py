@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
-from virtual_time import run, settle, until
 
 from salver.errors import Code, LoadError
 from salver.replicas.base import Failure, Ready, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
 from salver.replicas.memory import READY, MemoryEngine, MemoryWorker
 from salver.replicas.supervisor import ReplicaGroup
+from virtual_time import run, settle, until
 
 SETTINGS = ReplicaSettings(
     load_timeout_s=60.0,
@@ -149,7 +150,7 @@ def test_pauses_between_crashes_grow_up_to_the_longest(play: Callable[..., None]
     async def story(stage: Stage) -> None:
         await stage.started(11)
         starts = [at for at, what in zip(stage.notes.times, stage.notes.heard, strict=True) if what == "starting"]
-        pauses = [round(after - before, 3) for before, after in zip(starts, starts[1:], strict=False)]
+        pauses = [round(after - before, 3) for before, after in itertools.pairwise(starts)]
         assert pauses[:10] == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
 
     play(story, on_start=MemoryWorker.die)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_a_line_of_the_limit_is_whole() -> None:
 def test_the_lines_do_not_depend_on_the_pieces_they_come_in(lines: list[str], cuts: list[int]) -> None:
     printed = "\n".join(lines).encode()
     places = sorted({0, *cuts, len(printed)})
-    pieces = [printed[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [printed[start:end] for start, end in itertools.pairwise(places)]
     assert lines_of(*pieces) == lines
 
 

@@ -67,13 +67,13 @@ def test_an_error_in_a_batch_is_only_the_guilty_ones(bench: Any) -> None:
     bench.loop.advance()
     for _ in range(3):
         if bench.link.rows[0, 0] == 13:
-            bench.link.fail("INVALID_INPUT", "13 is unlucky.")
+            bench.link.fail("MODEL_ERROR", "13 is unlucky.")
         else:
             bench.link.double()
         bench.loop.advance()
     assert (good.y, fine.y) == ([[2, 2]], [[6, 6]])
     assert bad.error is not None
-    assert (bad.error.code, bad.error.message) == (Code.INVALID_INPUT, "13 is unlucky.")
+    assert (bad.error.code, bad.error.message) == (Code.MODEL_ERROR, "13 is unlucky.")
     assert bench.watch.errors == ["bad"]
     assert [ticket.settled for ticket in (good, bad, fine)] == [1, 1, 1]
 
@@ -338,3 +338,29 @@ def test_a_closed_queue_answers_what_waits(bench: Any) -> None:
     bench.queue.close()
     assert waiting.error is not None
     assert not bench.link.is_open
+
+
+def test_an_oversize_request_that_expires_while_it_waits_leaves_the_deadlines_of_others_alone(make_bench: Any) -> None:
+    """Giving up its pieces must not disturb the walk over the line, nor the alarm that comes next."""
+    bench = make_bench(max_batch_rows=2)
+    bench.add_link()
+    bench.submit([0, 0])
+    bench.loop.advance()
+    large = bench.submit([1, 1], [2, 2], [3, 3], [4, 4], [5, 5], within_s=1.0)
+    later = bench.submit([6, 6], within_s=2.0)
+    bench.loop.advance(1.5)
+    assert large.error is not None
+    assert large.error.code is Code.DEADLINE_EXCEEDED
+    bench.loop.advance(1.0)
+    assert later.error is not None
+    assert later.error.code is Code.DEADLINE_EXCEEDED
+    assert (large.settled, later.settled) == (1, 1)
+
+
+def test_what_a_stopped_version_had_in_hand_is_told_that_it_was_stopped(bench: Any) -> None:
+    ticket = bench.submit([1, 1])
+    bench.loop.advance()
+    bench.queue.close()
+    bench.link.die(bench.queue)
+    assert ticket.error is not None
+    assert ticket.error.code is Code.SHUTTING_DOWN

@@ -118,8 +118,10 @@ class Reconciler:
     # What happens (replicas.supervisor.Listener)
 
     def worker_starting(self, group: ReplicaGroup) -> None:
-        """No news for the user: what counts is whether it becomes ready."""
-        self._move(self._entries[group.spec.id], Event.WORKER_STARTED)
+        """No news for the user: what counts is whether it becomes ready. It does not mend a replica that has failed."""
+        entry = self._entries[group.spec.id]
+        if entry.state is not VersionState.FAILED:
+            self._move(entry, Event.WORKER_STARTED)
         self._publish_soon()
 
     async def replica_ready(self, group: ReplicaGroup, worker: Worker, ready: Ready) -> None:
@@ -144,6 +146,8 @@ class Reconciler:
         if entry.state not in (VersionState.DRAINING, VersionState.STOPPED):
             self._note(entry, f"The worker {replica_id} ended: {reason}.", "")
             self._move(entry, Event.REPLICA_LOST if group.ready_count else Event.DIED)
+            if group.has_failed and not group.ready_count:
+                self._move(entry, Event.FAILED)
         self._publish_soon()
 
     def crash_looping(self, group: ReplicaGroup, reason: str) -> None:
@@ -173,8 +177,8 @@ class Reconciler:
         self._publish_soon()
 
     def _note(self, entry: Entry, reason: str, fix: str) -> None:
-        """Why a version cannot be loaded stays: it matters more than what becomes of its other replicas."""
-        if entry.state is not VersionState.FAILED:
+        """Why a replica cannot be loaded stays: it matters more than what becomes of the others."""
+        if not entry.group.has_failed:
             entry.reason, entry.fix = reason, fix
 
     def _happened(self, group: ReplicaGroup, event: Event) -> None:

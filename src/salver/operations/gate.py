@@ -73,17 +73,22 @@ class Gate:
 
     # The prediction lane
 
-    def admit(self, operation: Operation, credentials: Credentials, model: str, now: float) -> Principal:
-        """Who, may they, how much is left. Raises RequestError; `refused` then makes the call for the record.
+    def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str, now: float) -> Principal:
+        """Who, may they, how much is left. Raises RequestError, which is then in the audit log.
 
         Without a key and without a budget the answer is the same until the keys change: see `epoch`.
         """
-        wall_time = 0.0 if credentials.token is None else self._wall_clock()
-        principal = self._authenticator.identify(credentials, wall_time)
-        if not is_allowed(principal, operation.permission, model):
-            raise denial(principal, operation.permission or "", model)
-        if principal.requests_per_second is not None:
-            self._limiter.admit(principal, now)
+        credentials = exchange.credentials
+        try:
+            wall_time = 0.0 if credentials.token is None else self._wall_clock()
+            principal = self._authenticator.identify(credentials, wall_time)
+            if not is_allowed(principal, operation.permission, model):
+                raise denial(principal, operation.permission or "", model)
+            if principal.requests_per_second is not None:
+                self._limiter.admit(principal, now)
+        except SalverError as error:
+            self._auditor.denied(self.refused(operation, exchange, model, wire), error)
+            raise
         return principal
 
     @property
@@ -91,14 +96,12 @@ class Gate:
         """The same object for as long as the same callers may do the same things."""
         return self._authenticator.keys
 
-    def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str, error: SalverError) -> Call:
-        """The call of a request that was not admitted: for its id, the log and the audit."""
+    def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str) -> Call:
+        """The call of a request that got no further than the gate: for its id and the records."""
         peer = exchange.credentials.peer
         request_id = exchange.request_id or self.new_request_id()
         principal = self._recognised(exchange.credentials)
-        call = Call(operation, principal, request_id, peer, model, wire, self.clock())
-        self._auditor.denied(call, error)
-        return call
+        return Call(operation, principal, request_id, peer, model, wire, self.clock())
 
     def finish(self, call: Call, error: SalverError | None) -> None:
         """Count an ordinary call, once."""
@@ -138,6 +141,9 @@ class Gate:
             return await self._bodies[row.name](call, read())
         except SalverError as failure:
             error = failure
+            raise
+        except Exception as failure:
+            error = SalverError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(failure))
             raise
         finally:
             self.finish(call, error)

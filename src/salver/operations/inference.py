@@ -179,7 +179,7 @@ class Predictions:
     def _stand(self, exchange: PredictExchange, route: PredictRoute, now: float) -> Standing:
         """Admit the caller and find the version. Raises RequestError."""
         credentials = exchange.credentials
-        principal = self._gate.admit(PREDICT, credentials, route.model, now)
+        principal = self._gate.admit(PREDICT, exchange, route.model, route.wire, now)
         queue = self._pipeline.find(route.model, route.version, route.label)
         allowed_s = self._allowed_s(exchange) or queue.version.deadline_s or self._default_deadline_s
         standing = Standing(route, queue, principal, credentials, allowed_s)
@@ -204,7 +204,7 @@ class Predictions:
         self, exchange: PredictExchange, route: PredictRoute, call: Prediction | None, error: SalverError
     ) -> None:
         if call is None:
-            refused = self._gate.refused(PREDICT, exchange, route.model, route.wire, error)
+            refused = self._gate.refused(PREDICT, exchange, route.model, route.wire)
             exchange.respond(route.error(error, refused))
             self._gate.finish(refused, error)
         else:

@@ -110,7 +110,8 @@ class ControlHalf:
 
     async def _metrics(self, request: ControlRequest) -> bytes:
         total = merged(await self.front_ends.reports())
-        return await asyncio.to_thread(render, total, self.reconciler.models(), __version__)
+        models = self.reconciler.models()
+        return await asyncio.to_thread(render, total, models, __version__, self._audit.lost)
 
     async def _change_keys(self, request: ControlRequest, detail: str, change: Callable[[], T]) -> T:
         """Change, audit, and spread what stands then: also when only the audit failed and the change was made."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import socket
@@ -42,8 +41,6 @@ from salver.wire.base import Wire
 
 log = logging.getLogger("salver.frontend")
 BACKLOG = 1024
-GC_THRESHOLD = (20_000, 20, 20)
-"""Requests leave no cycles behind, so the collector may look more rarely than by default (700, 10, 10)."""
 GOODBYE_S = 0.5
 """How long the answers to requests that are given up at the end may take to leave."""
 
@@ -161,9 +158,6 @@ class FrontEnd:
         )
 
     async def listen(self) -> None:
-        gc.collect()
-        gc.freeze()  # what was made until now stays; the collector need not look at it again and again
-        gc.set_threshold(*GC_THRESHOLD)
         for door in self._doors:
             protocol = self._door_protocol(door.wires)
             sock = self._open_door(door)

@@ -71,7 +71,7 @@ class RemoteControl:
         self._tell("replace_worker", Overdue(replica_id, reason))
 
     def _tell(self, name: str, body: Any) -> None:
-        if len(self._tasks) > MAX_UNTOLD:
+        if len(self._tasks) >= MAX_UNTOLD:
             return
         task = asyncio.get_running_loop().create_task(self._send(name, body))
         self._tasks.add(task)

@@ -9,6 +9,7 @@ import msgspec
 
 from salver import __version__
 from salver.access.permit import is_allowed, model_not_found, visible
+from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
 from salver.operations import access, models, server
 from salver.operations.base import Body, Call
@@ -57,6 +58,8 @@ class Queries:
         if status is None:
             raise model_not_found(parameters.model)
         call.version = status.default_version or 0
+        if call.principal.role == ANONYMOUS.name:
+            status = _for_strangers(status)
         version = parameters.version
         if parameters.label is not None:
             version = status.labels.get(parameters.label)
@@ -129,3 +132,11 @@ class Queries:
             )
         )
         return msgspec.msgpack.decode(raw, type=RESULTS[name])
+
+
+def _for_strangers(status: ModelStatus) -> ModelStatus:
+    """The model without what tells of this machine: paths, and lines that the model's code printed."""
+    versions = tuple(
+        msgspec.structs.replace(entry, source="", environment="", log_tail=()) for entry in status.versions
+    )
+    return msgspec.structs.replace(status, versions=versions)

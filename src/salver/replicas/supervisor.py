@@ -63,6 +63,11 @@ class ReplicaGroup:
         return sum(slot.is_ready for slot in self._slots)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a replica was given up because the model cannot be loaded."""
+        return any(slot.state == "FAILED" for slot in self._slots)
+
+    @property
     def log_tail(self) -> tuple[str, ...]:
         """The last lines of a replica's log; of one that is not ready, where there is one."""
         slots = sorted(self._slots, key=lambda slot: slot.is_ready)

@@ -14,20 +14,24 @@ from salver.types import ModelStatus, VersionState, VersionStatus
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
-def render(report: Report, models: Iterable[ModelStatus], server_version: str) -> bytes:
+def render(report: Report, models: Iterable[ModelStatus], server_version: str, audit_lines_lost: int = 0) -> bytes:
     """The page, in the text format 0.0.4."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(report, [version for model in models for version in model.versions], server_version))
+    versions = [version for model in models for version in model.versions]
+    registry.register(_Page(report, versions, server_version, audit_lines_lost))
     return generate_latest(registry)
 
 
 class _Page(Collector):
     """Yields every family once; its labels come from live versions, operations and codes, never from a request."""
 
-    def __init__(self, report: Report, versions: list[VersionStatus], server_version: str) -> None:
+    def __init__(
+        self, report: Report, versions: list[VersionStatus], server_version: str, audit_lines_lost: int
+    ) -> None:
         self._report = report
         self._versions = versions
         self._server_version = server_version
+        self._audit_lines_lost = audit_lines_lost
 
     def collect(self) -> Iterator[Family]:
         yield from self._requests()
@@ -101,6 +105,11 @@ class _Page(Collector):
             "salver_log_lines_dropped",
             "Access log lines dropped because their reader was too slow.",
             value=self._report.dropped_log_lines,
+        )
+        yield CounterMetricFamily(
+            "salver_audit_lines_lost",
+            "Refusals missing in the audit log because the store failed or was too slow.",
+            value=self._audit_lines_lost,
         )
         build = GaugeMetricFamily("salver_build_info", "The running release.", labels=("release",))
         build.add_metric((self._server_version,), 1)

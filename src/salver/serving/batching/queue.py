@@ -25,6 +25,8 @@ from salver_worker import frames
 
 TIMER_STEP_S = 0.001
 """Timers of the loop may ring this much early."""
+CALLERS_OWN = (Code.CANCELLED, Code.INVALID_INPUT)
+"""Errors of a model that say nothing about the model."""
 log = logging.getLogger("salver.serving")
 
 
@@ -257,7 +259,7 @@ class VersionQueue:
             status=header.get("status"),
             log_detail=str(header.get("detail") or ""),
         )
-        if len(tickets) == 1 and code is not Code.CANCELLED:
+        if len(tickets) == 1 and code not in CALLERS_OWN:
             self._watcher.log_model_error(self.version, tickets[0].request_id, header)
         self._fail_batch(tickets, error)
 
@@ -280,20 +282,23 @@ class VersionQueue:
     def _worker_died(self, tickets: list[Ticket]) -> None:
         """Requests in a dead worker: once more elsewhere when that is allowed and possible, otherwise told so."""
         again: list[Ticket] = []
+        error = self._lost_error()
         others = not self._is_closed and any(link.is_open for link in self._links)
         for ticket in tickets:
             if not ticket.is_done and self.version.is_idempotent and ticket.attempts < 2 and others:
                 again.append(ticket)
                 continue
-            self._answer(
-                ticket,
-                None,
-                RequestError(
-                    Code.WORKER_DIED, "The model's process died while it had this request.", retry_after_s=1.0
-                ),
-            )
+            self._answer(ticket, None, error)
             ticket.settle()
         self._run_alone(again)
+
+    def _lost_error(self) -> RequestError:
+        """What requests hear whose worker did not answer any more."""
+        if self._is_closed:
+            return RequestError(
+                Code.SHUTTING_DOWN, "The version was stopped before it had answered.", retry_after_s=1.0
+            )
+        return RequestError(Code.WORKER_DIED, "The model's process died while it had this request.", retry_after_s=1.0)
 
     def _fail_waiting(self, error: RequestError) -> None:
         for ticket in self._waiting.clear():
@@ -348,8 +353,8 @@ class VersionQueue:
             if flight.kill_at <= now:
                 flight.kill_at = FOREVER
                 self._watcher.replace_worker(flight.link.replica_id, "it went on after the deadline of its requests")
-        for ticket in self._waiting:
-            if not ticket.is_done and ticket.deadline <= now:
+        for ticket in [ticket for ticket in self._waiting if ticket.deadline <= now]:
+            if not ticket.is_done:  # a piece may have been given up with the one before it
                 self._waiting.answered(ticket)
                 self._expire(ticket, now)
         self._waiting.forget_done()

@@ -90,7 +90,7 @@ def http_status(error: SalverError) -> int:
 def error_answer(error: SalverError, text: str | None = None, headers: Headers = ()) -> Answer:
     """The answer to a request that failed: `text` where the original has one for it, else the message and its fix."""
     if text is None:
-        text = f"{error.message} {error.fix}" if error.fix else error.message
+        text = f"{error.message.rstrip('.')}. {error.fix}" if error.fix else error.message
     if error.code is Code.UNAUTHENTICATED:
         headers = (*headers, ("WWW-Authenticate", "Bearer"))  # RFC 9110, 15.5.2
     if error.retry_after_s is not None:
