@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from salver.access.audit import AuditEvent
 
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
+MAX_TURNS = 1000
+BATCH_BYTES = 1024 * 1024
+"""The socket must hold a whole batch: its sender and its reader are one thread."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MANIFESTS: dict[str, Any] = {"iris": {"outputs": [{"reads": "label"}]}}
 
@@ -50,6 +53,7 @@ class Client:
         self._request = request
         self._protocol = protocol
         self._receive = protocol.data_received
+        self._is_open = True
         self.answer = b""
         protocol.connection_made(self)
 
@@ -64,7 +68,7 @@ class Client:
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
 
     def is_closing(self) -> bool:
-        return False
+        return not self._is_open
 
     def pause_reading(self) -> None: ...
 
@@ -74,7 +78,9 @@ class Client:
         return 0
 
     def close(self) -> None:
-        self._protocol.connection_lost(None)
+        if self._is_open:
+            self._is_open = False
+            self._protocol.connection_lost(None)
 
 
 class NoControl:
@@ -93,8 +99,10 @@ class NoControl:
 class Lane:
     """A front end, and the worker of one model on the other end of a real socket."""
 
-    def __init__(self, front_end: FrontEnd, serve: Callable[[], None], clients: list[Client]) -> None:
+    def __init__(self, front_end: FrontEnd, link: DataLink, serve: Callable[[], None], clients: list[Client]) -> None:
+        """`link` is the worker's end, and `serve` answers what has come there."""
         self._front_end = front_end
+        self._link = link
         self._serve = serve
         self.clients = clients
 
@@ -114,28 +122,35 @@ class Lane:
         id = ModelVersion(model, 1)
         await front_end.publish([_status(id, loaded.ready)])
         ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BATCH_BYTES)
         await front_end.attach(id, "replica", 1, ours)
         connect = front_end._door_protocol(tuple(front_end.wires))  # noqa: SLF001  what a listener calls; here nobody listens
         request = _request(prepared)
         clients = [Client(connect(), request) for _ in range(connections)]
-        return cls(front_end, _worker(loaded.predictor, theirs), clients)
+        link = DataLink(1, theirs)
+        return cls(front_end, link, _worker(loaded.predictor, link), clients)
 
     async def ask_all(self) -> None:
         """Every client asks once and has its answer."""
         for client in self.clients:
             client.ask()
-        while not self.clients[-1].answer:
+        for _ in range(MAX_TURNS):
             await asyncio.sleep(0)
             self._serve()
+            if self.clients[-1].answer:
+                return
+        raise RuntimeError("there is no answer")
 
     async def close(self) -> None:
         await self._front_end.finish(1.0)
+        self._front_end.close()
+        self._link.close()
 
 
-def _worker(predictor: Any, connection: socket.socket) -> Callable[[], None]:
+def _worker(predictor: Any, link: DataLink) -> Callable[[], None]:
     """A worker's loop that returns when nothing more is there to be answered."""
     inbox = Inbox()
-    inbox.put_link(DataLink(1, connection))
+    inbox.put_link(link)
     inbox.is_stopping = True
     return Host(predictor, inbox, Interrupt(), Activity()).run
 

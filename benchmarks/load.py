@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.errors import MeasureError
 from benchmarks.inprocess import numbers_of
 from benchmarks.workloads import Example
 
@@ -56,7 +57,7 @@ def run_wrk(url: str, body: Path, content_type: str, *, connections: int, durati
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     line = next((line for line in ran.stdout.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
-        raise RuntimeError(f"wrk gave no result: {ran.stdout[-500:]}{ran.stderr[-500:]}")
+        raise MeasureError(f"wrk gave no result: {ran.stdout[-500:]}{ran.stderr[-500:]}")
     told = json.loads(line.removeprefix("RESULT "))
     seconds = told["duration_us"] / 1e6
     return Load(told["requests"], seconds, told["p50_us"], told["p99_us"], told["failed"])

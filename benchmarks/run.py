@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cpu, load
+from benchmarks.errors import MeasureError
 from benchmarks.measure import Plan, measure
 from benchmarks.models import MODELS, make_models
 from benchmarks.report import FASTAPI, PROTOTYPE, Row, to_json, to_text
@@ -32,9 +33,13 @@ def main(arguments: Sequence[str]) -> int:
     plan = _plan(options)
     make_models(MODELS)
     rows: list[Row] = []
-    for workload in plan.workloads:
-        rows += measure(workload, plan, MODELS)
-        print(to_text(rows, {workload.name: workload.title}), end="\n\n", flush=True)
+    try:
+        for workload in plan.workloads:
+            rows += measure(workload, plan, MODELS)
+            print(to_text(rows, {workload.name: workload.title}), end="\n\n", flush=True)
+    except MeasureError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     about = _about(plan)
     if options.json is not None:
         options.json.write_text(json.dumps(to_json(rows, about), indent=1) + "\n")

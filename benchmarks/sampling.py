@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import NamedTuple
 
 INTERVAL_S = 0.001
+RESUME = dis.opmap["RESUME"]
 
 
 class Rule(NamedTuple):
@@ -51,6 +53,8 @@ time, which does not count."""
 
 
 def stage_of(frame: FrameType | None) -> str:
+    if frame is not None and _has_just_begun(frame):
+        frame = frame.f_back
     while frame is not None:
         module, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
         for rule in RULES:
@@ -58,6 +62,13 @@ def stage_of(frame: FrameType | None) -> str:
                 return rule.stage
         frame = frame.f_back
     return LOOP
+
+
+def _has_just_begun(frame: FrameType) -> bool:
+    """Whether the function is at its first instruction: a look comes there when it was due in what ran before, since
+    Python takes signals between instructions only.
+    """
+    return frame.f_code.co_code[frame.f_lasti] == RESUME
 
 
 @contextmanager

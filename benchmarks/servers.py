@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.errors import MeasureError
 from benchmarks.fastapi_service import FOLDER_VARIABLE
 from benchmarks.models import model_path
 from benchmarks.workloads import Workload
@@ -139,7 +140,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, condition: Callable[[]
     while not condition():
         if process.poll() is not None or time.monotonic() > deadline:
             words = (folder / "output.txt").read_text("utf-8", "replace")
-            raise RuntimeError(f"{process.args!r} did not start: {words[-2000:]}")
+            raise MeasureError(f"{process.args!r} did not start: {words[-2000:]}")
         time.sleep(POLL_S)
 
 

@@ -248,30 +248,30 @@ def _slab(settings: Settings) -> Slab:
 
 
 def main() -> int:
-    """A front-end process: its channel and slab are inherited, the rest comes over standard input."""
+    """A front-end process: its channel and slab are inherited, the rest comes over the channel."""
     channel_fd, slab_fd = int(sys.argv[1]), int(sys.argv[2])
-    argument = msgspec.json.decode(sys.stdin.buffer.read(), type=FrontEndArgument)
+
+    def make(argument: str, control: Control) -> FrontEnd:
+        return _front_end_made_of(msgspec.json.decode(argument, type=FrontEndArgument), slab_fd, control)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_front_end(channel_fd, make))
+    return 0
+
+
+def _front_end_made_of(argument: FrontEndArgument, slab_fd: int, control: Control) -> FrontEnd:
     settings = argument.settings
     event_log.configure(settings.telemetry.log_level)
     settle_down()
     slab = Slab(settings.replicas.slab_mb * 1024 * 1024, inherited_fd=slab_fd)
-
-    async def run() -> None:
-        await serve_front_end(
-            socket.socket(fileno=channel_fd),
-            lambda control: _front_end(
-                settings,
-                argument.doors,
-                lambda door: join_port(door.host, door.port),
-                control,
-                slab,
-                argument.socket_path,
-            ),
-        )
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
-    return 0
+    return _front_end(
+        settings,
+        argument.doors,
+        lambda door: join_port(door.host, door.port),
+        control,
+        slab,
+        argument.socket_path,
+    )
 
 
 # Models

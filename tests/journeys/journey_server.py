@@ -104,9 +104,16 @@ class Server:
     def post(self, path: str, **options: Any) -> requests.Response:
         return requests.post(self.url + path, timeout=30, **options)
 
+    @property
+    def admin(self) -> dict[str, str]:
+        """The header with the key that the first start printed."""
+        line = next(line for line in self.printed.splitlines() if line.startswith("key "))
+        return {"Authorization": f"Bearer {line.split()[1]}"}
+
     def version(self, model: str) -> dict[str, Any]:
-        """What is told of the newest version of a model."""
-        document: dict[str, Any] = self.get(f"/api/v1/models/{model}").json()["versions"][0]
+        """All that the admin is told of the newest version of a model."""
+        answer = self.get(f"/api/v1/models/{model}", headers=self.admin)
+        document: dict[str, Any] = answer.json()["versions"][0]
         return document
 
     def worker_pids(self, model: str) -> list[int]:

@@ -43,12 +43,6 @@ def at_each(count: int, send: Callable[[], requests.Response]) -> list[requests.
     raise AssertionError(f"{len(answers)} of {count} front ends answered {TRIES} connections")
 
 
-def admin_key(server: Server) -> dict[str, str]:
-    """The header with the key that the first start printed."""
-    line = next(line for line in server.printed.splitlines() if line.startswith("key "))
-    return {"Authorization": f"Bearer {line.split()[1]}"}
-
-
 def predicts(server: Server, **options: object) -> requests.Response:
     nonce = new_nonce()
     answer = NATIVE.ask(server.url, "seven", {"nonce": nonce, "act": ""}, **options)
@@ -96,7 +90,7 @@ def test_metrics_are_the_sum_over_all_front_ends_and_never_fall(server, seven, f
 
 def test_a_new_key_works_and_a_revoked_one_stops_at_once_everywhere(server, seven):
     with server(seven(name="seven"), processes=2, anonymous="none") as running:
-        admin = admin_key(running)
+        admin = running.admin
         assert {answer.status_code for answer in at_each(2, lambda: predicts(running))} == {401}
         for _ in range(5):
             made = running.post("/api/v1/keys", json={"label": "shop", "role": "user"}, headers=admin)
@@ -144,7 +138,7 @@ def test_a_killed_front_end_is_replaced_and_the_other_goes_on(server, seven, fig
 @pytest.mark.slow
 def test_when_all_front_ends_are_killed_all_come_back(server, seven):
     with server(seven(name="seven"), processes=2, anonymous="none") as running:
-        admin = admin_key(running)
+        admin = running.admin
         workers = {answer.status_code for answer in at_each(2, lambda: predicts(running, headers=admin))}
         assert workers == {200}
         for pid in running.front_end_pids():

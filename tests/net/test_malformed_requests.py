@@ -57,6 +57,7 @@ MALFORMED = {
     "a Host with a path": GET + b"Host: 127.0.0.1/x\r\n\r\n",
     "a Host with a user": GET + b"Host: a@127.0.0.1\r\n\r\n",
     "a target that is a host": b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a wish for a tunnel to a path": b"CONNECT /predictions/m HTTP/1.1\r\n" + HOST + b"\r\n",
     "a target that is a star": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
     "an absolute target with a user": b"GET http://a@127.0.0.1/ HTTP/1.1\r\n" + HOST + b"\r\n",
     "an absolute target of another scheme": b"GET ftp://127.0.0.1/ HTTP/1.1\r\n" + HOST + b"\r\n",

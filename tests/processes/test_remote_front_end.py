@@ -111,11 +111,13 @@ class Stage:
         slab: Any = SimpleNamespace(fd=5, size_bytes=1024)
         self.near = RemoteFrontEnd(ours, self.control, self.process, slab)  # type: ignore[arg-type]
         self.back: Control
-        self.serving = asyncio.ensure_future(serve_front_end(theirs, self._make(failure)))
+        self.made_as = ""
+        self.serving = asyncio.ensure_future(serve_front_end(theirs.detach(), self._make(failure)))
 
-    def _make(self, failure: SalverError | None) -> Callable[[Control], Any]:
-        def make(control: Control) -> Any:
+    def _make(self, failure: SalverError | None) -> Callable[[str, Control], Any]:
+        def make(argument: str, control: Control) -> Any:
             self.back = control
+            self.made_as = argument
             if failure is not None:
                 raise failure
             return self.far
@@ -123,10 +125,13 @@ class Stage:
         return make
 
 
-def play(story: Callable[[Stage], Awaitable[None]], **options: Any) -> None:
+def play(
+    story: Callable[[Stage], Awaitable[None]], *, failure: SalverError | None = None, far: ToldFrontEnd | None = None
+) -> None:
     async def whole() -> None:
-        stage = Stage(**options)
-        await settle()
+        stage = Stage(failure, far)
+        if failure is None:
+            await stage.near.greet("its argument")
         await story(stage)
         stage.near.close()
         await asyncio.wait_for(stage.serving, 30)
@@ -139,7 +144,7 @@ def test_what_the_control_half_says_reaches_the_front_end() -> None:
     async def story(stage: Stage) -> None:
         near, far = stage.near, stage.far
         assert (near.slab_fd, near.slab_bytes) == (5, 1024)
-        await near.greet()
+        assert stage.made_as == "its argument"
         await near.set_keys((KEY,))
         await near.publish(MODELS)
         assert (far.keys, far.models) == ((KEY,), MODELS)
@@ -199,11 +204,8 @@ def test_an_error_of_the_front_end_comes_back_with_code_and_fix() -> None:
 def test_a_front_end_that_cannot_be_made_says_why() -> None:
     async def story(stage: Stage) -> None:
         with pytest.raises(SalverError, match="log cannot be written") as caught:
-            await stage.near.greet()
+            await stage.near.greet("its argument")
         assert caught.value.code is Code.SETTINGS_INVALID
-        ours, worker = socket.socketpair()
-        with worker, pytest.raises(SalverError):
-            await stage.near.attach(ID, "m-1-1", 7, ours)
 
     play(story, failure=StartupError(Code.SETTINGS_INVALID, "The access log cannot be written."))
 
@@ -290,7 +292,8 @@ def test_a_signal_does_not_end_a_front_end() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
         await settle()
-        await stage.near.greet()
+        await stage.near.drain()
+        assert stage.far.done == ["drain"]
 
     play(story)
 

@@ -357,10 +357,16 @@ def test_an_oversize_request_that_expires_while_it_waits_leaves_the_deadlines_of
     assert (large.settled, later.settled) == (1, 1)
 
 
-def test_what_a_stopped_version_had_in_hand_is_told_that_it_was_stopped(bench: Any) -> None:
+@pytest.mark.parametrize(("is_idempotent", "code"), [(True, Code.SHUTTING_DOWN), (False, Code.WORKER_DIED)])
+def test_what_a_stopped_version_had_in_hand_may_be_sent_again_only_if_it_may_run_twice(
+    make_bench: Any, is_idempotent: bool, code: Code
+) -> None:
+    """Clients send again what hears SHUTTING_DOWN."""
+    bench = make_bench(is_idempotent=is_idempotent)
+    bench.add_link()
     ticket = bench.submit([1, 1])
     bench.loop.advance()
     bench.queue.close()
     bench.link.die(bench.queue)
     assert ticket.error is not None
-    assert ticket.error.code is Code.SHUTTING_DOWN
+    assert ticket.error.code is code

@@ -234,12 +234,14 @@ class LaneProtocol(HttpToolsProtocol):
             version = self.parser.get_http_version()
             keep_alive = keep_alive and version == "1.1"
             fault = fault or version_fault(version, facts)
+        method = self.parser.get_method()
+        if method == b"CONNECT":  # the parser would leave everything after it to another protocol
+            fault = fault or (400, "The method CONNECT is for proxies, and this server is none.")
         if fault is not None:
             self.refuse(*fault)
             return
         if facts.is_chunked:
             self.headers = []  # trailers come through the same callback, and are no headers
-        method = self.parser.get_method()
         route = edge.lane_route(method, self.url)
         if route is None:
             self._ordinary(headers, facts, keep_alive)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from salver.errors import SalverError
 from salver.processes.base import FrontEndHandle
 from salver.processes.channel import ChannelClosed
+from salver.processes.ledger import Ledger
 from salver.replicas.base import Worker, WorkerLost
 from salver.store.base import KeyRecord
 from salver.telemetry.counters import Report
@@ -46,6 +47,7 @@ class Audience:
         self._front_ends: list[FrontEndHandle] = []
         self._reached: set[str] = set()
         """Workers that every front end of the list was given a link to."""
+        self._ledger = Ledger()
         self._link_numbers = itertools.count(1)
         self._telling = asyncio.Lock()
 
@@ -126,13 +128,19 @@ class Audience:
     def _forget(self, front_end: FrontEndHandle) -> None:
         if front_end in self._front_ends:
             self._front_ends.remove(front_end)
+            self._ledger.close(front_end)
 
     # Questions
 
     async def reports(self) -> list[Report]:
-        """What each front end has counted, of those that answer in time."""
-        reports = await asyncio.gather(*(_report(each) for each in self._front_ends))
-        return [report for report in reports if report is not None]
+        """What each front end has counted, and those that are gone; of one that does not answer in time, its last."""
+        await asyncio.gather(*(self._ask(each) for each in self._front_ends))
+        return self._ledger.reports()
+
+    async def _ask(self, front_end: FrontEndHandle) -> None:
+        report = await _report(front_end)
+        if report is not None and front_end in self._front_ends:
+            self._ledger.note(front_end, report)
 
     # The end
 

@@ -19,6 +19,7 @@ log = logging.getLogger("salver.processes")
 LENGTH = struct.Struct("<I")
 MAX_DESCRIPTORS = 4
 RECEIVE_BYTES = 65536
+CLOSE_ON_EXEC = socket.MSG_CMSG_CLOEXEC
 T = TypeVar("T")
 
 
@@ -32,6 +33,25 @@ class Message(msgspec.Struct, array_like=True, frozen=True):
     error: tuple[str, str, str] | None = None
     """Code, message and fix, when the answer is an error."""
     has_descriptor: bool = False
+
+
+class Letter:
+    """A message on its way out, with a descriptor of its own."""
+
+    __slots__ = ("descriptor", "frame", "sent")
+
+    def __init__(self, frame: bytes, descriptor: int | None, sent: asyncio.Future[None]) -> None:
+        self.frame = frame
+        self.descriptor = descriptor
+        self.sent = sent
+
+    def drop(self) -> None:
+        """It will not be sent."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+        if not self.sent.done():
+            self.sent.set_exception(ChannelClosed())
 
 
 class ChannelClosed(Exception):
@@ -52,7 +72,7 @@ class Channel:
         self._handler = handler
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
-        self._sending = asyncio.Lock()
+        self._outgoing: asyncio.Queue[Letter] = asyncio.Queue()
         self._buffer = bytearray()
         self._descriptors: list[int] = []
         self._incoming: asyncio.Queue[tuple[Message, int | None] | None] = asyncio.Queue()
@@ -61,6 +81,7 @@ class Channel:
         self.closed: asyncio.Future[None] = loop.create_future()
         loop.add_reader(sock.fileno(), self._readable)
         self._worker = loop.create_task(self._work())
+        self._writer = loop.create_task(self._write())
 
     # Out
 
@@ -83,19 +104,39 @@ class Channel:
         return msgspec.Raw(self._encoder.encode(body))
 
     async def _send(self, message: Message, descriptor: int | None = None) -> None:
+        """Return when the message has left. It is sent whole, also when whoever waits for that gives up."""
+        if self.closed.done():
+            raise ChannelClosed
         raw = self._encoder.encode(message)
-        frame = LENGTH.pack(len(raw)) + raw
-        async with self._sending:
-            if self.closed.done():
-                raise ChannelClosed
+        kept = None if descriptor is None else os.dup(descriptor)
+        letter = Letter(LENGTH.pack(len(raw)) + raw, kept, self._loop.create_future())
+        self._outgoing.put_nowait(letter)
+        await letter.sent
+
+    async def _write(self) -> None:
+        while True:
+            letter = await self._outgoing.get()
             try:
-                if descriptor is not None:
-                    sent = await self._send_descriptor(frame, descriptor)
-                    frame = frame[sent:]
-                if frame:
-                    await self._loop.sock_sendall(self._socket, frame)
-            except OSError as error:
-                raise ChannelClosed from error
+                await self._write_letter(letter)
+            except OSError:
+                self._outgoing.put_nowait(letter)
+                self._lost()
+                return
+            except asyncio.CancelledError:
+                self._outgoing.put_nowait(letter)
+                raise
+            if not letter.sent.done():
+                letter.sent.set_result(None)
+
+    async def _write_letter(self, letter: Letter) -> None:
+        frame = letter.frame
+        if letter.descriptor is not None:
+            sent = await self._send_descriptor(frame, letter.descriptor)
+            os.close(letter.descriptor)
+            letter.descriptor = None
+            frame = frame[sent:]
+        if frame:
+            await self._loop.sock_sendall(self._socket, frame)
 
     async def _send_descriptor(self, frame: bytes, descriptor: int) -> int:
         while True:
@@ -108,7 +149,7 @@ class Channel:
 
     def _readable(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, RECEIVE_BYTES, MAX_DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(self._socket, RECEIVE_BYTES, MAX_DESCRIPTORS, CLOSE_ON_EXEC)
         except BlockingIOError:
             return
         except OSError:
@@ -166,9 +207,17 @@ class Channel:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ChannelClosed())
+                answer.exception()  # whoever still waits to send hears it there, and never asks here
         self._incoming.put_nowait(None)
+        self._writer.cancel()
+        self._writer.add_done_callback(self._drop_letters)
+
+    def _drop_letters(self, _: object) -> None:
+        while not self._outgoing.empty():
+            self._outgoing.get_nowait().drop()
 
     def close(self) -> None:
+        """The socket itself is closed once nothing is being written to it."""
         self._lost()
         self._worker.cancel()
         while not self._incoming.empty():
@@ -178,7 +227,7 @@ class Channel:
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-        self._socket.close()
+        self._writer.add_done_callback(lambda _: self._socket.close())
 
 
 def raw_value(raw: msgspec.Raw, type: type[T]) -> T:

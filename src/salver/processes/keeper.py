@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -20,15 +21,17 @@ PAUSE_S = 0.5
 
 
 class Keeper:
-    """`start`, then `stopping`, then `stop`; `stop` may be all."""
+    """`start`, then `stopping`, then `stop`; `stop` may be all. Its task is not cancelled: it ends with its process."""
 
     def __init__(self, argument: str, control: ControlHalf, make_slab: Callable[[], Slab]) -> None:
         self._argument = argument
         self._control = control
         self._make_slab = make_slab
         self._task: asyncio.Task[None] | None = None
+        self._front_end: RemoteFrontEnd | None = None
         self._is_up = False
-        self._is_stopping = False
+        self._is_given_up = False
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Returns when the first front end listens. Raises StartupError."""
@@ -39,15 +42,16 @@ class Keeper:
 
     def stopping(self) -> None:
         """From now on nothing is started; what is being started is given up."""
-        self._is_stopping = True
+        self._stopping.set()
         if not self._is_up:
             self.give_up()
 
     def give_up(self) -> None:
         """Kill the process, in whatever state it is."""
-        self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
+        self._stopping.set()
+        self._is_given_up = True
+        if self._front_end is not None:
+            self._front_end.kill()
 
     async def stop(self) -> None:
         """Returns when the process has ended."""
@@ -59,31 +63,35 @@ class Keeper:
             await asyncio.wait([self._task])
 
     async def _keep(self, first: asyncio.Future[None]) -> None:
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             try:
                 await self._one_life(first)
             except Exception as error:  # the boundary: whatever is wrong, a front end is wanted
                 if not first.done():
                     first.set_exception(_startup_error(error))
                     return
-                log.error("front_end_failed", exc_info=error)
-            if not self._is_stopping:
-                await asyncio.sleep(PAUSE_S)
+                if not self._is_given_up:
+                    log.error("front_end_failed", exc_info=error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE_S):
+                    await self._stopping.wait()
 
     async def _one_life(self, first: asyncio.Future[None]) -> None:
         slab = self._make_slab()
         try:
-            front_end = await start_front_end(self._argument, self._control, slab)
+            self._front_end = front_end = await start_front_end(self._control, slab)
+            if self._is_given_up:
+                front_end.kill()
             try:
                 await self._bring_up(front_end)
                 if not first.done():
                     first.set_result(None)
-                await front_end.process.wait()
-                if not self._is_stopping:
-                    status = front_end.process.returncode
+                status = await front_end.process.wait()
+                if not self._stopping.is_set():
                     log.error("front_end_ended", extra={"pid": front_end.process.pid, "status": status})
             finally:
                 self._is_up = False
+                self._front_end = None
                 await self._clear_away(front_end)
         finally:
             slab.close()
@@ -91,7 +99,7 @@ class Keeper:
     async def _bring_up(self, front_end: RemoteFrontEnd) -> None:
         """Raises TimeoutError, ChannelClosed or SalverError."""
         async with asyncio.timeout(START_TIMEOUT_S):
-            await front_end.greet()
+            await front_end.greet(self._argument)
             await self._control.front_ends.add(front_end)
             await front_end.listen()
         self._is_up = True

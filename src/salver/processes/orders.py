@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from salver.access.audit import AuditEvent
-from salver.errors import Code, RequestError, SalverError
+from salver.errors import Code, RequestError
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
 from salver.processes.frontend import FrontEnd
@@ -28,17 +28,16 @@ LAST_S = 2.0
 """What a front end gives itself when the control half is gone: so are the workers, and there is little to finish."""
 
 
-async def serve_front_end(sock: socket.socket, make: Callable[[Control], FrontEnd]) -> None:
-    """Run a front end until the control half says so, or is gone. When `make` raises SalverError, it hears that."""
+async def serve_front_end(channel_fd: int, make: Callable[[str, Control], FrontEnd]) -> None:
+    """Run a front end until the control half says so, or is gone.
+
+    The control half's first word is the argument for `make`; it hears the SalverError that `make` may raise.
+    """
     loop = asyncio.get_running_loop()
-    orders = Orders(loop)
-    channel = Channel(sock, loop, orders.told)
+    orders = Orders(loop, lambda argument: make(argument, RemoteControl(channel)))
+    channel = Channel(socket.socket(fileno=channel_fd), loop, orders.told)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: None)  # the control half decides when a front end stops
-    try:
-        orders.front_end = make(RemoteControl(channel))
-    except SalverError as error:
-        orders.failure = error
     ends: list[asyncio.Future[None]] = [orders.finished, channel.closed]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not orders.finished.done() and orders.front_end is not None:
@@ -85,24 +84,22 @@ class RemoteControl:
 class Orders:
     """What the control half says to a front end in this process, by name."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, make: Callable[[str], FrontEnd]) -> None:
         self.front_end: FrontEnd | None = None
-        self.failure = SalverError(Code.INTERNAL, "The front end has not been made yet.")
-        """Why there is no front end: the answer to everything as long as there is none."""
         self.finished: asyncio.Future[None] = loop.create_future()
         self._loop = loop
+        self._make = make
         self._finishing: asyncio.Task[None] | None = None
 
     async def told(self, name: str, body: msgspec.Raw, descriptor: int | None) -> Any:
         """Takes the descriptor over."""
-        sock = None if descriptor is None else socket.socket(fileno=descriptor)
         front_end = self.front_end
         if front_end is None:
-            raise self.failure
-        if name == "attach":
-            assert sock is not None
-            words = raw_value(body, Attachment)
-            await front_end.attach(words.version, words.replica_id, words.link_number, sock)
+            self.front_end = self._make(raw_value(body, str))
+        elif name == "attach":
+            assert descriptor is not None
+            words, link = raw_value(body, Attachment), socket.socket(fileno=descriptor)
+            await front_end.attach(words.version, words.replica_id, words.link_number, link)
         elif name == "publish":
             await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
         elif name == "set_keys":

@@ -34,9 +34,9 @@ class RemoteFrontEnd:
         self._control = control
         self._channel = Channel(sock, asyncio.get_running_loop(), self._asked)
 
-    async def greet(self) -> None:
-        """Returns when the process has started. Raises SalverError when it cannot be a front end, ChannelClosed."""
-        await self._channel.request("greet", None, type(None))
+    async def greet(self, argument: str) -> None:
+        """Returns when there is a front end, made as `argument` says. Raises SalverError when it cannot be made."""
+        await self._channel.request("greet", argument, type(None))
 
     async def publish(self, models: Sequence[ModelStatus]) -> None:
         await self._channel.request("publish", tuple(models), type(None))
@@ -90,8 +90,8 @@ class RemoteFrontEnd:
         return None
 
 
-async def start_front_end(argument: str, control: Control, slab: Slab) -> RemoteFrontEnd:
-    """Start a front-end process. `argument` says all that it must know; the slab and the channel are inherited.
+async def start_front_end(control: Control, slab: Slab) -> RemoteFrontEnd:
+    """Start a front-end process, which inherits the slab and its end of a channel.
 
     It leads a session of its own: Ctrl-C in a terminal reaches the control half alone, which says when front ends end.
     Raises OSError.
@@ -103,13 +103,10 @@ async def start_front_end(argument: str, control: Control, slab: Slab) -> Remote
                 sys.executable,
                 *("-P", "-m", "salver.app", str(theirs.fileno()), str(slab.fd)),
                 pass_fds=(theirs.fileno(), slab.fd),
-                stdin=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
     except BaseException:
         ours.close()
         raise
-    assert process.stdin is not None
-    process.stdin.write(argument.encode())
-    process.stdin.close()
     return RemoteFrontEnd(ours, control, process, slab)

@@ -98,6 +98,7 @@ class ControlLink:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(WorkerLost())
+                answer.exception()  # whoever still waits to send hears it there, and never asks here
 
     def close(self) -> None:
         self._reader.cancel()

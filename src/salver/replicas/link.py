@@ -97,16 +97,17 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
-        while self._filled >= frames.PREFIX_SIZE:
-            try:
-                prefix = frames.unpack_prefix(self._view)
-            except frames.FrameError:
-                self._abort()
-                return
-            total = frames.PREFIX_SIZE + prefix.header_length + prefix.body_length
-            if self._filled < total:
-                self._make_room(total)
-                return
+        if self._filled < frames.PREFIX_SIZE:
+            return
+        try:
+            prefix = frames.unpack_prefix(self._view)
+        except frames.FrameError:
+            self._abort()
+            return
+        total = frames.PREFIX_SIZE + prefix.header_length + prefix.body_length
+        if self._filled < total:
+            self._make_room(total)
+        else:
             self._deliver(prefix, total)
 
     def _make_room(self, total: int) -> None:

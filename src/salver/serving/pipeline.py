@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from salver.access.permit import model_not_found
 from salver.errors import Code, RequestError
 from salver.replicas.link import Link
@@ -53,7 +55,7 @@ class Pipeline:
             for version in model.versions
             if version.info is not None and version.state not in GONE
         }
-        for id in [id for id, queue in self._queues.items() if infos.get(id) != queue.version]:
+        for id in [id for id, queue in self._queues.items() if not _is_same(infos.get(id), queue.version)]:
             self._queues.pop(id).close()
         for id, info in infos.items():
             if id not in self._queues:
@@ -115,3 +117,8 @@ class Pipeline:
         refusal = RequestError(Code.SHUTTING_DOWN, "The server is stopping.", retry_after_s=1.0)
         for queue in self._queues.values():
             queue.close(refusal)
+
+
+def _is_same(one: VersionInfo | None, other: VersionInfo) -> bool:
+    """An example may hold NaN, which is not equal to itself once it came from another process; its bytes are."""
+    return one == other or msgspec.msgpack.encode(one) == msgspec.msgpack.encode(other)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from salver.errors import Code, RequestError
+from salver.serving.batching.results import BodyResults, TensorResults, read_header
 from salver.types import Array, BodyResult, InferRequest, InferResponse, SlabSlice, Tensor, VersionInfo
 from salver_worker import frames
 
@@ -80,10 +81,9 @@ class Assembler:
         offset = 0
         for name, dtype, shape, size in described:
             piece = body[offset : offset + size]
-            if dtype:
-                outputs[name] = np.frombuffer(piece, dtype).reshape(shape)
-            else:
-                outputs[name] = _bytes_array(piece, shape)
+            if len(piece) < size:
+                raise frames.FrameError("an output is shorter than its header says")
+            outputs[name] = _array(piece, dtype, shape)
             offset += size + frames.padding(size)
         return outputs
 
@@ -129,17 +129,17 @@ def assemble_bodies(requests: Sequence[InferRequest], ids: Sequence[str]) -> Ass
 
 
 def split_bodies(version: VersionInfo, header: bytes, body: memoryview, count: int) -> list[InferResponse]:
-    """The answers of a body runtime. Raises RequestError(OUTPUT_INVALID) when their number is not `count`."""
-    rows = frames.decode_header(header)["responses"]
+    """The answers of a body runtime. Raises FrameError, RequestError(OUTPUT_INVALID) when there are not `count`."""
+    rows = read_header(header, BodyResults).responses
     if len(rows) != count:
         raise RequestError(Code.OUTPUT_INVALID, f"The model answered {len(rows)} results to {count} requests.")
     responses: list[InferResponse] = []
     offset = 0
     for row in rows:
-        end = offset + row["size"]
-        result = BodyResult(
-            bytes(body[offset:end]), row["content_type"], row["status"], row["phrase"], row.get("headers") or {}
-        )
+        end = offset + row.size
+        if end > len(body):
+            raise frames.FrameError("an answer is shorter than its header says")
+        result = BodyResult(bytes(body[offset:end]), row.content_type, row.status, row.phrase, row.headers or {})
         responses.append(InferResponse(version, None, result))
         offset = end
     return responses
@@ -188,14 +188,21 @@ def _raw(values: list[Any], datatype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def _describe(header: bytes) -> list[tuple[str, str, tuple[int, ...], int]]:
+    rows = read_header(header, TensorResults).tensors
     try:
-        rows = frames.decode_header(header)["tensors"]
         return [
             (name, "" if datatype == "BYTES" else frames.NUMPY_NAMES[datatype], tuple(shape), size)
             for name, datatype, shape, size in rows
         ]
-    except (KeyError, ValueError, TypeError) as error:
-        raise frames.FrameError(f"the header of a result is malformed: {error}") from error
+    except KeyError as error:
+        raise frames.FrameError(f"there is no datatype {error}") from error
+
+
+def _array(piece: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+    try:
+        return np.frombuffer(piece, dtype).reshape(shape) if dtype else _bytes_array(piece, shape)
+    except (ValueError, OverflowError) as error:
+        raise frames.FrameError(f"an output does not have the shape that its header says: {error}") from error
 
 
 def _bytes_array(piece: memoryview, shape: tuple[int, ...]) -> Array:

@@ -228,7 +228,7 @@ class VersionQueue:
         except RequestError as error:
             self._fail_batch(tickets, error)
             return
-        except (frames.FrameError, ValueError, KeyError) as error:
+        except frames.FrameError as error:
             log.error("malformed_result", extra={"version": str(self.version.id), "error": str(error)})
             self._fail_batch(tickets, RequestError(Code.OUTPUT_INVALID, "The worker's answer cannot be read."))
             return
@@ -251,12 +251,13 @@ class VersionQueue:
             log.exception("reply_failed")
 
     def _model_failed(self, tickets: list[Ticket], result: Result) -> None:
-        header = frames.decode_header(result.header)
+        header = _error_header(result.header)
         code = _code(header.get("code"))
+        status = header.get("status")
         error = RequestError(
             code,
             str(header.get("message") or "The model failed."),
-            status=header.get("status"),
+            status=status if isinstance(status, int) else None,
             log_detail=str(header.get("detail") or ""),
         )
         if len(tickets) == 1 and code not in CALLERS_OWN:
@@ -293,11 +294,10 @@ class VersionQueue:
         self._run_alone(again)
 
     def _lost_error(self) -> RequestError:
-        """What requests hear whose worker did not answer any more."""
+        """What requests hear whose worker did not answer any more. After SHUTTING_DOWN they may be sent again."""
         if self._is_closed:
-            return RequestError(
-                Code.SHUTTING_DOWN, "The version was stopped before it had answered.", retry_after_s=1.0
-            )
+            code = Code.SHUTTING_DOWN if self.version.is_idempotent else Code.WORKER_DIED
+            return RequestError(code, "The version was stopped before it had answered.", retry_after_s=1.0)
         return RequestError(Code.WORKER_DIED, "The model's process died while it had this request.", retry_after_s=1.0)
 
     def _fail_waiting(self, error: RequestError) -> None:
@@ -394,6 +394,14 @@ class VersionQueue:
             self._pause.cancel()
         for link in list(self._links):
             link.close()
+
+
+def _error_header(raw: bytes) -> dict[str, Any]:
+    """What a worker says of an error; nothing, when even that cannot be read."""
+    try:
+        return frames.decode_header(raw)
+    except frames.FrameError:
+        return {}
 
 
 def _code(name: Any) -> Code:

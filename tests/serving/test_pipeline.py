@@ -1,0 +1,230 @@
+"""From a name to the queue that answers for it, while what is served changes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from tests.serving.conftest import HandLink, HandLoop, Kept, Watch, request_of, version_of
+
+from salver.errors import Code, RequestError
+from salver.serving.pipeline import Pipeline
+from salver.types import ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
+
+
+class Stage:
+    """A pipeline on a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.loop = HandLoop()
+        self.loop.now = time.monotonic()  # the queues' own clock, which may be finer than a loop's
+        self.pipeline = Pipeline(self.loop, Watch(), deadline_grace_s=2.0)  # type: ignore[arg-type]
+
+    def serve(self, *models: ModelStatus) -> None:
+        self.pipeline.apply(models)
+
+    def attach(self, id: ModelVersion, name: str = "r1") -> HandLink:
+        link = HandLink(name)
+        self.pipeline.attach(id, link)  # type: ignore[arg-type]
+        return link
+
+    def submit(self, info: VersionInfo) -> Kept:
+        ticket = Kept(request_of(info, [[1, 2]]), self.loop.now + 30)
+        self.pipeline.queues[info.id].submit(ticket)
+        self.loop.advance()
+        return ticket
+
+    def refusal(self, model: str, version: int | None = None, label: str | None = None) -> RequestError:
+        with pytest.raises(RequestError) as caught:
+            self.pipeline.find(model, version, label)
+        return caught.value
+
+
+def info_of(number: int = 1, **changes: Any) -> VersionInfo:
+    return version_of(id=ModelVersion("m", number), **changes)
+
+
+def model_of(
+    *infos: VersionInfo,
+    state: VersionState = VersionState.READY,
+    queued: tuple[int, ...] = (),
+    **fields: Any,
+) -> ModelStatus:
+    """A model with a version for each info, and versions of which nothing is known yet."""
+    entries = [entry_of(info.id, state, info) for info in infos]
+    entries += [entry_of(ModelVersion("m", number), VersionState.STARTING, None) for number in queued]
+    plain = {"name": "m", "versions": tuple(entries), "default_version": entries[0].id.version}
+    return ModelStatus(**(plain | fields))
+
+
+def entry_of(id: ModelVersion, state: VersionState, info: VersionInfo | None) -> VersionStatus:
+    return VersionStatus(id=id, state=state, runtime="echo", source="", environment="", replicas_wanted=1, info=info)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+# What is served
+
+
+def test_a_version_has_a_queue_once_something_is_known_of_it(stage: Stage) -> None:
+    stage.serve(model_of(info_of(1), queued=(2,)))
+    assert list(stage.pipeline.queues) == [ModelVersion("m", 1)]
+    assert list(stage.pipeline.models) == ["m"]
+
+
+def test_a_version_that_stands_keeps_its_queue_its_links_and_its_requests(stage: Stage) -> None:
+    info = info_of()
+    stage.serve(model_of(info))
+    queue, link = stage.pipeline.queues[info.id], stage.attach(info.id)
+    ticket = stage.submit(info)
+    same = msgspec.msgpack.decode(msgspec.msgpack.encode(info), type=VersionInfo)
+    for state in (VersionState.DEGRADED, VersionState.STARTING, VersionState.CRASHLOOP, VersionState.READY):
+        stage.serve(model_of(same, state=state))
+    assert stage.pipeline.queues[info.id] is queue
+    assert link.is_open
+    link.double()
+    assert ticket.y == [[2, 4]]
+
+
+def test_an_example_that_is_not_a_number_does_not_cost_a_version_its_links(stage: Stage) -> None:
+    info = info_of(example={"inputs": {"x": [[float("nan")]]}})
+    stage.serve(model_of(info))
+    link = stage.attach(info.id)
+    stage.serve(model_of(msgspec.msgpack.decode(msgspec.msgpack.encode(info), type=VersionInfo)))
+    assert link.is_open
+
+
+@pytest.mark.parametrize("state", [VersionState.DRAINING, VersionState.STOPPED])
+def test_a_version_that_goes_answers_who_waits_and_closes_its_links(stage: Stage, state: VersionState) -> None:
+    info = info_of(max_batch_rows=1)
+    stage.serve(model_of(info))
+    link = stage.attach(info.id)
+    _, waits = stage.submit(info), stage.submit(info)
+    stage.serve(model_of(info, state=state))
+    assert waits.error is not None
+    assert waits.error.code is Code.MODEL_NOT_READY
+    assert waits.settled == 1
+    assert not link.is_open
+    assert stage.pipeline.queues == {}
+
+
+def test_a_version_that_is_not_told_of_any_more_is_gone(stage: Stage) -> None:
+    stage.serve(model_of(info_of(1)))
+    link = stage.attach(ModelVersion("m", 1))
+    stage.serve()
+    assert not link.is_open
+    assert stage.refusal("m").code is Code.MODEL_NOT_FOUND
+
+
+def test_what_a_worker_of_a_version_that_goes_still_has_is_answered_too(stage: Stage) -> None:
+    """Two workers: the second one must not be taken for a place where requests of the first could run again."""
+    info = info_of(max_batch_rows=1)
+    stage.serve(model_of(info))
+    links = [stage.attach(info.id, name) for name in ("r1", "r2")]
+    queue = stage.pipeline.queues[info.id]
+    tickets = [stage.submit(info) for _ in links]
+    stage.serve()
+    links[1].is_open = True  # its transport is still closing
+    links[0].die(queue)
+    links[1].die(queue)
+    stage.loop.advance(60)
+    for ticket in tickets:
+        assert ticket.error is not None
+        assert ticket.error.code is Code.SHUTTING_DOWN
+        assert ticket.settled == 1
+
+
+def test_a_version_with_other_facts_gets_another_queue(stage: Stage) -> None:
+    stage.serve(model_of(info_of()))
+    before = stage.pipeline.queues[ModelVersion("m", 1)]
+    stage.serve(model_of(info_of(deadline_s=1.0)))
+    assert stage.pipeline.queues[ModelVersion("m", 1)] is not before
+
+
+def test_who_wants_to_know_hears_of_each_change(stage: Stage) -> None:
+    heard: list[int] = []
+    stage.pipeline.on_change(lambda: heard.append(len(stage.pipeline.queues)))
+    stage.serve(model_of(info_of(1), info_of(2)))
+    stage.serve(model_of(info_of(1)))
+    assert heard == [2, 1]
+
+
+# Links
+
+
+def test_a_link_to_a_version_that_is_gone_is_closed(stage: Stage) -> None:
+    assert not stage.attach(ModelVersion("m", 1)).is_open
+
+
+def test_a_link_that_is_lost_leaves_its_queue(stage: Stage) -> None:
+    stage.serve(model_of(info_of(1), info_of(2)))
+    link, other = stage.attach(ModelVersion("m", 1)), stage.attach(ModelVersion("m", 2))
+    stage.pipeline.link_lost(link)  # type: ignore[arg-type]
+    assert list(stage.pipeline.queues[ModelVersion("m", 1)].links) == []
+    assert list(stage.pipeline.queues[ModelVersion("m", 2)].links) == [other]
+
+
+# Names
+
+
+def test_a_name_means_the_default_version_a_number_or_a_label(stage: Stage) -> None:
+    stage.serve(model_of(info_of(2), info_of(1), labels={"stable": 1}))
+    find = stage.pipeline.find
+    assert find("m", None, None).version.id.version == 2
+    assert find("m", 1, None).version.id.version == 1
+    assert find("m", None, "stable").version.id.version == 1
+
+
+def test_what_a_name_means_is_found_anew_after_a_change(stage: Stage) -> None:
+    stage.serve(model_of(info_of(1), labels={"stable": 1}))
+    first = stage.pipeline.find("m", None, None)
+    assert stage.pipeline.find("m", None, None) is first
+    stage.serve(model_of(info_of(2), info_of(1), labels={"stable": 2}))
+    assert stage.pipeline.find("m", None, None).version.id.version == 2
+    assert stage.pipeline.find("m", None, "stable").version.id.version == 2
+    assert stage.pipeline.find("m", 1, None) is first
+
+
+def test_what_is_unknown_is_refused_by_what_it_is(stage: Stage) -> None:
+    stage.serve(model_of(info_of(1), queued=(2,)))
+    assert stage.refusal("other").code is Code.MODEL_NOT_FOUND
+    assert stage.refusal("m", 9).code is Code.VERSION_NOT_FOUND
+    assert stage.refusal("m", None, "stable").code is Code.LABEL_NOT_FOUND
+
+
+def test_a_version_that_is_not_loaded_is_not_ready_and_says_what_it_is(stage: Stage) -> None:
+    stage.serve(model_of(queued=(2,)))
+    refused = stage.refusal("m", 2)
+    assert (refused.code, refused.retry_after_s) == (Code.MODEL_NOT_READY, 1.0)
+    assert "STARTING" in refused.message
+    stage.serve(ModelStatus(name="m", versions=(), default_version=None))
+    assert "not loaded" in stage.refusal("m").message
+
+
+def test_a_refusal_is_not_remembered(stage: Stage) -> None:
+    stage.serve(model_of(queued=(1,)))
+    stage.refusal("m")
+    stage.serve(model_of(info_of(1)))
+    assert stage.pipeline.find("m", None, None).version.id.version == 1
+
+
+# The end
+
+
+def test_at_the_end_who_waits_hears_that_the_server_stops(stage: Stage) -> None:
+    info = info_of(max_batch_rows=1)
+    stage.serve(model_of(info))
+    link = stage.attach(info.id)
+    assert stage.pipeline.is_idle
+    _, waits = stage.submit(info), stage.submit(info)
+    assert not stage.pipeline.is_idle
+    stage.pipeline.close()
+    assert waits.error is not None
+    assert waits.error.code is Code.SHUTTING_DOWN
+    link.die(stage.pipeline.queues[info.id])
+    assert stage.pipeline.is_idle
