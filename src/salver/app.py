@@ -109,11 +109,11 @@ async def _run(
     signals = StopSignals(asyncio.get_running_loop())
     control = _control_half(settings, directory, discovery, administration, audit, on_event)
     sockets = open_doors(settings.net, share=settings.processes.processes > 1)
-    first = administration.make_first_key(local_admin(os.getuid()))  # not before the ports are ours: it is shown once
-    if first is not None:
-        on_event(FirstRunKey(key=first[0]))
     fleet = _fleet(settings, control, sockets, str(directory.socket))
     try:
+        first = administration.make_first_key(local_admin(os.getuid()))
+        if first is not None:  # not before the ports are ours: it is shown this once
+            on_event(FirstRunKey(key=first[0]))
         if await signals.allow(fleet.start()):
             _announce(directory, tuple(sockets), on_event)
             for failed in discovery.failures:

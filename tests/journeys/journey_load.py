@@ -14,6 +14,9 @@ import requests
 from journey_models import new_nonce, right_answer
 from journey_wires import WIRES, Wire
 
+REFUSED_PAUSE_S = 0.02
+"""A client that was refused does not come back at once."""
+
 
 class Outcome(NamedTuple):
     """What became of one request. `kind`: "right", "wrong", a status with its code, or the exception's name."""
@@ -54,7 +57,10 @@ class Load:
             for wire in itertools.islice(itertools.cycle(self._wires), number, None):
                 if self._stopping.is_set():
                     return
-                self.outcomes.append(ask(session, self._url, self._model, wire, act=self._act))
+                outcome = ask(session, self._url, self._model, wire, act=self._act)
+                self.outcomes.append(outcome)
+                if outcome.kind != "right":
+                    self._stopping.wait(REFUSED_PAUSE_S)
 
     def kinds(self) -> Counter[str]:
         return Counter(outcome.kind for outcome in self.outcomes)

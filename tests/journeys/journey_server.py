@@ -18,19 +18,22 @@ import requests
 
 START_S = 30.0
 STOP_S = 20.0
-POLL_S = 0.005
+POLL_S = (0.005, 0.03)
+"""The first and the longest pause between two looks."""
 T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], T], within_s: float, what: str) -> T:
     """The first true value of `condition`, asked again and again; fails with `what` when the time has passed."""
     deadline = time.monotonic() + within_s
+    pause_s, longest_s = POLL_S
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, longest_s)
 
 
 class Server:

@@ -51,6 +51,22 @@ def predicts(server: Server, **options: object) -> requests.Response:
     return answer
 
 
+def both_answer(server: Server, headers: dict[str, str] | None = None) -> bool:
+    """Whether two front ends predict."""
+    return both_give_200(lambda: predicts(server, headers=headers))
+
+
+def both_answer_readiness(server: Server) -> bool:
+    return both_give_200(lambda: server.get("/readyz"))
+
+
+def both_give_200(send: Callable[[], requests.Response]) -> bool:
+    try:
+        return {answer.status_code for answer in at_each(2, send)} == {200}
+    except (requests.RequestException, AssertionError):
+        return False
+
+
 @pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_front_end_answers_everything(server, seven, figure, processes):
     with server(seven(name="seven", replicas=2), processes=processes) as running:
@@ -81,7 +97,7 @@ def test_metrics_are_the_sum_over_all_front_ends_and_never_fall(server, seven, f
         for answer in at_each(2, lambda: running.get("/metrics")):
             assert f"{total} 60.0" in answer.text.splitlines()
         os.kill(running.front_end_pids()[0], signal.SIGKILL)
-        eventually(lambda: is_reached_by_both(running), 10.0, "both answer again")
+        eventually(lambda: both_answer_readiness(running), 10.0, "both answer again")
         after = running.metrics()[total]
         assert after >= 60
         assert running.metrics()['salver_running_rows{model="seven",version="1"}'] == 0
@@ -120,7 +136,7 @@ def test_a_killed_front_end_is_replaced_and_the_other_goes_on(server, seven, fig
                 10.0,
                 "another takes its place",
             )
-            at_each(2, lambda: predicts(running))
+            eventually(lambda: both_answer(running), 15.0, "both answer again")
             replaced_after = time.monotonic() - killed_at
             before = len(load.outcomes)
             eventually(lambda: len(load.outcomes) > before + 50, 10.0, "the load goes on")
@@ -139,21 +155,13 @@ def test_a_killed_front_end_is_replaced_and_the_other_goes_on(server, seven, fig
 def test_when_all_front_ends_are_killed_all_come_back(server, seven):
     with server(seven(name="seven"), processes=2, anonymous="none") as running:
         admin = running.admin
-        workers = {answer.status_code for answer in at_each(2, lambda: predicts(running, headers=admin))}
-        assert workers == {200}
+        assert both_answer(running, admin)
         for pid in running.front_end_pids():
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: answers_at_both(running, admin), 15.0, "both answer again")
+        eventually(lambda: both_answer(running, admin), 15.0, "both answer again")
         made = running.post("/api/v1/keys", json={"label": "shop", "role": "user"}, headers=admin)
         key = {"Authorization": f"Bearer {made.json()['key']}"}
         assert {answer.status_code for answer in at_each(2, lambda: predicts(running, headers=key))} == {200}
-
-
-def answers_at_both(server: Server, headers: dict[str, str]) -> bool:
-    try:
-        return {answer.status_code for answer in at_each(2, lambda: predicts(server, headers=headers))} == {200}
-    except (requests.RequestException, AssertionError):
-        return False
 
 
 @pytest.mark.slow
@@ -187,7 +195,7 @@ def test_a_front_end_that_dies_with_a_request_in_a_worker_does_not_keep_the_work
             running_rows = 'salver_running_rows{model="seven",version="1"}'
             eventually(lambda: running.metrics()[running_rows] > 0, 5.0, "the worker works")
             os.kill(running.front_end_pids()[0], signal.SIGKILL)
-            eventually(lambda: answers_at_both(running, {}), 15.0, "both answer again")
+            eventually(lambda: both_answer(running), 15.0, "both answer again")
         assert set(load.kinds()) <= {"right", "ConnectionError"}
         assert running.worker_pids("seven") == workers
 
@@ -207,14 +215,7 @@ def test_large_bodies_reach_the_model_through_every_front_end_also_a_new_one(ser
             for answer in at_each(2, send):
                 assert answer.json()["outputs"]["total"] == pytest.approx(expected)
             os.kill(running.front_end_pids()[0], signal.SIGKILL)
-            eventually(lambda: is_reached_by_both(running), 10.0, "both answer again")
-
-
-def is_reached_by_both(server: Server) -> bool:
-    try:
-        return {answer.status_code for answer in at_each(2, lambda: server.get("/readyz"))} == {200}
-    except (requests.RequestException, AssertionError):
-        return False
+            eventually(lambda: both_answer_readiness(running), 10.0, "both answer again")
 
 
 @pytest.mark.slow

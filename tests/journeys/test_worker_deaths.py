@@ -53,7 +53,7 @@ def kill_one_after_the_other(server: Server, load: Load, kills: int) -> list[flo
 @pytest.mark.parametrize("kills", KILLS)
 def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(server, seven, figure, kills):
     model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
-    with server(model, **AT_ONCE) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.01") as load:
+    with server(model, **AT_ONCE) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.02") as load:
         kill_one_after_the_other(running, load, kills)
     assert load.kinds() == {"right": len(load.outcomes)}
     figure(f"{kills} kills, {len(load.outcomes)} requests, 0 lost")
@@ -129,7 +129,7 @@ def test_a_model_that_crashes_at_every_start_is_told_of_and_disturbs_no_other(se
     broken = write_model(tmp_path / "broken", CRASHES_AT_START, name="broken")
     with server(sound, broken, wait="announced", backoff_min_s=0.2) as running:
         running.wait_for_workers("seven", 1)
-        with steady_load(running.url, "seven", clients=2) as load:
+        with steady_load(running.url, "seven", clients=2, act="sleep 0.01") as load:
             eventually(lambda: running.version("broken")["state"] == "CRASHLOOP", 20.0, "the crash loop is seen")
         told = running.version("broken")
         assert "it exited with status 77" in told["reason"]
@@ -185,7 +185,7 @@ def test_a_stopped_worker_is_replaced_and_others_do_not_notice(server, seven, fi
     settings = {"heartbeat_s": 0.2, "heartbeat_timeout_s": 1.0, "deadline_grace_s": 0.5}
     sound, hanging = seven(name="seven", idempotent=True), seven(name="hanging")
     with server(sound, hanging, **settings) as running:
-        with steady_load(running.url, "seven", clients=2) as load:
+        with steady_load(running.url, "seven", clients=2, act="sleep 0.01") as load:
             status, took = hung_and_replaced(running, "stop")
         assert status in (503, 504)
         assert took < 4.0

@@ -168,3 +168,18 @@ def test_what_lies_unread_is_counted_in_the_kernel_too() -> None:
         assert unread_bytes(Transport()) >= 1500
         ours.close()
         assert unread_bytes(Transport()) == 500
+
+
+@pytest.mark.parametrize("asked", ["0", "-5", "soon", "nan", "3600001"])
+def test_a_deadline_that_is_none_is_refused(running, connect, say, asked) -> None:
+    answer = connect(running).send(say.predict(1, f"Salver-Deadline-Ms: {asked}")).answer()
+    assert (answer.status, answer.json["error"]["code"]) == (400, "INVALID_INPUT")
+    assert "Salver-Deadline-Ms" in answer.json["error"]["message"]
+
+
+def test_a_deadline_that_passes_is_told(running, connect, say) -> None:
+    running.worker.holds = True
+    answer = connect(running).send(say.predict(1, "Salver-Deadline-Ms: 20")).answer()
+    assert (answer.status, answer.json["error"]["code"]) == (504, "DEADLINE_EXCEEDED")
+    running.on_loop(running.worker.let_go)
+    running.until(lambda: running.has_nothing_left)

@@ -167,6 +167,12 @@ def test_who_was_refused_is_told_to_the_audit_log(locked, connect, say) -> None:
     ]
 
 
+def test_the_audit_log_and_the_caller_are_told_the_same_id(locked, connect, say) -> None:
+    client = connect(locked)
+    told = [client.send(raw).answer().headers["x-request-id"] for raw in (say.predict(), say.get("/api/v1/keys"))]
+    assert [event.request_id for event in locked.control.denials] == told
+
+
 def test_every_permission_is_used_by_an_operation(locked) -> None:
     used = {operation.permission for operation in locked.front_end.gate._operations.values()} - {None}
     assert used == set().union(*GRANTS.values())

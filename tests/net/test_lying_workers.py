@@ -37,6 +37,7 @@ BODIES = {
     "a response that is a number": {"responses": [5]},
     "a response without a size": {"responses": [{"status": 200, "phrase": "", "content_type": None}]},
     "a size that is a word": {"responses": [{"status": 200, "phrase": "", "content_type": None, "size": "a"}]},
+    "a size beyond the body": {"responses": [{"status": 200, "phrase": "", "content_type": None, "size": 50}]},
     "a status that is a word": {"responses": [{"status": "a", "phrase": "", "content_type": None, "size": 0}]},
     "headers that are a list": {
         "responses": [{"status": 200, "phrase": "", "content_type": None, "size": 0, "headers": [1]}]

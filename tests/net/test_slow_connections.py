@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from salver.net.large import LargeBody
 from salver.net.unread import unread_bytes
 
 HEAD = b"POST /api/v1/models/m/predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -236,3 +237,19 @@ def test_many_slow_connections_are_all_cut_by_one_sweep(server, connect) -> None
     server.until(lambda: sum(bool(connection.part) for connection in server.edge.connections) == 100)
     server.advance(11)
     assert {client.answer().status for client in clients} == {408}
+
+
+def test_a_large_body_waits_for_a_client_that_does_not_read_the_answer_before_it(server, connect, say) -> None:
+    server.workers["bodies"].holds = True
+    raw = say.wide(5)
+    client = connect(server)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.send(big(say) + raw[:30_000])
+    connection = server.connection
+    server.until(lambda: server.workers["bodies"].held != [])
+    server.until(lambda: type(connection.transport.get_protocol()) is LargeBody)
+    server.on_loop(server.workers["bodies"].let_go)
+    server.until(lambda: connection.flow.write_paused)
+    assert connection.flow.read_paused
+    assert client.answer().body == BIG
+    assert client.send(raw[30_000:]).answer().json["outputs"] == {"y": [[5.0 * 16384, 5.0]]}

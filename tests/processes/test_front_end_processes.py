@@ -343,6 +343,18 @@ def test_a_front_end_that_does_not_end_is_killed(
     play(story)
 
 
+def test_a_front_end_that_nobody_has_told_to_end_is_killed(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "END_TIMEOUT_S", 0.1)
+
+    async def story(stage: Stage) -> None:
+        await stage.ready()
+        stage.fleet.stopping()
+        await stage.fleet.stop()
+        assert front_ends() == []
+
+    play(story, count=1)
+
+
 def test_what_was_never_started_can_be_stopped(play: Any) -> None:
     async def story(stage: Stage) -> None:
         stage.fleet.stopping()

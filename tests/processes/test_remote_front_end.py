@@ -20,7 +20,7 @@ from salver.processes import orders
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import ChannelClosed
 from salver.processes.orders import LAST_S, MAX_UNTOLD, RemoteControl, serve_front_end
-from salver.processes.remote import RemoteFrontEnd
+from salver.processes.remote import RemoteFrontEnd, start_front_end
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.memory import READY
 from salver.store.base import KeyRecord
@@ -208,6 +208,33 @@ def test_a_front_end_that_cannot_be_made_says_why() -> None:
         assert caught.value.code is Code.SETTINGS_INVALID
 
     play(story, failure=StartupError(Code.SETTINGS_INVALID, "The access log cannot be written."))
+
+
+def test_a_message_that_the_other_half_does_not_know_is_an_error_of_ours() -> None:
+    async def story(stage: Stage) -> None:
+        for half in (stage.near._channel, stage.back._channel):  # type: ignore[attr-defined]
+            with pytest.raises(SalverError, match="does not know the message 'paint'") as caught:
+                await half.request("paint", None, type(None))
+            assert caught.value.code is Code.INTERNAL
+
+    play(story)
+
+
+def test_a_process_that_cannot_be_started_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, open_files: Callable[[], int]
+) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    async def story() -> None:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+        before = open_files()
+        slab: Any = SimpleNamespace(fd=5, size_bytes=1024)
+        with pytest.raises(OSError, match="temporarily unavailable"):
+            await start_front_end(ToldControl(), slab)
+        assert open_files() == before
+
+    run(story())
 
 
 # The end

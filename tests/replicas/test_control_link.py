@@ -186,3 +186,15 @@ def test_after_its_close_a_link_is_lost() -> None:
             await wired.link.tell(frames.STOP)
 
     play(story)
+
+
+def test_a_call_that_is_still_being_sent_hears_of_the_close() -> None:
+    async def story(wired: Wired) -> None:
+        call = asyncio.create_task(wired.link.call(frames.LOAD, {"text": "a" * 5_000_000}))
+        await asyncio.sleep(0.01)
+        wired.link.close()
+        wired.link.close()
+        with pytest.raises(WorkerLost):
+            await call
+
+    play(story)

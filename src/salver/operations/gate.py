@@ -97,11 +97,10 @@ class Gate:
         return self._authenticator.keys
 
     def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str) -> Call:
-        """The call of a request that got no further than the gate: for its id and the records."""
-        peer = exchange.credentials.peer
-        request_id = exchange.request_id or self.new_request_id()
+        """The call of a request that got no further than the gate: for the records, all under one id."""
+        exchange.request_id = exchange.request_id or self.new_request_id()
         principal = self._recognised(exchange.credentials)
-        return Call(operation, principal, request_id, peer, model, wire, self.clock())
+        return Call(operation, principal, exchange.request_id, exchange.credentials.peer, model, wire, self.clock())
 
     def finish(self, call: Call, error: SalverError | None) -> None:
         """Count an ordinary call, once."""

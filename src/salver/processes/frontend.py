@@ -117,6 +117,8 @@ class FrontEnd:
         queries.wire_names = tuple(sorted(self.wires))
         self._edges: list[Edge] = []
         self._servers: list[asyncio.Server] = []
+        self._own_socket: str | None = None
+        """The path of the socket that this front end has made."""
 
     # What the control half says (processes.base.FrontEndHandle)
 
@@ -169,6 +171,7 @@ class FrontEnd:
         """The door of the server's own user: the kernel says who is at the other end."""
         protocol = self._door_protocol(tuple(self.wires))
         sock = _local_socket(path)
+        self._own_socket = path
         self._servers.append(await self._loop.create_unix_server(protocol, sock=sock, backlog=BACKLOG))
 
     def _door_protocol(self, names: Sequence[str]) -> Callable[[], LaneProtocol]:
@@ -207,8 +210,8 @@ class FrontEnd:
         for edge in self._edges:
             edge.close()
         self._access_log.close()
-        if self.settings.socket_path is not None:
-            _unlink(self.settings.socket_path)
+        if self._own_socket is not None:
+            _unlink(self._own_socket)
 
     def abandon(self, reason: str) -> None:
         """In this process there is nobody who could take its place, so it goes on as well as it can."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from salver.errors import Code, SalverError
 from salver.types import ModelVersion
 
 
@@ -24,3 +25,8 @@ class BatchName(msgspec.Struct, frozen=True):
 class Overdue(msgspec.Struct, frozen=True):
     replica_id: str
     reason: str
+
+
+def unknown(name: str) -> SalverError:
+    """Both halves are of one version, so a message that one of them does not know is a fault of the server."""
+    return SalverError(Code.INTERNAL, f"The other half of the server does not know the message {name!r}.")

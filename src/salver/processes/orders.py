@@ -17,7 +17,7 @@ from salver.errors import Code, RequestError
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
 from salver.processes.frontend import FrontEnd
-from salver.processes.messages import Attachment, BatchName, Overdue
+from salver.processes.messages import Attachment, BatchName, Overdue, unknown
 from salver.store.base import KeyRecord
 from salver.types import ModelStatus
 
@@ -96,22 +96,26 @@ class Orders:
         front_end = self.front_end
         if front_end is None:
             self.front_end = self._make(raw_value(body, str))
-        elif name == "attach":
-            assert descriptor is not None
-            words, link = raw_value(body, Attachment), socket.socket(fileno=descriptor)
-            await front_end.attach(words.version, words.replica_id, words.link_number, link)
-        elif name == "publish":
-            await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
-        elif name == "set_keys":
-            await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
-        elif name == "listen":
-            await front_end.listen()
-        elif name == "report":
-            return await front_end.report()
-        elif name == "drain":
-            await front_end.drain()
-        elif name == "finish":
-            self.finish(raw_value(body, float))
+            return None
+        match name:
+            case "attach":
+                assert descriptor is not None
+                words, link = raw_value(body, Attachment), socket.socket(fileno=descriptor)
+                await front_end.attach(words.version, words.replica_id, words.link_number, link)
+            case "publish":
+                await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
+            case "set_keys":
+                await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
+            case "listen":
+                await front_end.listen()
+            case "report":
+                return await front_end.report()
+            case "drain":
+                await front_end.drain()
+            case "finish":
+                self.finish(raw_value(body, float))
+            case _:
+                raise unknown(name)
         return None
 
     def finish(self, timeout_s: float) -> None:

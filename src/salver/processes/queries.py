@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -17,8 +17,6 @@ from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
 from salver.store.base import AuditLine, KeyRecord
 from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
-
-T = TypeVar("T")
 
 RESULTS: dict[str, Any] = {
     access.KEYS_CREATE.name: access.CreatedKey,

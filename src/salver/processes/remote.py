@@ -15,7 +15,7 @@ import msgspec
 from salver.access.audit import AuditEvent
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
-from salver.processes.messages import Attachment, BatchName, Overdue
+from salver.processes.messages import Attachment, BatchName, Overdue, unknown
 from salver.replicas.slab import Slab
 from salver.store.base import KeyRecord
 from salver.telemetry.counters import Report
@@ -77,16 +77,19 @@ class RemoteFrontEnd:
         self._channel.close()
 
     async def _asked(self, name: str, body: msgspec.Raw, descriptor: int | None) -> Any:
-        if name == "operate":
-            return await self._control.operate(raw_value(body, ControlRequest))
-        if name == "denied":
-            self._control.denied(raw_value(body, AuditEvent))
-        elif name == "cancel_batch":
-            batch = raw_value(body, BatchName)
-            self._control.cancel_batch(batch.replica_id, batch.link_number, batch.batch_id)
-        elif name == "replace_worker":
-            overdue = raw_value(body, Overdue)
-            self._control.replace_worker(overdue.replica_id, overdue.reason)
+        match name:
+            case "operate":
+                return await self._control.operate(raw_value(body, ControlRequest))
+            case "denied":
+                self._control.denied(raw_value(body, AuditEvent))
+            case "cancel_batch":
+                batch = raw_value(body, BatchName)
+                self._control.cancel_batch(batch.replica_id, batch.link_number, batch.batch_id)
+            case "replace_worker":
+                overdue = raw_value(body, Overdue)
+                self._control.replace_worker(overdue.replica_id, overdue.reason)
+            case _:
+                raise unknown(name)
         return None
 
 

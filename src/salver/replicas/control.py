@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 from collections.abc import Sequence
@@ -101,6 +102,9 @@ class ControlLink:
                 answer.exception()  # whoever still waits to send hears it there, and never asks here
 
     def close(self) -> None:
-        self._reader.cancel()
+        """Whatever is being sent fails; the socket itself is closed once the loop no longer looks at it."""
         self._lose()
-        self._socket.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.cancel()
+        self._reader.add_done_callback(lambda _: self._loop.call_soon(self._socket.close))

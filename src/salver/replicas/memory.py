@@ -116,9 +116,7 @@ class MemoryWorker:
         self._check_alive()
         ours, theirs = socket.socketpair()
         link = EchoLink(self.links, link_number)
-        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
-        if not self.is_alive:
-            transport.close()
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
         return ours
 
     async def ping(self) -> int:
