@@ -33,6 +33,7 @@ from salver.models.discovery import discover
 from salver.models.explanation import explained
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.specs import replica_spec
+from salver.models.states import SERVING
 from salver.net.ports import join_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
@@ -315,7 +316,7 @@ def _unknown_status(failed: FailedSource) -> VersionStatus:
 
 
 def _tell(status: VersionStatus, on_event: OnEvent) -> None:
-    if status.state in (VersionState.READY, VersionState.DEGRADED) and status.info is not None:
+    if status.state in SERVING and status.info is not None:
         on_event(ModelReady(status=status, info=status.info))
     elif status.state in (VersionState.FAILED, VersionState.CRASHLOOP):
         on_event(ModelFailed(status=status))

@@ -108,7 +108,8 @@ class LifeOfAServer(RuleBasedStateMachine):
             await settle()
 
         self.play(rest())
-        self.is_settled = True
+        self.is_settled = all(task.done() for task in self.joining)
+        assert self.is_settled or not needs_time
 
     @rule(index=st.integers(0, 9))
     def a_worker_becomes_ready(self, index: int) -> None:
@@ -208,7 +209,6 @@ class LifeOfAServer(RuleBasedStateMachine):
     def every_front_end_answers_from_the_present_state(self) -> None:
         if not self.is_settled or self.is_stopped:
             return
-        assert all(task.done() for task in self.joining)
         present = self.reconciler.models()
         ready = {worker.id for _, worker in self.reconciler.ready_workers()}
         for front_end in self.front_ends:

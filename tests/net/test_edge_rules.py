@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from salver.net.unread import unread_bytes
+from salver.net.turns import unread_bytes
 from salver.operations.base import Answer
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from salver.net.head import BAD_DEADLINE, NO_DEADLINE, KnownHeads, oversize, version_fault
+from salver.net import head
+from salver.net.head import BAD_DEADLINE, NO_DEADLINE, NO_LENGTH, KnownHeads, head_bytes, version_fault
 from salver.net.target import in_origin_form, without_upgrade
 
 
+def read(*headers: tuple[bytes, bytes]):
+    return KnownHeads(lambda host: host != b"evil").read(headers)
+
+
 def facts(*headers: tuple[bytes, bytes]):
-    return KnownHeads(lambda host: host != b"evil").facts(headers)
+    return read(*headers)[0]
 
 
 def test_facts_of_nothing() -> None:
-    nothing = facts()
-    assert (nothing.size, nothing.length, nothing.has_host, nothing.fault) == (0, None, False, None)
+    nothing, length, request_id = read()
+    assert (length, request_id, nothing.has_host, nothing.fault) == (NO_LENGTH, b"", False, None)
     assert nothing.deadline_s == NO_DEADLINE
+    assert nothing.is_plain
 
 
 def test_names_in_any_case_count() -> None:
-    found = facts(
+    found, length, request_id = read(
         (b"HOST", b"localhost"),
         (b"content-LENGTH", b"7"),
         (b"Authorization", b"Bearer k"),
@@ -27,13 +33,15 @@ def test_names_in_any_case_count() -> None:
         (b"x-request-ID", b"id"),
         (b"Salver-Deadline-MS", b"1500"),
     )
-    assert (found.length, found.authorization, found.expects) == (7, b"Bearer k", b"100-continue")
-    assert (found.request_id, found.deadline_s, found.has_host, found.is_host_allowed) == ("id", 1.5, True, True)
+    assert (length, found.authorization, found.expects) == (7, b"Bearer k", b"100-continue")
+    assert (request_id, found.deadline_s, found.has_host, found.is_host_allowed) == (b"id", 1.5, True, True)
     assert found.fault is None
+    assert not found.is_plain
 
 
 def test_of_a_repeated_header_the_first_counts() -> None:
-    assert facts((b"X-Request-Id", b"a"), (b"X-Request-Id", b"b")).request_id == "a"
+    assert read((b"X-Request-Id", b"a"), (b"X-Request-Id", b"b"))[2] == b"a"
+    assert facts((b"Authorization", b"a"), (b"Authorization", b"b")).authorization == b"a"
 
 
 @pytest.mark.parametrize(
@@ -85,20 +93,34 @@ def test_names_of_hosts(host) -> None:
     assert facts((b"Host", host)).fault is None
 
 
-def test_heads_are_learned_once_unless_they_are_long_or_unlike_any_other() -> None:
+def test_heads_are_learned_once_whatever_else_changes_from_request_to_request() -> None:
     heads = KnownHeads(lambda _: True)
-    plain = ((b"Host", b"a"),)
-    assert heads.facts(plain) is heads.facts(plain)
-    for other in (((b"X-Request-Id", b"a"),), ((b"X-A", b"a" * 3000),)):
-        assert heads.facts(other) is not heads.facts(other)
+    known, _, _ = heads.read([(b"Host", b"a")])
+    others = [(b"X-Request-Id", b"b"), (b"traceparent", b"c"), (b"Content-Length", b"5"), (b"Content-Type", b"d")]
+    for other in others:
+        assert heads.read([(b"Host", b"a"), other])[0] is known
+    assert heads.read([(b"Host", b"b")])[0] is not known
 
 
-def test_sizes() -> None:
-    found = facts((b"Content-Length", b"100"))
-    assert oversize(found, 10, 27, 100) is None
-    assert oversize(found, 11, 27, 100) == (431, oversize(found, 11, 27, 100)[1])
-    assert oversize(found, 10, 27, 99)[0] == 413
-    assert oversize(facts(), 10, 27, 0) is None
+def test_long_heads_are_not_kept() -> None:
+    heads = KnownHeads(lambda _: True)
+    long = [(b"Authorization", b"a" * 3000)]
+    assert heads.read(long)[0] is not heads.read(long)[0]
+
+
+def test_any_number_of_heads_and_names_takes_bounded_memory(monkeypatch) -> None:
+    monkeypatch.setattr(head, "MAX_KNOWN", 10)
+    monkeypatch.setattr(head, "MAX_NAMES", 10)
+    heads = KnownHeads(lambda _: True)
+    for number in range(100):
+        heads.read([(b"Host", b"%d" % number), (b"X-%d" % number, b"a")])
+    assert len(heads._known) <= 10
+    assert len(heads._kinds) <= 10
+    assert heads.read([(b"HoSt", b"late")])[0].has_host
+
+
+def test_bytes_of_a_head() -> None:
+    assert head_bytes([(b"ab", b"c"), (b"", b"de")]) == 5
 
 
 @pytest.mark.parametrize(
@@ -118,27 +140,29 @@ def test_versions(version, headers, status) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "origin"),
+    ("target", "path", "host"),
     [
-        (b"http://a/b?c=d", (b"/b?c=d", b"a")),
-        (b"http://a", (b"/", b"a")),
-        (b"https://a:8080/b", (b"/b", b"a:8080")),
-        (b"http://[::1]:80/b", (b"/b", b"::1:80")),
-        (b"ftp://a/b", None),
-        (b"http://u@a/b", None),
-        (b"http:///b", None),
-        (b"a:443", None),
-        (b"*", None),
-        (b"", None),
+        (b"http://a/b?c=d", b"/b?c=d", b"a"),
+        (b"http://a", b"/", b"a"),
+        (b"https://a:8080/b", b"/b", b"a:8080"),
+        (b"http://[::1]/b", b"/b", b"[::1]"),
+        (b"http://[::1]:80/b", b"/b", b"[::1]:80"),
     ],
 )
-def test_origin_forms(target, origin) -> None:
-    found = in_origin_form(target)
-    if origin is not None and b"::1" in origin[1]:
-        assert found is not None
-        assert found[0] == origin[0]
-    else:
-        assert found == origin
+def test_a_target_may_name_the_server(target, path, host) -> None:
+    asked: list[bytes] = []
+    found, told = in_origin_form(target, facts(), lambda name: asked.append(name) is None)
+    assert (found, asked) == (path, [host])
+    assert told.is_host_allowed
+    assert not in_origin_form(target, facts(), lambda name: False)[1].is_host_allowed
+    assert not in_origin_form(target, facts((b"Host", b"evil")), lambda name: True)[1].is_host_allowed
+
+
+@pytest.mark.parametrize("target", [b"ftp://a/b", b"http://u@a/b", b"http:///b", b"a:443", b"*", b""])
+def test_other_targets_are_no_paths(target) -> None:
+    _, told = in_origin_form(target, facts(), lambda name: True)
+    assert told.fault is not None
+    assert told.fault[0] == 400
 
 
 def test_a_head_without_its_wish() -> None:

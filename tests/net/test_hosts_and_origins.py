@@ -63,8 +63,8 @@ def test_names_beyond_number_take_bounded_memory(make_server, connect, say, monk
     monkeypatch.setattr(edge, "MAX_KNOWN_REQUESTS", 50)
     server = make_server(allowed_hosts=("*",))
     client = connect(server)
-    for number in range(120):
-        client.send(with_host(say.predict(), f"host-{number}.example"))
+    for number in range(240):
+        client.send(with_host(say.predict(), f"host-{number // 2}.example"))
         assert client.answer().status == 200
     assert 0 < len(server.edge._heads._known) <= 50
     assert 0 < len(server.edge.known_requests) <= 50

@@ -131,7 +131,7 @@ def test_an_ordinary_request_before_a_malformed_one_gets_its_answer_first(runnin
     assert client.has_ended()
 
 
-@pytest.mark.parametrize("target", ["http://127.0.0.1", "http://127.0.0.1:8080", "http://localhost"])
+@pytest.mark.parametrize("target", ["http://127.0.0.1", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:80"])
 def test_an_absolute_target_is_read_as_its_path(running, connect, say, target) -> None:
     client = connect(running)
     path = f"{target}/api/v1/models/m/predict"

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from salver.net.large import LargeBody
-from salver.net.unread import unread_bytes
+from salver.net.turns import unread_bytes
 
 HEAD = b"POST /api/v1/models/m/predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 LIMITS = {

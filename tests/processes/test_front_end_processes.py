@@ -57,6 +57,7 @@ class Stage:
             lambda spec, failure: failure,
         )
         self.control.reconciler.want([SPEC])
+        self.is_ending = False
         self.url = f"http://127.0.0.1:{port}"
         door = Door(host="127.0.0.1", port=port, wires=ALL_WIRES)
         text = argument or msgspec.json.encode(FrontEndArgument(settings, (door,), None)).decode()
@@ -78,6 +79,7 @@ class Stage:
             return await client.post(f"{self.url}/api/v1/models/m/predict", json={"inputs": {"x": [[1.0, 2.0]]}})
 
     async def end(self) -> None:
+        self.is_ending = True
         self.fleet.stopping()
         await self.control.stop(drain_delay_s=0.0, drain_timeout_s=5.0)
         await self.fleet.stop()
@@ -197,7 +199,7 @@ def test_requests_in_flight_are_answered_at_the_end(play: Any) -> None:
             async def slowly() -> Any:
                 yield body[:10]
                 arriving.set()
-                await asyncio.sleep(0.5)
+                await until(lambda: stage.is_ending)
                 yield body[10:]
 
             headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}

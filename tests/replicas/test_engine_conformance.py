@@ -180,7 +180,7 @@ def test_a_worker_that_still_loads_can_be_stopped(lab: Lab, play: Play) -> None:
     async def story() -> None:
         worker = await lab.engine.start(lab.loads_for_ever, "m-1-1")
         loading = asyncio.ensure_future(worker.load())
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         await worker.stop(10)
         await all_raise(WorkerLost, loading)
         assert await worker.wait() == "it exited with status 0"

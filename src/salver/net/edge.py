@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from salver.net.base import NetSettings
-from salver.net.head import Headers, HeadFacts, KnownHeads
+from salver.net.head import HeadFacts, KnownHeads
 from salver.operations.base import Answer, Credentials, PredictRoute
 from salver.operations.inference import Predictions, Standing
 from salver.types import SlabSlice
@@ -30,6 +30,13 @@ MAX_ROUTE_BYTES = 512
 MAX_KNOWN_REQUESTS = 2048
 MAX_PEERS = 4096
 PEER_CREDENTIALS = struct.Struct("3i")
+
+
+class KnownRoute(msgspec.Struct):
+    """The prediction behind an address, and what its operation keeps for callers without a key."""
+
+    route: PredictRoute
+    standing: Standing | None = None
 
 
 class KnownRequest(msgspec.Struct):
@@ -74,6 +81,7 @@ class Edge:
         self.max_header_bytes = settings.max_header_kb * 1024
         self.max_headers = settings.max_headers
         self.max_body_bytes = int(settings.max_body_mb * 1024 * 1024)
+        self.body_too_large = f"The body is above the limit of {self.max_body_bytes} bytes (--max-body-mb)."
         self.is_draining = False
         self.date = b""
         """The finished line."""
@@ -86,8 +94,8 @@ class Edge:
         self._memory = memory
         self._hosts = hosts
         self._heads = KnownHeads(self.is_host_allowed)
-        self.facts: Callable[[Headers], HeadFacts] = self._heads.facts
-        self._routes: dict[bytes, PredictRoute] = {}
+        self.read_head = self._heads.read
+        self._routes: dict[bytes, KnownRoute] = {}
         self._peers: dict[str, Credentials] = {}
         """One value per address, so that what was worked out for a caller is found by identity."""
         self.known_requests: dict[bytes, KnownRequest] = {}
@@ -97,20 +105,21 @@ class Edge:
 
     # Routes
 
-    def lane_route(self, method: bytes, target: bytes) -> PredictRoute | None:
+    def lane_route(self, method: bytes, target: bytes) -> KnownRoute | None:
         """The prediction behind an address, or None for the ordinary road."""
         if method == b"POST":
-            route = self._routes.get(target)
-            if route is not None:
-                return route
+            known = self._routes.get(target)
+            if known is not None:
+                return known
         for wire in self._wires:
             route = wire.predict_route(method, target)
             if route is not None:
+                known = KnownRoute(route)
                 if method == b"POST" and len(target) <= MAX_ROUTE_BYTES and self._is_served(route):
                     if len(self._routes) >= MAX_ROUTES:
                         self._routes.clear()
-                    self._routes[target] = route
-                return route
+                    self._routes[target] = known
+                return known
         return None
 
     def _is_served(self, route: PredictRoute) -> bool:

@@ -8,7 +8,7 @@ from salver.operations.base import Answer, Credentials
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
-    from salver.net.edge import KnownRequest
+    from salver.net.edge import KnownRequest, KnownRoute
     from salver.net.head import HeadFacts
     from salver.net.line import Line
     from salver.operations.base import PredictRoute
@@ -45,8 +45,9 @@ class LaneExchange:
         headers: list[tuple[bytes, bytes]],
         credentials: Credentials,
         facts: HeadFacts,
+        request_id: str,
         keep_alive: bool,
-        memory: KnownRequest | None = None,
+        memory: KnownRequest | KnownRoute | None,
     ) -> None:
         self.line = line
         self.memory = memory
@@ -55,7 +56,7 @@ class LaneExchange:
         self.target = target
         self.headers = headers
         self.credentials = credentials
-        self.request_id = facts.request_id
+        self.request_id = request_id
         self.deadline_s = facts.deadline_s
         self.keep_alive = keep_alive
         self.body: Any = b""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import enum
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from salver.operations.gate import checked_request_id
-
-Headers = tuple[tuple[bytes, bytes], ...]
+Header = tuple[bytes, bytes]
+Headers = tuple[Header, ...]
+NO_LENGTH = -1
+MAX_NAMES = 1024
 MAX_KNOWN = 2048
 MAX_KNOWN_BYTES = 2048
 """Longer heads are worked out each time: they would fill the memory with what hardly repeats."""
@@ -23,73 +25,113 @@ Fault = tuple[int, str]
 """Why a request is refused: status and message."""
 
 
+class Kind(enum.Enum):
+    """What a header is to the edge."""
+
+    IDLE = "idle"
+    ACTING = "acting"
+    LENGTH = "length"
+    REQUEST_ID = "request id"
+
+
+IDLE, ACTING, LENGTH, REQUEST_ID = Kind
+KINDS = {
+    b"authorization": ACTING,
+    b"connection": ACTING,
+    b"content-length": LENGTH,
+    b"expect": ACTING,
+    b"host": ACTING,
+    b"salver-deadline-ms": ACTING,
+    b"transfer-encoding": ACTING,
+    b"upgrade": ACTING,
+    b"x-request-id": REQUEST_ID,
+}
+
+
 class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     """The headers that the edge acts on. Names of headers do not matter any more."""
 
-    size: int
-    """Bytes of all names and values."""
-    length: int | None
-    """Bytes of body announced by Content-Length; None without the header."""
     is_chunked: bool
     """Whether there is a Transfer-Encoding."""
     is_host_allowed: bool
     authorization: bytes | None
     expects: bytes
     """The value of Expect in lower case; empty when there is none."""
-    request_id: str
-    """The client's own, when it is harmless; else empty."""
     deadline_s: float
     """What `Salver-Deadline-Ms` allows, in seconds; NO_DEADLINE without the header, BAD_DEADLINE when it is none."""
     has_host: bool
     is_version_telling: bool
     """Whether the version of HTTP makes a difference: it decides if Host may be missing, and what keep-alive means."""
     wants_upgrade: bool
+    is_plain: bool
+    """Whether a prediction with this head has neither a key nor a deadline of its own."""
     fault: Fault | None
 
 
 class KnownHeads:
-    """Facts by the headers they come from. Clients repeat their headers, so one look-up is mostly enough."""
+    """Facts by the headers they come from. What differs from request to request, length and id, is read beside them."""
 
     def __init__(self, is_host_allowed: Callable[[bytes | None], bool]) -> None:
         self._is_host_allowed = is_host_allowed
         self._known: dict[Headers, HeadFacts] = {}
+        self._kinds: dict[bytes, Kind] = {}
+        """By the name as it was sent."""
 
-    def facts(self, headers: Headers) -> HeadFacts:
-        known = self._known.get(headers)
-        return self._learn(headers) if known is None else known
+    def read(self, headers: Sequence[Header]) -> tuple[HeadFacts, int, bytes]:
+        """The facts, the body's announced length (NO_LENGTH without one) and the client's own id for the request."""
+        kinds = self._kinds
+        acting: list[Header] = []
+        length = NO_LENGTH
+        request_id = b""
+        for header in headers:
+            name = header[0]
+            kind = kinds.get(name)
+            if kind is None:
+                kind = self._kind_of(name)
+            if kind is IDLE:
+                continue
+            if kind is LENGTH:
+                length = int(header[1])
+            elif kind is ACTING:
+                acting.append(header)
+            else:
+                request_id = request_id or header[1]
+        key = tuple(acting)
+        return self._known.get(key) or self._learn(key), length, request_id
+
+    def _kind_of(self, name: bytes) -> Kind:
+        kind = KINDS.get(name.lower(), IDLE)
+        if len(self._kinds) < MAX_NAMES:
+            self._kinds[name] = kind
+        return kind
 
     def _learn(self, headers: Headers) -> HeadFacts:
         found = {name.lower(): value for name, value in reversed(headers)}
-        length = found.get(b"content-length")
         host = found.get(b"host")
-        size = sum(len(name) + len(value) for name, value in headers)
+        authorization = found.get(b"authorization")
+        deadline_s = _deadline_s(found.get(b"salver-deadline-ms"))
         facts = HeadFacts(
-            size=size,
-            length=None if length is None else int(length),
             is_chunked=b"transfer-encoding" in found,
             is_host_allowed=self._is_host_allowed(host),
-            authorization=found.get(b"authorization"),
+            authorization=authorization,
             expects=found.get(b"expect", b"").lower(),
-            request_id=checked_request_id(found.get(b"x-request-id", b"")),
-            deadline_s=_deadline_s(found.get(b"salver-deadline-ms")),
+            deadline_s=deadline_s,
             has_host=host is not None,
             is_version_telling=host is None or b"keep-alive" in found.get(b"connection", b"").lower(),
             wants_upgrade=b"upgrade" in found,
+            is_plain=authorization is None and deadline_s == NO_DEADLINE,
             fault=_fault(headers),
         )
-        if b"x-request-id" not in found and size <= MAX_KNOWN_BYTES:
+        if head_bytes(headers) <= MAX_KNOWN_BYTES:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[headers] = facts
         return facts
 
 
-def oversize(facts: HeadFacts, target_bytes: int, max_header_bytes: int, max_body_bytes: int) -> Fault | None:
-    if facts.length is not None and facts.length > max_body_bytes:
-        return 413, f"The body is above the limit of {max_body_bytes} bytes (--max-body-mb)."
-    if facts.size + target_bytes > max_header_bytes:
-        return 431, TOO_LONG
-    return None
+def head_bytes(headers: Sequence[Header]) -> int:
+    """Bytes of all names and values."""
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 def version_fault(version: str, facts: HeadFacts) -> Fault | None:

@@ -7,11 +7,9 @@ an event object; every other request goes to the ASGI application. Limits hold f
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 
 import httptools
-import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -19,14 +17,15 @@ from uvicorn.server import ServerState
 from salver.net.cycle import cycle_of
 from salver.net.edge import Edge, KnownRequest
 from salver.net.exchange import LaneExchange
-from salver.net.head import TOO_LONG, HeadFacts, oversize, version_fault
+from salver.net.head import TOO_LONG, Fault, HeadFacts, head_bytes, version_fault
 from salver.net.large import LargeBody
 from salver.net.line import CLOSES, Exchange, Line, hang_up
-from salver.net.pace import Pace, Turn, Verdict
+from salver.net.pace import Pace, Verdict
 from salver.net.rendering import render
 from salver.net.target import in_origin_form, without_upgrade
-from salver.net.unread import unread_bytes
+from salver.net.turns import Part, turn_of
 from salver.operations.base import Credentials
+from salver.operations.gate import checked_request_id
 
 log = logging.getLogger("salver.net")
 LARGE_BODY_BYTES = 64 * 1024
@@ -36,14 +35,6 @@ MANY_PARTS = 64
 """A body in more pieces than this is gathered while it arrives: small pieces cost more memory than they hold."""
 KEEPS_OPEN = True
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Part(enum.IntEnum):
-    """The part of a request that is arriving."""
-
-    NOTHING = 0
-    HEAD = 1
-    BODY = 2
 
 
 NOTHING, HEAD, BODY = Part
@@ -60,7 +51,7 @@ class LaneProtocol(HttpToolsProtocol):
         self.credentials = Credentials(None, "", is_loopback=False)
         self.part = NOTHING
         self.body_bytes = 0
-        self._begun = 0
+        self.begun = 0
         """Requests begun on this connection."""
         self._length = 0
         self._stray_bytes = 0
@@ -70,6 +61,9 @@ class LaneProtocol(HttpToolsProtocol):
         """The request whose body is arriving."""
         self._parts: list[bytes | bytearray] = []
         self._is_staying = False
+        self._read_bytes = 0
+        self._facts: HeadFacts | None = None
+        self._last_head = b""
         self._pace = Pace()
         self._known_facts: HeadFacts | None = None
         self._known_credentials = self.credentials
@@ -111,7 +105,8 @@ class LaneProtocol(HttpToolsProtocol):
             return
         if line.is_deaf:
             return
-        begun = self._begun
+        begun = self.begun
+        self._read_bytes = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -125,8 +120,8 @@ class LaneProtocol(HttpToolsProtocol):
             self.refuse(400, "The request is not valid HTTP/1.1.")
             return
         if self.part:
-            self._check_unfinished(len(data), self._begun - begun, part)
-        elif not part and self._begun == begun + 1:
+            self._check_unfinished(len(data), self.begun - begun, part)
+        elif not part and self.begun == begun + 1:
             self._remember(data)
 
     def _recall(self, data: bytes) -> bool:
@@ -142,27 +137,27 @@ class LaneProtocol(HttpToolsProtocol):
         facts = known.facts
         credentials = self.credentials if facts.authorization is None else self._credentials(facts)
         lane = LaneExchange(
-            line, known.route, b"POST", known.target, known.headers, credentials, facts, KEEPS_OPEN, known
+            line, known.route, b"POST", known.target, known.headers, credentials, facts, "", KEEPS_OPEN, known
         )
         lane.body = data[end:]
         lane.is_started = True
-        self._begun += 1
+        self.begun += 1
         line.running = lane
         self.edge.predictions.start(lane, known.route)
         return True
 
     def _remember(self, data: bytes) -> None:
-        """Keep the head of a prediction that the parser has just taken whole, for `_recall`."""
+        """Keep the head of a prediction that the parser has just taken whole, for `_recall`, when it comes again."""
         lane = self.line.running
-        if type(lane) is not LaneExchange or not lane.keep_alive or lane.method != b"POST":
+        facts = self._facts
+        if type(lane) is not LaneExchange or facts is None or lane.request_id or not lane.keep_alive:
             return
-        facts = self.edge.facts(tuple(lane.headers))
         end = data.find(b"\r\n\r\n") + 4
-        if facts.length is None or facts.is_chunked or facts.expects or len(data) != end + facts.length:
-            return
-        if end <= MAX_KNOWN_HEAD and not facts.request_id:
-            request = KnownRequest(lane.route, lane.target, lane.headers, facts, facts.length)
-            self.edge.remember(data[:end], request)
+        head = data[:end]
+        if head != self._last_head:
+            self._last_head = head if end <= MAX_KNOWN_HEAD else b""
+        elif lane.method == b"POST" and not facts.is_chunked and not facts.expects and len(data) == end + self._length:
+            self.edge.remember(head, KnownRequest(lane.route, lane.target, lane.headers, facts, self._length))
 
     def _stay(self, rest: bytes) -> None:
         """A wish to switch protocols is ignored (RFC 9110 section 7.8): the request is taken as it is.
@@ -206,7 +201,8 @@ class LaneProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.body_bytes = 0
-        self._begun += 1
+        self._stray_bytes = 0
+        self.begun += 1
         self.part = HEAD
 
     def on_url(self, url: bytes) -> None:
@@ -222,14 +218,14 @@ class LaneProtocol(HttpToolsProtocol):
             return
         edge = self.edge
         headers = self.headers
-        facts = edge.facts(tuple(headers))
+        facts, self._length, request_id = edge.read_head(headers)
+        self._facts = facts
         if facts.wants_upgrade and self.parser.should_upgrade():
             return  # to `_stay`
         if self.url[:1] != b"/":
-            facts = self._in_origin_form(facts)
-        self._length = facts.length or 0
+            self.url, facts = in_origin_form(self.url, facts, edge.is_host_allowed)
         keep_alive = self.parser.should_keep_alive()
-        fault = facts.fault or oversize(facts, len(self.url), edge.max_header_bytes, edge.max_body_bytes)
+        fault = facts.fault or self._oversize()
         if not keep_alive or facts.is_version_telling:
             version = self.parser.get_http_version()
             keep_alive = keep_alive and version == "1.1"
@@ -242,27 +238,31 @@ class LaneProtocol(HttpToolsProtocol):
             return
         if facts.is_chunked:
             self.headers = []  # trailers come through the same callback, and are no headers
-        route = edge.lane_route(method, self.url)
-        if route is None:
+        known = edge.lane_route(method, self.url)
+        if known is None:
             self._ordinary(headers, facts, keep_alive)
         elif not facts.is_host_allowed:
             self.refuse(421, "The Host header names none of this server's hosts (--allowed-hosts).")
         else:
             credentials = self._credentials(facts)
-            self._receiving = LaneExchange(self.line, route, method, self.url, headers, credentials, facts, keep_alive)
+            id = checked_request_id(request_id) if request_id else ""
+            memory = known if facts.is_plain else None
+            self._receiving = LaneExchange(
+                self.line, known.route, method, self.url, headers, credentials, facts, id, keep_alive, memory
+            )
             self._parts = []
             self.part = BODY
             if facts.expects:
                 self.transport.write(CONTINUE)
 
-    def _in_origin_form(self, facts: HeadFacts) -> HeadFacts:
-        """What holds for a request whose target is not a path: it may name the server itself, as for a proxy."""
-        origin = in_origin_form(self.url)
-        if origin is None:
-            return msgspec.structs.replace(facts, fault=(400, "The request's target is not a path."))
-        self.url, host = origin
-        is_allowed = facts.is_host_allowed and self.edge.is_host_allowed(host)
-        return msgspec.structs.replace(facts, is_host_allowed=is_allowed)
+    def _oversize(self) -> Fault | None:
+        edge = self.edge
+        if self._length > edge.max_body_bytes:
+            return 413, edge.body_too_large
+        most = self._stray_bytes + self._read_bytes
+        if most > edge.max_header_bytes and head_bytes(self.headers) + len(self.url) > edge.max_header_bytes:
+            return 431, TOO_LONG
+        return None
 
     def _credentials(self, facts: HeadFacts) -> Credentials:
         if facts.authorization is None:
@@ -277,7 +277,7 @@ class LaneProtocol(HttpToolsProtocol):
         if self.line.is_deaf:
             return
         if self.body_bytes > self.edge.max_body_bytes:
-            self.refuse(413, f"The body is above the limit of {self.edge.max_body_bytes} bytes (--max-body-mb).")
+            self.refuse(413, self.edge.body_too_large)
         elif type(self._receiving) is LaneExchange:
             self._parts.append(body)
             if len(self._parts) > MANY_PARTS:
@@ -355,9 +355,9 @@ class LaneProtocol(HttpToolsProtocol):
 
     def check_pace(self, now: float) -> None:
         """End the connection when its client takes longer than it may."""
-        turn, progress = self._turn()
+        turn, progress = turn_of(self)
         settings = self.edge.settings
-        verdict = self._pace.judge(settings, now, turn, self._begun, progress)
+        verdict = self._pace.judge(settings, now, turn, self.begun, progress)
         if verdict is Verdict.IDLE:
             self.transport.close()
         elif verdict is Verdict.CUT:
@@ -366,20 +366,6 @@ class LaneProtocol(HttpToolsProtocol):
             self.refuse(408, f"The headers took longer than {settings.header_timeout_s:g} s (--header-timeout-s).")
         elif verdict is Verdict.SLOW_BODY:
             self.refuse(408, f"The body came slower than {settings.min_body_rate} bytes/s (--min-body-rate).")
-
-    def _turn(self) -> tuple[Turn, int]:
-        """Whose turn it is, and a number that changes when the client moves."""
-        if self.flow.write_paused or self.transport.is_closing():
-            return Turn.READING, unread_bytes(self.transport)
-        if self.line.is_leaving:
-            return Turn.LEAVING, 0
-        if self.line.is_deaf or self.flow.read_paused:
-            return Turn.SERVER, 0
-        if self.part:
-            return (Turn.HEAD, 0) if self.part is HEAD else (Turn.BODY, self.body_bytes)
-        if not self.line.is_empty:
-            return Turn.SERVER, 0
-        return (Turn.NEXT_REQUEST if self._begun else Turn.FIRST_REQUEST), 0
 
     @property
     def is_busy(self) -> bool:

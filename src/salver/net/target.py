@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httptools
+import msgspec
+
+from salver.net.head import HeadFacts
 
 Headers = list[tuple[bytes, bytes]]
 
 
-def in_origin_form(target: bytes) -> tuple[bytes, bytes] | None:
+def in_origin_form(
+    target: bytes, facts: HeadFacts, is_host_allowed: Callable[[bytes], bool]
+) -> tuple[bytes, HeadFacts]:
+    """The path, and what holds, of a request that names the server in its target, as for a proxy."""
+    found = _path_and_host(target)
+    if found is None:
+        return target, msgspec.structs.replace(facts, fault=(400, "The request's target is not a path."))
+    path, host = found
+    return path, msgspec.structs.replace(facts, is_host_allowed=facts.is_host_allowed and is_host_allowed(host))
+
+
+def _path_and_host(target: bytes) -> tuple[bytes, bytes] | None:
     """The path with its query, and the host, of a target like `http://host/path`; None for any other target."""
     try:
         url = httptools.parse_url(target)
@@ -16,7 +32,8 @@ def in_origin_form(target: bytes) -> tuple[bytes, bytes] | None:
     if url.schema not in (b"http", b"https") or not url.host or url.userinfo:
         return None
     path = url.path or b"/"
-    host = url.host if url.port is None else b"%b:%d" % (url.host, url.port)
+    name = b"[%b]" % url.host if b":" in url.host else url.host
+    host = name if url.port is None else b"%b:%d" % (name, url.port)
     return (path if url.query is None else b"%b?%b" % (path, url.query)), host
 
 

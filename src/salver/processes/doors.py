@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 
 from salver.errors import Code, StartupError
@@ -52,6 +53,30 @@ def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socke
             doors[Door(host=settings.host, port=sock.getsockname()[1], wires=wires)] = sock
         opened.pop_all()
     return doors
+
+
+def open_local_door(path: str) -> socket.socket:
+    """A Unix socket for this user alone, from its first moment on. Raises StartupError."""
+    sock = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # of the whole process, so nothing may happen until it is put back
+    try:
+        remove_socket(path)
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise StartupError(
+            Code.SETTINGS_INVALID,
+            f"The socket {path} cannot be made: {error.strerror}.",
+            fix="Choose another data directory with --data-dir.",
+        ) from error
+    finally:
+        os.umask(before)
+    return sock
+
+
+def remove_socket(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def url_of(door: Door) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -19,7 +18,7 @@ from salver.access.authenticator import Authenticator
 from salver.access.base import AccessSettings
 from salver.access.keys import KeyRing
 from salver.access.limits import RateLimiter
-from salver.errors import Code, SalverError, StartupError
+from salver.errors import SalverError
 from salver.net.base import NetSettings
 from salver.net.edge import Edge
 from salver.net.http import LaneProtocol
@@ -28,6 +27,7 @@ from salver.operations.base import Call, Operation
 from salver.operations.gate import Gate
 from salver.operations.inference import Predictions
 from salver.processes.base import Control, Door
+from salver.processes.doors import open_local_door, remove_socket
 from salver.processes.queries import Queries
 from salver.replicas.link import Link
 from salver.replicas.slab import Slab
@@ -170,7 +170,7 @@ class FrontEnd:
     async def _listen_locally(self, path: str) -> None:
         """The door of the server's own user: the kernel says who is at the other end."""
         protocol = self._door_protocol(tuple(self.wires))
-        sock = _local_socket(path)
+        sock = open_local_door(path)
         self._own_socket = path
         self._servers.append(await self._loop.create_unix_server(protocol, sock=sock, backlog=BACKLOG))
 
@@ -211,7 +211,7 @@ class FrontEnd:
             edge.close()
         self._access_log.close()
         if self._own_socket is not None:
-            _unlink(self._own_socket)
+            remove_socket(self._own_socket)
 
     def abandon(self, reason: str) -> None:
         """In this process there is nobody who could take its place, so it goes on as well as it can."""
@@ -264,30 +264,6 @@ class FrontEnd:
                 detail=error.log_detail,
             )
         )
-
-
-def _local_socket(path: str) -> socket.socket:
-    """A socket at `path` for this user alone, from its first moment on. Raises StartupError."""
-    sock = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # of the whole process, so nothing may happen until it is put back
-    try:
-        _unlink(path)
-        sock.bind(path)
-    except OSError as error:
-        sock.close()
-        raise StartupError(
-            Code.SETTINGS_INVALID,
-            f"The socket {path} cannot be made: {error.strerror}.",
-            fix="Choose another data directory with --data-dir.",
-        ) from error
-    finally:
-        os.umask(before)
-    return sock
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
 
 
 def _hosts(net: NetSettings) -> frozenset[str]:

@@ -11,6 +11,7 @@ from salver import __version__
 from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
+from salver.models.states import SERVING
 from salver.operations import access, models, server
 from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
@@ -85,8 +86,7 @@ class Queries:
             else replica
             for replica in entry.replicas
         )
-        is_serving = entry.state in (VersionState.READY, VersionState.DEGRADED)
-        state = VersionState.STARTING if is_serving and not reached else entry.state
+        state = VersionState.STARTING if entry.state in SERVING and not reached else entry.state
         return msgspec.structs.replace(entry, state=state, replicas=replicas)
 
     def _links(self, id: ModelVersion) -> int:

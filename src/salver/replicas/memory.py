@@ -116,7 +116,9 @@ class MemoryWorker:
         self._check_alive()
         ours, theirs = socket.socketpair()
         link = EchoLink(self.links, link_number)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
+        if not self.is_alive:
+            transport.close()
         return ours
 
     async def ping(self) -> int:

@@ -53,7 +53,7 @@ class Output(asyncio.Protocol):
         self._lines = Lines()
         self._tell = tell
         self._ended: asyncio.Future[None] = loop.create_future()
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.BaseTransport
 
     @classmethod
     async def open(cls, tell: Callable[[str], None]) -> tuple[Output, BinaryIO]:
@@ -69,8 +69,7 @@ class Output(asyncio.Protocol):
         await asyncio.wait([self._ended], timeout=timeout_s)
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

@@ -31,8 +31,9 @@ class AccessLog:
         self._clock = clock
         self._lines: list[str] = []
         self._flush_handle: asyncio.TimerHandle | None = None
-        self._second = 0
-        self._second_text = ""
+        self._millisecond = 0
+        self._begin = ""
+        """Of all lines of this millisecond: requests that ran together end together."""
         self.is_on = sink is not None
 
     @property
@@ -44,16 +45,14 @@ class AccessLog:
 
         What is put between quotes as it is, the server made itself or has checked. Durations are microseconds.
         """
-        now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        millisecond = int(self._clock() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._begin = _beginning(millisecond)
         extra = "" if error is None else _more(call, error)
         self._lines.append(
-            f'{{"time":"{self._second_text}.{int((now - second) * 1000):03d}Z","event":"request",'
-            f'"id":"{call.request_id}{words}{code}",'
-            f'"us":{int(seconds * 1e6)},"queue_us":{int(call.queued_s * 1e6)},"rows":{call.rows}{extra}}}\n'
+            f'{self._begin}{call.request_id}{words}{code}","us":{int(seconds * 1e6)},'
+            f'"queue_us":{int(call.queued_s * 1e6)},"rows":{call.rows}{extra}}}\n'
         )
         if self._flush_handle is None:
             self._flush_handle = self._loop.call_later(FLUSH_S, self.flush)
@@ -72,6 +71,12 @@ class AccessLog:
         self.flush()
         if self._sink is not None:
             self._sink.close()
+
+
+def _beginning(millisecond: int) -> str:
+    second, rest = divmod(millisecond, 1000)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f'{{"time":"{moment}.{rest:03d}Z","event":"request","id":"'
 
 
 def shared_words(key: tuple[str, str, int, str], principal: str, peer: str) -> str:
