@@ -170,8 +170,9 @@ class HandWorker(asyncio.Protocol):
     def _reply(self, id: int, header: dict[str, Any], body: bytes) -> bytes:
         if "requests" in header:
             return self._reply_with_bodies(id, header, body)
-        _, _, shape, size, *offset = header["tensors"][0]
-        raw = os.pread(self._slab.fd, size, offset[0]) if offset else body[:size]
+        _, _, shape, size, *place = header["tensors"][0]
+        places = [] if not place else [(place[0], size)] if isinstance(place[0], int) else place[0]
+        raw = b"".join(os.pread(self._slab.fd, length, at) for at, length in places) or body[:size]
         x = np.frombuffer(raw, "<f4").reshape(shape)
         y = np.ascontiguousarray(np.stack([x.sum(axis=1), x[:, 0]], axis=1), "<f4")
         header = {"tensors": [["y", "FP32", list(y.shape), y.nbytes]]}

@@ -10,7 +10,7 @@ from salver.net.http import LARGE_BODY_BYTES
 from salver.net.large import LargeBody
 
 PATH = "/api/v1/models/wide/predict"
-PAGE = 256 * 1024
+BODY = LARGE_BODY_BYTES  # of `say.wide`, a whole number of pages
 
 
 def outputs(value: float, rows: int = 1):
@@ -56,7 +56,7 @@ def test_a_large_body_alone_in_its_packets_goes_into_the_slab(running, connect, 
     client = connect(running).send(raw[:30_000])
     connection = running.connection
     running.until(lambda: is_flowing(running, connection))
-    assert running.on_loop(lambda: running.slab.free_bytes) == running.full - PAGE
+    assert running.on_loop(lambda: running.slab.free_bytes) == running.full - BODY
     assert client.send(raw[30_000:]).answer().json["outputs"] == outputs(5)
     running.until(lambda: running.has_nothing_left)
     assert not is_flowing(running, connection)
@@ -103,7 +103,7 @@ def test_a_whole_large_body_that_waits_in_line_is_given_back_at_a_hang_up(runnin
     running.until(lambda: is_flowing(running, connection))
     client.send(raw[30_000:])
     running.until(lambda: len(connection.line.waiting) == 1)
-    assert running.on_loop(lambda: running.slab.free_bytes) == running.full - PAGE
+    assert running.on_loop(lambda: running.slab.free_bytes) == running.full - BODY
     running.on_loop(connection.transport.abort)  # reading is paused, so the client's own hang-up is seen later
     running.until(lambda: not running.edge.connections)
     running.on_loop(running.worker.let_go)
@@ -113,14 +113,14 @@ def test_a_whole_large_body_that_waits_in_line_is_given_back_at_a_hang_up(runnin
 
 def test_a_client_that_hangs_up_midway_leaves_nothing(running, connect, say) -> None:
     clients = [connect(running).send(say.wide(5)[:50_000]) for _ in range(5)]
-    running.until(lambda: running.slab.free_bytes == running.full - 5 * PAGE)
+    running.until(lambda: running.slab.free_bytes == running.full - 5 * BODY)
     for client in clients:
         client.close()
     running.until(lambda: running.has_nothing_left and not running.edge.connections)
 
 
 def test_a_full_slab_is_no_obstacle(make_server, connect, say) -> None:
-    server = make_server(slab_bytes=PAGE)
+    server = make_server(slab_bytes=BODY)
     first = connect(server).send(say.wide(5)[:50_000])
     server.until(lambda: server.slab.free_bytes == 0)
     second = connect(server)

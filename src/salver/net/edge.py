@@ -15,6 +15,7 @@ import msgspec
 
 from salver.net.base import NetSettings
 from salver.net.head import HeadFacts, KnownHeads
+from salver.net.large import FIRST_BYTES
 from salver.operations.base import Answer, Credentials, PredictRoute
 from salver.operations.inference import Predictions, Standing
 from salver.types import SlabSlice
@@ -100,6 +101,7 @@ class Edge:
         """One value per address, so that what was worked out for a caller is found by identity."""
         self.known_requests: dict[bytes, KnownRequest] = {}
         """Predictions by their whole head, byte for byte, as the parser has taken it before."""
+        self.first_bytes = memoryview(bytearray(FIRST_BYTES))
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep()
 

@@ -18,7 +18,7 @@ from salver.net.cycle import cycle_of
 from salver.net.edge import Edge, KnownRequest
 from salver.net.exchange import LaneExchange
 from salver.net.head import TOO_LONG, Fault, HeadFacts, head_bytes, version_fault
-from salver.net.large import LargeBody
+from salver.net.large import FirstBytes, LargeBody
 from salver.net.line import CLOSES, Exchange, Line, hang_up
 from salver.net.pace import Pace, Verdict
 from salver.net.rendering import render
@@ -314,7 +314,7 @@ class LaneProtocol(HttpToolsProtocol):
     def large_body_received(self, lane: LaneExchange) -> None:
         """The whole of a large body is there: the connection is HTTP again."""
         self._take_parser()
-        self.transport.set_protocol(self)
+        FirstBytes(self, self.edge.first_bytes)
         self.received(lane)
 
     # The ordinary road
@@ -366,6 +366,11 @@ class LaneProtocol(HttpToolsProtocol):
             self.refuse(408, f"The headers took longer than {settings.header_timeout_s:g} s (--header-timeout-s).")
         elif verdict is Verdict.SLOW_BODY:
             self.refuse(408, f"The body came slower than {settings.min_body_rate} bytes/s (--min-body-rate).")
+
+    @property
+    def is_reading_head(self) -> bool:
+        """Whether what was read last ends inside of a head."""
+        return self.part is HEAD
 
     @property
     def is_busy(self) -> bool:

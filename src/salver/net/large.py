@@ -13,6 +13,44 @@ if TYPE_CHECKING:
     from salver.net.http import LaneProtocol
 
 
+FIRST_BYTES = 8 * 1024
+
+
+class FirstBytes(asyncio.BufferedProtocol):
+    """Reads the head behind a large body in a small piece: another such body probably follows, and as much of it as
+    comes with the head is copied. For any other request the connection is itself again.
+
+    `buffer` may be shared by all connections of a loop: it is empty again when `buffer_updated` returns.
+    """
+
+    def __init__(self, http: LaneProtocol, buffer: memoryview) -> None:
+        self._http = http
+        self._buffer = buffer
+        http.transport.set_protocol(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        http = self._http
+        http.data_received(bytes(self._buffer[:nbytes]))
+        transport = http.transport
+        if not http.is_reading_head and not transport.is_closing() and transport.get_protocol() is self:
+            transport.set_protocol(http)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._http.connection_lost(exc)
+
+    def eof_received(self) -> bool | None:
+        return None
+
+    def pause_writing(self) -> None:
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._http.resume_writing()
+
+
 class LargeBody(asyncio.BufferedProtocol):
     """Takes the connection's protocol over for the rest of one body, then gives it back.
 

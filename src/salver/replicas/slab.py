@@ -9,8 +9,8 @@ import os
 
 from salver.types import SlabSlice
 
-PAGE = 256 * 1024
-"""Slices are whole numbers of these bytes; fewer, larger pages keep the search short."""
+PAGE = 4096
+"""Slices are whole numbers of these bytes: tensors whose size is one too lie side by side, and a batch of them is one."""
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """A worker that has the descriptor could otherwise shrink the memory, and the next write here would end the server."""
 

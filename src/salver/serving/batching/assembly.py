@@ -44,8 +44,9 @@ class Assembler:
         for name, tensor in (requests[0].inputs or {}).items():
             parts = [tensor] if len(requests) == 1 else [request.inputs[name] for request in requests if request.inputs]
             shape = tensor.shape if len(requests) == 1 else (sum(part.shape[0] for part in parts), *tensor.shape[1:])
-            if len(parts) == 1 and type(tensor.data) is SlabSlice:
-                rows.append((name, tensor.datatype, shape, len(tensor.data), tensor.data.offset))
+            if type(tensor.data) is SlabSlice and (places := _places(parts)):
+                place = places[0][0] if len(places) == 1 else places
+                rows.append((name, tensor.datatype, shape, sum(length for _, length in places), place))
                 continue
             before = len(pieces)
             _join(parts, shape, pieces)
@@ -145,11 +146,32 @@ def split_bodies(version: VersionInfo, header: bytes, body: memoryview, count: i
     return responses
 
 
+def slab_offset(request: InferRequest) -> int:
+    """Where the request's first tensor lies in the slab; -1 when it does not. Neighbours side by side need no copy."""
+    for tensor in (request.inputs or {}).values():
+        return tensor.data.offset if type(tensor.data) is SlabSlice else -1
+    return -1
+
+
 def _tensor_header(first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
     header: dict[str, Any] = {"signature": first.signature_name, "tensors": rows}
     if first.parameters:
         header["parameters"] = first.parameters
     return json.dumps(header, separators=(",", ":")).encode()
+
+
+def _places(parts: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    """Offsets and sizes of the parts in the slab, neighbours as one; empty when not all of them are there."""
+    places: list[tuple[int, int]] = []
+    for part in parts:
+        data = part.data
+        if type(data) is not SlabSlice:
+            return ()
+        if places and sum(places[-1]) == data.offset:
+            places[-1] = (places[-1][0], places[-1][1] + len(data))
+        else:
+            places.append((data.offset, len(data)))
+    return tuple(places)
 
 
 def _join(parts: Sequence[Tensor], shape: tuple[int, ...], pieces: list[Buffer]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from salver.errors import Code, RequestError, SalverError
 from salver.replicas.link import Link, Result
-from salver.serving.batching.assembly import Assembler, assemble_bodies, split_bodies
+from salver.serving.batching.assembly import Assembler, assemble_bodies, slab_offset, split_bodies
 from salver.serving.batching.latency import BatchCost, completion_time
 from salver.serving.batching.oversize import Gathering
 from salver.serving.batching.planner import batch_rows, pause_before_batch
@@ -180,6 +180,8 @@ class VersionQueue:
                     [ticket.request for ticket in tickets], [ticket.request_id for ticket in tickets]
                 )
             else:
+                if len(tickets) > 1 and slab_offset(tickets[0].request) >= 0:
+                    tickets.sort(key=lambda ticket: slab_offset(ticket.request))
                 batch = self._assembler.assemble([ticket.request for ticket in tickets])
         except RequestError as error:
             self._fail_batch(tickets, error)
