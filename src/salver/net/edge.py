@@ -17,7 +17,9 @@ from salver.net.base import NetSettings
 from salver.net.head import HeadFacts, KnownHeads
 from salver.net.large import FIRST_BYTES
 from salver.operations.base import Answer, Credentials, PredictRoute
-from salver.operations.inference import Predictions, Standing
+from salver.operations.burst import BurstExchange
+from salver.operations.inference import Predictions
+from salver.operations.standing import Standing
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class KnownRoute(msgspec.Struct):
     """The prediction behind an address, and what its operation keeps for callers without a key."""
 
     route: PredictRoute
-    standing: Standing | None = None
+    standing: Standing[BurstExchange] | None = None
+    is_of_one_head: bool = False
 
 
 class KnownRequest(msgspec.Struct):
@@ -48,8 +51,9 @@ class KnownRequest(msgspec.Struct):
     headers: list[tuple[bytes, bytes]]
     facts: HeadFacts
     length: int
-    standing: Standing | None = None
+    standing: Standing[BurstExchange] | None = None
     """What the prediction operation keeps with it."""
+    is_of_one_head: bool = True
 
 
 class LaneSource(Protocol):

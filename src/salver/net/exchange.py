@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from salver.net.rendering import render_beginning
 from salver.operations.base import Answer, Credentials
 from salver.types import SlabSlice
 
@@ -12,29 +13,22 @@ if TYPE_CHECKING:
     from salver.net.head import HeadFacts
     from salver.net.line import Line
     from salver.operations.base import PredictRoute
-    from salver.operations.inference import Prediction
+    from salver.operations.burst import Cancellable
 
 
 class LaneExchange:
-    """A prediction between its headers and its answer."""
+    """A prediction between its headers and its answer.
 
-    __slots__ = (
-        "body",
-        "credentials",
-        "deadline_s",
-        "disconnected",
-        "headers",
-        "is_answered",
-        "is_started",
-        "keep_alive",
-        "line",
-        "memory",
-        "method",
-        "prediction",
-        "request_id",
-        "route",
-        "target",
-    )
+    What most of them leave as it is stands on the class, so that making one costs little.
+    """
+
+    started_at = 0.0
+    prediction: Cancellable | None = None
+    is_started = False
+    """Whether the body is in the hands of whoever answers."""
+    is_answered = False
+    disconnected = False
+    body: Any = b""
 
     def __init__(
         self,
@@ -59,12 +53,6 @@ class LaneExchange:
         self.request_id = request_id
         self.deadline_s = facts.deadline_s
         self.keep_alive = keep_alive
-        self.body: Any = b""
-        self.prediction: Prediction | None = None
-        self.is_started = False
-        """Whether the body is in the hands of whoever answers."""
-        self.is_answered = False
-        self.disconnected = False
 
     def header(self, name: bytes) -> bytes | None:
         size = len(name)
@@ -83,6 +71,18 @@ class LaneExchange:
         self.is_answered = True
         self.line.answered(self, answer)
 
+    def begin(self, answer: Answer) -> bytes:
+        """How the answers to exchanges of this door begin; empty when each of them ends its connection."""
+        edge = self.line.edge
+        return b"" if edge.is_draining or answer.close else render_beginning(answer, edge.date)
+
+    def respond_with(self, begin: bytes, named: bytes, body: bytes) -> None:
+        if self.is_answered:
+            return
+        self.is_answered = True
+        self.prediction = None
+        self.line.answered_with(b"%b%bcontent-length: %d\r\n\r\n%b" % (begin, named, len(body), body))
+
     def hang_up(self) -> None:
         """The client is gone: whatever was begun for it is cancelled, and its memory goes back."""
         self.disconnected = True
@@ -92,3 +92,35 @@ class LaneExchange:
             prediction.cancel()
         elif not self.is_started and type(self.body) is SlabSlice:
             self.body.release()
+
+
+class KnownExchange(LaneExchange):
+    """A prediction whose whole head was seen before, on a connection that stays open."""
+
+    method = b"POST"
+    request_id = ""
+    keep_alive = True
+    is_started = True
+    memory: KnownRequest
+
+    def __init__(self, line: Line, memory: KnownRequest, credentials: Credentials, body: bytes) -> None:
+        self.line = line
+        self.memory = memory
+        self.credentials = credentials
+        self.body = body
+
+    @property
+    def route(self) -> PredictRoute:  # type: ignore[override]  # of the memory, so that nothing is copied
+        return self.memory.route
+
+    @property
+    def target(self) -> bytes:  # type: ignore[override]
+        return self.memory.target
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
+        return self.memory.headers
+
+    @property
+    def deadline_s(self) -> float:  # type: ignore[override]
+        return self.memory.facts.deadline_s

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from salver.net.cycle import cycle_of
 from salver.net.edge import Edge, KnownRequest
-from salver.net.exchange import LaneExchange
+from salver.net.exchange import KnownExchange, LaneExchange
 from salver.net.head import TOO_LONG, Fault, HeadFacts, head_bytes, version_fault
 from salver.net.large import FirstBytes, LargeBody
 from salver.net.line import CLOSES, Exchange, Line, hang_up
@@ -48,6 +48,7 @@ class LaneProtocol(HttpToolsProtocol):
     def __init__(self, edge: Edge, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self.edge = edge
+        self._known_requests = edge.known_requests
         self.credentials = Credentials(None, "", is_loopback=False)
         self.part = NOTHING
         self.body_bytes = 0
@@ -101,8 +102,12 @@ class LaneProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         part = self.part
         line = self.line
-        if line.running is None and not part and self._recall(data):
-            return
+        if line.running is None and not part:
+            end = data.find(b"\r\n\r\n") + 4
+            known = self._known_requests.get(data[:end])
+            if known is not None and len(data) == end + known.length and not line.waiting and not line.is_deaf:
+                self._recall(known, data[end:])
+                return
         if line.is_deaf:
             return
         begun = self.begun
@@ -124,33 +129,23 @@ class LaneProtocol(HttpToolsProtocol):
         elif not part and self.begun == begun + 1:
             self._remember(data)
 
-    def _recall(self, data: bytes) -> bool:
-        """Take a whole prediction whose head is known byte for byte, past the parser; False when it is not one.
+    def _recall(self, known: KnownRequest, body: bytes) -> None:
+        """Take a whole prediction whose head is known byte for byte, past the parser.
 
         Only between two requests, so that the parser is where it would be before this one.
         """
-        end = data.find(b"\r\n\r\n") + 4
-        known = self.edge.known_requests.get(data[:end])
-        line = self.line
-        if known is None or len(data) != end + known.length or line.waiting or line.is_deaf:
-            return False
         facts = known.facts
         credentials = self.credentials if facts.authorization is None else self._credentials(facts)
-        lane = LaneExchange(
-            line, known.route, b"POST", known.target, known.headers, credentials, facts, "", KEEPS_OPEN, known
-        )
-        lane.body = data[end:]
-        lane.is_started = True
+        line = self.line
+        line.running = lane = KnownExchange(line, known, credentials, body)
         self.begun += 1
-        line.running = lane
         self.edge.predictions.start(lane, known.route)
-        return True
 
     def _remember(self, data: bytes) -> None:
         """Keep the head of a prediction that the parser has just taken whole, for `_recall`, when it comes again."""
         lane = self.line.running
         facts = self._facts
-        if type(lane) is not LaneExchange or facts is None or lane.request_id or not lane.keep_alive:
+        if not isinstance(lane, LaneExchange) or facts is None or lane.request_id or not lane.keep_alive:
             return
         end = data.find(b"\r\n\r\n") + 4
         head = data[:end]
@@ -191,7 +186,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._body_seen = self.body_bytes
         if self._stray_bytes > self.edge.max_header_bytes:
             self.refuse(431, TOO_LONG)
-        elif self._length >= LARGE_BODY_BYTES and type(self._receiving) is LaneExchange:
+        elif self._length >= LARGE_BODY_BYTES and isinstance(self._receiving, LaneExchange):
             parts, self._parts = self._parts, []
             LargeBody(self, self._receiving, self._length, parts, self.edge.buffer_for(self._length))
 
@@ -278,7 +273,7 @@ class LaneProtocol(HttpToolsProtocol):
             return
         if self.body_bytes > self.edge.max_body_bytes:
             self.refuse(413, self.edge.body_too_large)
-        elif type(self._receiving) is LaneExchange:
+        elif isinstance(self._receiving, LaneExchange):
             self._parts.append(body)
             if len(self._parts) > MANY_PARTS:
                 self._parts = [gathered(self._parts)]
@@ -289,7 +284,7 @@ class LaneProtocol(HttpToolsProtocol):
         receiving = self._receiving
         if receiving is None:  # refused, or to be taken again without its wish to upgrade
             return
-        if type(receiving) is LaneExchange:
+        if isinstance(receiving, LaneExchange):
             parts = self._parts
             receiving.body = parts[0] if len(parts) == 1 else b"".join(parts)
             self.received(receiving)
@@ -348,7 +343,7 @@ class LaneProtocol(HttpToolsProtocol):
             self.line.is_deaf = True
             self.transport.close()
             return
-        if type(receiving) is LaneExchange:
+        if isinstance(receiving, LaneExchange):
             receiving.hang_up()
             self.transport.set_protocol(self)  # a large body has its place
         self.line.end(self.edge.refusal(status, message))

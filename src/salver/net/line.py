@@ -69,7 +69,7 @@ class Line:
             self.waiting.appendleft(exchange)
 
     def _start(self, exchange: Exchange) -> None:
-        if type(exchange) is LaneExchange:
+        if isinstance(exchange, LaneExchange):
             exchange.start()
             return
         assert isinstance(exchange, RequestResponseCycle)
@@ -89,6 +89,16 @@ class Line:
         if close:
             transport.close()
         elif self.waiting or self.is_deaf:
+            self.move_on()
+
+    def answered_with(self, data: bytes) -> None:
+        """Write the finished answer of the prediction that is running, on a connection that stays open."""
+        transport = self._transport
+        self.running = None
+        if transport.is_closing():
+            return
+        transport.write(data)
+        if self.waiting or self.is_deaf:
             self.move_on()
 
     def cycle_answered(self) -> None:
@@ -155,7 +165,7 @@ class Line:
 
 def hang_up(exchange: Exchange | None) -> None:
     """Nobody waits for the answer any more."""
-    if type(exchange) is LaneExchange:
+    if isinstance(exchange, LaneExchange):
         exchange.hang_up()
     elif isinstance(exchange, RequestResponseCycle):
         exchange.disconnected = True

@@ -22,6 +22,15 @@ _starts: dict[str, str] = {}
 
 def render(answer: Answer, date: bytes, close: bool, is_head: bool = False) -> bytes:
     """The whole answer, or only its head; `date` is the finished line."""
+    head = render_beginning(answer, date, close)
+    if answer.status in BODILESS:
+        return head + b"\r\n"
+    body = answer.body
+    return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), b"" if is_head else body)
+
+
+def render_beginning(answer: Answer, date: bytes, close: bool = False) -> bytes:
+    """The answer up to the length of its body."""
     key = (answer.status, answer.content_type, answer.phrase)
     head = _heads.get(key)
     if head is None:
@@ -33,10 +42,7 @@ def render(answer: Answer, date: bytes, close: bool, is_head: bool = False) -> b
         if close:
             lines += "connection: close\r\n"
         head += lines.encode("latin-1", "replace")
-    if answer.status in BODILESS:
-        return b"%b%b\r\n" % (head, date)
-    body = answer.body
-    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, date, len(body), b"" if is_head else body)
+    return head + date
 
 
 def safe_headers(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:

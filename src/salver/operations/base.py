@@ -7,7 +7,7 @@ finds the row here, permits, runs and counts. No door decides anything by itself
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -66,17 +66,23 @@ class Exchange(Protocol):
     """One prediction request at a door, and the only way to answer it."""
 
     method: bytes
-    target: bytes
-    """Path and query as sent."""
-    headers: list[tuple[bytes, bytes]]
-    """Names as sent by the client, in its case."""
     body: Any
     """The whole body: bytes, bytearray, memoryview or a SlabSlice."""
     credentials: Credentials
     request_id: str
     """The client's own id for the request, checked to be harmless; empty when it sent none."""
-    deadline_s: float
-    """How long the client is willing to wait; 0.0 when it did not say, -1.0 when what it said is no such time."""
+
+    @property
+    def target(self) -> bytes:
+        """Path and query as sent."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names as sent by the client, in its case."""
+
+    @property
+    def deadline_s(self) -> float:
+        """How long the client is willing to wait; 0.0 when it did not say, -1.0 when what it said is no such time."""
 
     def header(self, name: bytes) -> bytes | None:
         """The value of the first header of this lower-case name."""
@@ -93,6 +99,24 @@ class AnsweredCall(Protocol):
     @property
     def version(self) -> int:
         """The version that was found; 0 when none was."""
+
+
+class BurstCodec(Protocol):
+    """How a wire reads and writes many predictions at once that differ in their bodies alone.
+
+    What it takes comes out as `PredictRoute.decode` and `encode` would have it, one by one.
+    """
+
+    names_requests: bool
+    """Whether each answer has the request's id in a header."""
+
+    def decode(self, bodies: Sequence[Any]) -> tuple[InferRequest, Sequence[int]] | None:
+        """One request with the rows of all bodies, in order, and how many each has; None when one needs a closer look."""
+
+    def encode(
+        self, response: InferResponse, request: InferRequest, rows: Sequence[int]
+    ) -> tuple[Answer, Sequence[bytes]]:
+        """What all answers have in common, and the body of each. Raises RequestError(OUTPUT_INVALID)."""
 
 
 class PredictRoute(Protocol):
@@ -115,6 +139,9 @@ class PredictRoute(Protocol):
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         """The wire's rendering of any error; must not raise."""
+
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> BurstCodec | None:
+        """For requests of one version whose heads are this exchange's; None when each is to be taken by itself."""
 
 
 class Scope(enum.Enum):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container
-from typing import Any, Protocol
+from collections.abc import Container, Sequence
+from functools import partial
 
-from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError
-from salver.operations.base import Credentials, Exchange, Home, Operation, PredictRoute, Scope
+from salver.operations.base import Exchange, Home, Operation, PredictRoute, Scope
+from salver.operations.burst import Burst, BurstExchange, burst_of
 from salver.operations.gate import Gate
-from salver.serving.batching.queue import VersionQueue
+from salver.operations.standing import Standing
 from salver.serving.batching.ticket import Ticket
 from salver.serving.pipeline import Pipeline
-from salver.telemetry.meter import Tally
 from salver.types import InferResponse, SlabSlice
 
 log = logging.getLogger("salver.inference")
@@ -26,74 +25,24 @@ PREDICT = Operation(
     home=Home.FRONT,
 )
 OPERATIONS = (PREDICT,)
-
-
-class PredictExchange(Exchange, Protocol):
-    """What a door must bring besides."""
-
-    prediction: Prediction | None
-    """The prediction to cancel when the client goes away; set and cleared here."""
-
-    @property
-    def memory(self) -> PredictMemory | None:
-        """What the door keeps with this very head of a request; None where it keeps nothing."""
-
-
-class PredictMemory(Protocol):
-    """A place for what was worked out for requests with the same head."""
-
-    standing: Standing | None
-
-
-class Standing:
-    """All that predictions with the same head from the same caller have in common, worked out once.
-
-    It holds while the models, the keys and the caller's connection say the same; `Predictions` checks that.
-    """
-
-    __slots__ = (
-        "allowed_s",
-        "credentials",
-        "epoch",
-        "generation",
-        "model",
-        "operation",
-        "peer",
-        "principal",
-        "queue",
-        "route",
-        "tally",
-        "version",
-        "wire",
-    )
-
-    def __init__(
-        self, route: PredictRoute, queue: VersionQueue, principal: Principal, credentials: Credentials, allowed_s: float
-    ) -> None:
-        self.operation = PREDICT
-        self.route = route
-        self.queue = queue
-        self.principal = principal
-        self.credentials = credentials
-        self.peer = credentials.peer
-        self.allowed_s = allowed_s
-        self.model = route.model
-        self.wire = route.wire
-        self.version = queue.version.id.version
-        self.tally: Tally
-        self.epoch: object = None
-        self.generation = 0
+MAX_STANDINGS = 4096
 
 
 class Prediction(Ticket):
     """One prediction from its arrival to its answer."""
 
-    owner: Predictions
-    exchange: PredictExchange
-    standing: Standing
-    started_at: float
     rows = 0
     queued_s = 0.0
+
+    def __init__(
+        self, owner: Predictions, exchange: BurstExchange, standing: Standing[BurstExchange], request_id: str
+    ) -> None:
+        self.owner = owner
+        self.exchange = exchange
+        self.standing = standing
+        self.started_at = exchange.started_at
+        self.deadline = self.started_at + standing.allowed_s
+        self.request_id = request_id
 
     @property
     def model(self) -> str:
@@ -126,70 +75,140 @@ class Predictions:
         self._default_deadline_s = default_deadline_s
         self._clock = gate.clock
         self._record = gate.meter.record
-        self._new_request_id = gate.new_request_id
+        self._record_burst = gate.meter.record_burst
+        self.new_request_id = gate.new_request_id
+        self.names_requests = gate.meter.names_requests
         self._generation = 0
+        self._standings: dict[tuple[int, int, float], Standing[BurstExchange]] = {}
+        """By the identity of codec and credentials, which they hold."""
         pipeline.on_change(self._models_changed)
 
     def _models_changed(self) -> None:
         self._generation += 1
+        self._standings.clear()
 
     @property
     def model_names(self) -> Container[str]:
         return self._pipeline.models.keys()
 
-    def start(self, exchange: PredictExchange, route: PredictRoute) -> None:
+    def start(self, exchange: BurstExchange, route: PredictRoute) -> None:
         """Answer the exchange, now or later; never raises."""
-        standing: Standing | None = None
-        call: Prediction | None = None
+        exchange.started_at = self._clock()
+        memory = exchange.memory
+        standing = None if memory is None else memory.standing
+        if (
+            standing is None
+            or standing.epoch is not self._gate.epoch
+            or standing.generation != self._generation
+            or standing.credentials is not exchange.credentials
+        ):
+            self._start_unknown(exchange, route)
+            return
+        if standing.codec is None:
+            self._queue_alone(exchange, standing)
+            return
+        standing.arrivals.append(exchange)
+        if len(standing.arrivals) == 1:
+            standing.queue.expect(partial(self._submit_arrivals, standing))
+
+    def _start_unknown(self, exchange: BurstExchange, route: PredictRoute) -> None:
+        """The first of its kind, or one of a kind of its own."""
         try:
-            now = self._clock()
-            standing = self._known_standing(exchange) or self._stand(exchange, route, now)
-            call = Prediction.__new__(Prediction)
-            call.owner = self
-            call.exchange = exchange
-            call.standing = standing
-            call.started_at = now
-            call.deadline = now + standing.allowed_s
-            call.request_id = exchange.request_id or self._new_request_id()
-            queue = standing.queue
-            call.request = route.decode(exchange, queue.version)
-            queue.submit(call)
-            exchange.prediction = call
+            standing = self._stand(exchange, route, exchange.started_at)
         except SalverError as error:
-            self._refuse(exchange, route, call, error)
+            self._refuse_unknown(exchange, route, error)
         except Exception as error:
             log.exception("prediction_failed")
-            fault = RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error))
-            self._refuse(exchange, route, call, fault)
+            self._refuse_unknown(exchange, route, _fault(error))
+        else:
+            self._queue_alone(exchange, standing)
 
-    def _known_standing(self, exchange: PredictExchange) -> Standing | None:
-        memory = exchange.memory
-        if memory is None:
+    def _submit_arrivals(self, standing: Standing[BurstExchange]) -> None:
+        """Queue what has come in this turn of the loop, together where that goes."""
+        arrived = [each for each in standing.take_arrivals() if not self._is_gone(each, standing)]
+        most = standing.queue.max_rows
+        for first in range(0, len(arrived), most):
+            self._submit_together(standing, arrived[first : first + most])
+
+    def _submit_together(self, standing: Standing[BurstExchange], exchanges: Sequence[BurstExchange]) -> None:
+        burst = None if standing.queue.is_closed else burst_of(self, standing, exchanges, standing.queue.max_rows)
+        if burst is not None:
+            try:
+                standing.queue.submit(burst)
+            except SalverError as error:
+                if len(exchanges) == 1:
+                    self.refuse(exchanges[0], standing, error, burst.request_id)
+                    return
+            else:
+                return
+        for exchange in exchanges:
+            if standing.queue.is_closed:
+                self._start_unknown(exchange, standing.route)
+            else:
+                self._queue_alone(exchange, standing)
+
+    def _is_gone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> bool:
+        """Whether the client hung up before its prediction had begun; that is written down."""
+        if exchange.disconnected:
+            call = Prediction(self, exchange, standing, exchange.request_id or self.new_request_id())
+            self._record(standing.tally, call, _hung_up(), self._clock())
+            _release(exchange)
+        return exchange.disconnected
+
+    def _queue_alone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> None:
+        call = self.start_alone(exchange, standing)
+        if call is None:
+            return
+        try:
+            standing.queue.submit(call)
+        except SalverError as error:
+            self._refuse(call, error)
+
+    def start_alone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> Prediction | None:
+        """The exchange as a ticket of its own, not queued yet; None when it has been answered, or nobody waits."""
+        if self._is_gone(exchange, standing):
             return None
-        known = memory.standing
-        if (
-            known is not None
-            and known.generation == self._generation
-            and known.epoch is self._gate.epoch
-            and known.credentials is exchange.credentials
-        ):
-            return known
-        return None
+        call = Prediction(self, exchange, standing, exchange.request_id or self.new_request_id())
+        try:
+            call.request = standing.route.decode(exchange, standing.queue.version)
+        except SalverError as error:
+            self._refuse(call, error)
+            return None
+        except Exception as error:
+            log.exception("prediction_failed")
+            self._refuse(call, _fault(error))
+            return None
+        exchange.prediction = call
+        return call
 
-    def _stand(self, exchange: PredictExchange, route: PredictRoute, now: float) -> Standing:
+    def _stand(self, exchange: BurstExchange, route: PredictRoute, now: float) -> Standing[BurstExchange]:
         """Admit the caller and find the version. Raises RequestError."""
         credentials = exchange.credentials
         principal = self._gate.admit(PREDICT, exchange, route.model, route.wire, now)
         queue = self._pipeline.find(route.model, route.version, route.label)
         allowed_s = self._allowed_s(exchange) or queue.version.deadline_s or self._default_deadline_s
-        standing = Standing(route, queue, principal, credentials, allowed_s)
+        standing: Standing[BurstExchange] = Standing(PREDICT, route, queue, principal, credentials, allowed_s)
         standing.tally = self._gate.meter.tally(standing)
         memory = exchange.memory
         if memory is not None and credentials.token is None and principal.requests_per_second is None:
             standing.epoch = self._gate.epoch
             standing.generation = self._generation
-            memory.standing = standing
+            if memory.is_of_one_head:
+                standing.codec = route.burst_codec(exchange, queue.version)
+            memory.standing = standing = self._shared(standing)
         return standing
+
+    def _shared(self, standing: Standing[BurstExchange]) -> Standing[BurstExchange]:
+        """The one standing of all heads that mean the same, so that their requests come together."""
+        if standing.codec is None:
+            return standing
+        key = (id(standing.codec), id(standing.credentials), standing.allowed_s)
+        known = self._standings.get(key)
+        if known is None or known.epoch is not standing.epoch:
+            if len(self._standings) >= MAX_STANDINGS:
+                self._standings.clear()
+            self._standings[key] = known = standing
+        return known
 
     def _allowed_s(self, exchange: Exchange) -> float:
         asked = exchange.deadline_s
@@ -200,20 +219,26 @@ class Predictions:
             )
         return asked
 
-    def _refuse(
-        self, exchange: PredictExchange, route: PredictRoute, call: Prediction | None, error: SalverError
+    def _refuse_unknown(self, exchange: BurstExchange, route: PredictRoute, error: SalverError) -> None:
+        refused = self._gate.refused(PREDICT, exchange, route.model, route.wire)
+        exchange.respond(route.error(error, refused))
+        self._gate.finish(refused, error)
+        _release(exchange)
+
+    def _refuse(self, call: Prediction, error: SalverError) -> None:
+        call.is_done = True
+        call.exchange.prediction = None
+        call.exchange.respond(call.standing.route.error(error, call))
+        self._record(call.standing.tally, call, error, self._clock())
+        _release(call.exchange)
+
+    def refuse(
+        self, exchange: BurstExchange, standing: Standing[BurstExchange], error: SalverError, request_id: str
     ) -> None:
-        if call is None:
-            refused = self._gate.refused(PREDICT, exchange, route.model, route.wire)
-            exchange.respond(route.error(error, refused))
-            self._gate.finish(refused, error)
-        else:
-            call.is_done = True
-            exchange.respond(route.error(error, call))
-            self._record(call.standing.tally, call, error, self._clock())
-        body: Any = exchange.body
-        if type(body) is SlabSlice:
-            body.release()
+        """Tell one exchange of a burst."""
+        if exchange.disconnected:
+            error = _hung_up()
+        self._refuse(Prediction(self, exchange, standing, request_id or self.new_request_id()), error)
 
     def finish(self, call: Prediction, response: InferResponse | None, error: SalverError | None) -> None:
         """Write the answer and close the call."""
@@ -237,8 +262,36 @@ class Predictions:
         call.exchange.respond(standing.route.error(error, call))
         self._record(standing.tally, call, error, self._clock())
 
+    def record(self, burst: Burst) -> None:
+        """Count and log a whole burst: those that were answered, and those whose clients are gone."""
+        now = self._clock()
+        gone = [exchange for exchange in burst.exchanges if exchange.disconnected]
+        tally = burst.standing.tally
+        if not gone:
+            self._record_burst(tally, burst, [exchange.started_at for exchange in burst.exchanges], now)
+            return
+        ids = burst.ids or [self.new_request_id() for _ in burst.exchanges]
+        for exchange, rows, id in zip(burst.exchanges, burst.rows, ids, strict=True):
+            call = Prediction(self, exchange, burst.standing, id)
+            call.rows = rows
+            self._record(tally, call, _hung_up() if exchange.disconnected else None, now)
+
     def cancelled(self, call: Prediction) -> None:
         if not call.is_done:
             call.standing.queue.cancel(call)
-            error = RequestError(Code.CANCELLED, "The caller hung up.")
-            self._record(call.standing.tally, call, error, self._clock())
+            self._record(call.standing.tally, call, _hung_up(), self._clock())
+
+
+def _fault(error: Exception) -> RequestError:
+    return RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error))
+
+
+def _hung_up() -> RequestError:
+    return RequestError(Code.CANCELLED, "The caller hung up.")
+
+
+def _release(exchange: BurstExchange) -> None:
+    """Give back the memory of a body that no worker has."""
+    body = exchange.body
+    if type(body) is SlabSlice:
+        body.release()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
 from salver.telemetry.sink import LineSink
 
 if TYPE_CHECKING:
-    from salver.telemetry.base import CallFacts
+    from salver.telemetry.base import AnsweredTogether, CallFacts
 
 FLUSH_S = 0.1
 FLUSH_LINES = 500
@@ -45,15 +45,32 @@ class AccessLog:
 
         What is put between quotes as it is, the server made itself or has checked. Durations are microseconds.
         """
-        millisecond = int(self._clock() * 1000)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            self._begin = _beginning(millisecond)
+        self._note_time()
         extra = "" if error is None else _more(call, error)
         self._lines.append(
             f'{self._begin}{call.request_id}{words}{code}","us":{int(seconds * 1e6)},'
             f'"queue_us":{int(call.queued_s * 1e6)},"rows":{call.rows}{extra}}}\n'
         )
+        self._flush_later()
+
+    def burst(self, words: str, burst: AnsweredTogether, started_at: Sequence[float], now: float) -> None:
+        """Keep the lines of calls that were answered together, at `now`."""
+        self._note_time()
+        begin = self._begin
+        queued = f',"queue_us":{int((burst.sent_at - burst.queued_at) * 1e6)},"rows":'
+        self._lines += [
+            f'{begin}{id}{words}OK","us":{int((now - at) * 1e6)}{queued}{rows}}}\n'
+            for id, at, rows in zip(burst.ids, started_at, burst.rows, strict=True)
+        ]
+        self._flush_later()
+
+    def _note_time(self) -> None:
+        millisecond = int(self._clock() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._begin = _beginning(millisecond)
+
+    def _flush_later(self) -> None:
         if self._flush_handle is None:
             self._flush_handle = self._loop.call_later(FLUSH_S, self.flush)
         elif len(self._lines) >= FLUSH_LINES:

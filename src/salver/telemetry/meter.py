@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
@@ -10,7 +11,7 @@ from salver.telemetry.accesslog import AccessLog, shared_words
 from salver.telemetry.counters import BUCKETS_S, Counters, RequestCount
 
 if TYPE_CHECKING:
-    from salver.telemetry.base import CallFacts, CallLabels
+    from salver.telemetry.base import AnsweredTogether, CallFacts, CallLabels
 
 
 class Tally:
@@ -30,6 +31,11 @@ class Meter:
         self._counters = counters
         self._log = access_log
 
+    @property
+    def names_requests(self) -> bool:
+        """Whether the log has a line for each request, with its id."""
+        return self._log.is_on
+
     def tally(self, call: CallLabels) -> Tally:
         """For calls that have these labels in common."""
         version = call.version
@@ -48,3 +54,19 @@ class Meter:
         count.rows += call.rows
         if self._log.is_on:
             self._log.request(tally.words, call, code, seconds, error)
+
+    def record_burst(self, tally: Tally, burst: AnsweredTogether, started_at: Sequence[float], now: float) -> None:
+        """Count calls that were answered together, the one that came first first, as `record` would each of them."""
+        count = tally.count
+        number = len(started_at)
+        count.codes["OK"] = count.codes.get("OK", 0) + number
+        slowest = bisect_left(BUCKETS_S, now - started_at[0])
+        if bisect_left(BUCKETS_S, now - started_at[-1]) == slowest:
+            count.buckets[slowest] += number
+        else:
+            for at in started_at:
+                count.buckets[bisect_left(BUCKETS_S, now - at)] += 1
+        count.seconds += now * number - sum(started_at)
+        count.rows += sum(burst.rows)
+        if self._log.is_on:
+            self._log.burst(tally.words, burst, started_at, now)

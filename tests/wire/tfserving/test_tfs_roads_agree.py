@@ -26,7 +26,7 @@ from salver.types import (
 )
 from salver.wire.tfserving import plan
 from salver.wire.tfserving.codec import decode_predict
-from salver.wire.tfserving.plan import short_road
+from salver.wire.tfserving.plan import default_plan
 from salver.wire.tfserving.request import TfRequest
 from salver.wire.tfserving.sweep import sweep_numbers
 from salver.wire.tfserving.values import RULES
@@ -105,11 +105,11 @@ def assert_same(short: TfRequest, general: TfRequest) -> None:
 def test_by_single_values(case: tuple[str, tuple[int, ...], bytes]) -> None:
     datatype, declared, body = case
     version = version_of(datatype, declared)
-    road = short_road(version)
-    assert road is not None
-    short = road(body)
-    if short is not None:
-        assert_same(short, decode_predict(body, version))
+    short = default_plan(version)
+    assert short is not None
+    taken = short.decode(body)
+    if taken is not None:
+        assert_same(taken, decode_predict(body, version))
 
 
 @settings(deadline=None)
@@ -133,12 +133,12 @@ def test_the_sweep_and_single_values_give_up_on_the_same_bodies(case: tuple[str,
     """But for whole numbers that only the one parser, or only the other, keeps as such."""
     datatype, declared, body = case
     version = version_of(datatype, declared)
-    road = short_road(version)
-    assert road is not None
+    short = default_plan(version)
+    assert short is not None
     if datatype == "BOOL" or any(str(number) in body.decode() for number in ABOVE_64_BITS):
         return
     sweep = sweep_numbers(body, version.signatures["serving_default"].inputs[0])
-    assert (sweep is None) == (road(body) is None)
+    assert (sweep is None) == (short.decode(body) is None)
 
 
 @settings(deadline=None)
@@ -191,36 +191,36 @@ def test_the_unusual_is_left_to_the_general_road(
     monkeypatch: pytest.MonkeyPatch, body: bytes, declared: tuple[int, ...], threshold: int
 ) -> None:
     monkeypatch.setattr(plan, "SWEEP_BYTES", threshold)
-    road = short_road(version_of("FP32", declared))
-    assert road is not None
-    assert road(USUAL) is not None
+    short = default_plan(version_of("FP32", declared))
+    assert short is not None
+    assert short.decode(USUAL) is not None
     is_legal = {
         b'{"instances":[[1,2,3]]}': declared == (-1, -1),
         b'{"instances":1,"instances":[[1,2]]}': False,
     }.get(body, False)
-    assert (road(body) is not None) == is_legal
+    assert (short.decode(body) is not None) == is_legal
 
 
 @pytest.mark.parametrize(
     ("datatype", "declared"), [("BYTES", (-1,)), ("UINT64", (-1,)), ("BF16", (-1,)), ("FP32", ()), ("FP32", (1,) * 64)]
 )
-def test_some_signatures_have_no_short_road(datatype: str, declared: tuple[int, ...]) -> None:
+def test_some_signatures_have_no_default_plan(datatype: str, declared: tuple[int, ...]) -> None:
     version = version_of("FP32", (-1,))
     signature = Signature(inputs=(TensorSpec(name="x", datatype=datatype, shape=declared),), outputs=())
     version.signatures["serving_default"] = signature
-    assert short_road(version) is None
+    assert default_plan(version) is None
 
 
-def test_bodies_several_inputs_and_other_names_have_no_short_road(version_info: Callable[..., VersionInfo]) -> None:
-    assert short_road(version_info()) is None
-    assert short_road(version_info([("a", "FP32", (-1,)), ("b", "FP32", (-1,))])) is None
-    assert short_road(version_info(signatures={"other": Signature(inputs=(), outputs=())})) is None
+def test_bodies_several_inputs_and_other_names_have_no_default_plan(version_info: Callable[..., VersionInfo]) -> None:
+    assert default_plan(version_info()) is None
+    assert default_plan(version_info([("a", "FP32", (-1,)), ("b", "FP32", (-1,))])) is None
+    assert default_plan(version_info(signatures={"other": Signature(inputs=(), outputs=())})) is None
 
 
 def test_booleans_never_go_by_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SWEEP_BYTES", 1)
-    road = short_road(version_of("BOOL", (-1,)))
-    assert road is not None
-    request = road(orjson.dumps({"instances": [True, False]}))
+    short = default_plan(version_of("BOOL", (-1,)))
+    assert short is not None
+    request = short.decode(orjson.dumps({"instances": [True, False]}))
     assert request is not None
     assert as_array(tensor_of(request)).tolist() == [True, False]

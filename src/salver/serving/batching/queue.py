@@ -60,6 +60,7 @@ class VersionQueue:
         """What a full batch costs, at most; 0.0 until that is known."""
         self._flights: dict[Link, Flight] = {}
         self.flying_rows = 0
+        self._expected: list[Callable[[], None]] = []
         self._is_scheduled = False
         self._pause: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -69,6 +70,15 @@ class VersionQueue:
     @property
     def waiting_rows(self) -> int:
         return self._waiting.rows
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    @property
+    def max_rows(self) -> int:
+        """Most rows that one batch may have."""
+        return self._max_rows
 
     # Links
 
@@ -88,6 +98,12 @@ class VersionQueue:
 
     # Arrival
 
+    def expect(self, submit_all: Callable[[], None]) -> None:
+        """Call `submit_all` at the end of this turn of the loop, before the next batch is put together."""
+        self._expected.append(submit_all)
+        if not self._is_scheduled or self._pause is not None:
+            self._wake()
+
     def submit(self, ticket: Ticket) -> None:
         """Take a ticket in; raises RequestError when it cannot be answered in time (its reply is then never called)."""
         request = ticket.request
@@ -103,9 +119,8 @@ class VersionQueue:
             self._waiting.add(ticket)
         if ticket.deadline < self._alarm_at:
             self._set_alarm(ticket.deadline)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._flush)
+        if not self._is_scheduled or self._pause is not None:
+            self._wake()
 
     def _admit(self, ticket: Ticket, rows: int, now: float) -> None:
         if not self._links:
@@ -148,10 +163,22 @@ class VersionQueue:
 
     def _schedule(self) -> None:
         if not self._is_scheduled and not self._is_closed:
-            self._is_scheduled = True
-            self._loop.call_soon(self._flush)
+            self._wake()
+
+    def _wake(self) -> None:
+        """Flush at the end of this turn of the loop; a pause for more rows is judged anew then."""
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        self._is_scheduled = True
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        if self._expected:
+            self._is_scheduled = True
+            expected, self._expected = self._expected, []
+            for submit_all in expected:
+                submit_all()
         self._is_scheduled = False
         self._pause = None
         waiting = self._waiting
@@ -268,11 +295,12 @@ class VersionQueue:
 
     def _fail_batch(self, tickets: list[Ticket], error: RequestError) -> None:
         """A lone request gets the error; those of a batch are run one by one, so that only the guilty gets it."""
-        if len(tickets) == 1:
-            self._answer(tickets[0], None, error)
-            tickets[0].settle()
+        parts = [part for ticket in tickets for part in ticket.apart()]
+        if len(parts) == 1 and parts[0] is tickets[0]:
+            self._answer(parts[0], None, error)
+            parts[0].settle()
             return
-        self._run_alone(tickets)
+        self._run_alone(parts)
 
     def _run_alone(self, tickets: list[Ticket]) -> None:
         for ticket in tickets:
@@ -385,7 +413,7 @@ class VersionQueue:
 
     @property
     def is_idle(self) -> bool:
-        return not self._flights and not self.waiting_rows
+        return not self._flights and not self.waiting_rows and not self._expected
 
     def close(self, refusal: RequestError | None = None) -> None:
         """No more requests come: what waits is refused, links are closed, and with them goes what replicas have."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from salver.errors import SalverError
@@ -38,6 +39,10 @@ class Ticket(ABC):
     @abstractmethod
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         """Called once, on the loop."""
+
+    def apart(self) -> Sequence[Ticket]:
+        """The tickets that this one is made of, to be run one by one; itself when it is a single request's."""
+        return (self,)
 
     def settle(self) -> None:  # noqa: B027  not abstract: see below
         """Most requests hold no shared memory and need nothing here."""

@@ -95,7 +95,7 @@ class Plan:
         if encoding is not None:
             body = unpacked(as_view(body), encoding, self._max_body_bytes)
         reader = self._readers.get(content_type) if shape is None else None
-        decoded = None if reader is None else reader(body)
+        decoded = None if reader is None else reader.read(body)
         if decoded is not None:
             inputs, rows, understood = decoded
             group: Any = self._group
@@ -104,13 +104,29 @@ class Plan:
             group = batch_group(self._name, inputs)
         return NativeRequest(self.version, self._name, inputs, None, rows, group, None, understood, answer)
 
+    def quick_reader(self, headers: Headers) -> Reader | None:
+        """The short way of all bodies that come with these headers and want JSON for an answer; None without one."""
+        content_type, accept, shape, encoding = read_headers(headers)
+        if accept not in (None, b"*/*") or shape is not None or encoding is not None:
+            return None
+        return self._readers.get(content_type)
+
+    def decode_all(self, reader: Reader, bodies: Sequence[Any]) -> tuple[NativeRequest, Sequence[int]] | None:
+        """The bodies as one request, and the rows of each; None when one of them needs the general way."""
+        together = reader.read_all(bodies)
+        if together is None:
+            return None
+        inputs, rows, understood = together
+        total = sum(rows)
+        return NativeRequest(self.version, self._name, inputs, None, total, self._group, None, understood), rows
+
 
 def quick_readers(signature: Signature) -> dict[bytes | None, Reader]:
     """The short ways that the signature allows, by content type."""
     raw, json = raw_reader(signature), json_reader(signature)
-    readers: dict[bytes | None, Reader] = {} if json is None else dict.fromkeys(JSON_TYPES, json.read)
+    readers: dict[bytes | None, Reader] = {} if json is None else dict.fromkeys(JSON_TYPES, json)
     if raw is not None:
-        readers[b"application/octet-stream"] = raw.read
+        readers[b"application/octet-stream"] = raw
     return readers
 
 

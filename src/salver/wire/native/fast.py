@@ -6,8 +6,8 @@ Both take only what they are sure of and give None for the rest, which the gener
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -19,8 +19,17 @@ from salver_worker.frames import DATATYPE_SIZES
 Decoded: TypeAlias = tuple[dict[str, Tensor], int, str]
 """The inputs, their number of rows, and the form that was understood."""
 
-Reader: TypeAlias = Callable[[Any], Decoded | None]
-"""Takes a whole body; None when it is not sure of it."""
+Together: TypeAlias = tuple[dict[str, Tensor], Sequence[int], str]
+"""The inputs of several bodies, the rows of each body, and the form that was understood of all."""
+
+
+class Reader(Protocol):
+    """Takes whole bodies; None when it is not sure of one."""
+
+    def read(self, body: Any) -> Decoded | None: ...
+
+    def read_all(self, bodies: Sequence[Any]) -> Together | None: ...
+
 
 MAX_TYPED_BYTES = 16 * 1024
 """Above this the general parser is the quicker one."""
@@ -39,6 +48,16 @@ class RawReader:
         self._row = spec.shape[1:]
         self._one = (1, *self._row)
         self._row_bytes = math.prod(self._row) * DATATYPE_SIZES[spec.datatype]
+
+    def read_all(self, bodies: Sequence[Any]) -> Together | None:
+        """The rows of all bodies as one tensor."""
+        row_bytes = self._row_bytes
+        sizes = list(map(len, bodies))
+        rows = [size // row_bytes for size in sizes]
+        if min(rows) < 1 or any(size % row_bytes for size in sizes):
+            return None
+        joined = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+        return {self._name: Tensor(self._datatype, (sum(rows), *self._row), joined)}, rows, "raw"
 
     def read(self, body: Any) -> Decoded | None:
         size = len(body)
@@ -107,6 +126,27 @@ class JsonReader:
         if inputs is UNSET:
             return self._only(instances, "instances")
         return self._only(inputs, "inputs") if type(inputs) is list else self._by_name(inputs)
+
+    def read_all(self, bodies: Sequence[Any]) -> Together | None:
+        """The rows of all bodies, which must be of one form, as one tensor for each input."""
+        read = self.read
+        rows: list[int] = []
+        values: list[list[Any]] = [[] for _ in self._specs]
+        form = None
+        for body in bodies:
+            decoded = read(body)
+            if decoded is None or form not in (None, decoded[2]):
+                return None
+            inputs, count, form = decoded
+            rows.append(count)
+            for column, tensor in zip(values, inputs.values(), strict=True):
+                column += tensor.data
+        total = sum(rows)
+        inputs = {
+            name: Tensor(datatype, (total, *row), column)
+            for (name, datatype, row), column in zip(self._specs, values, strict=True)
+        }
+        return inputs, rows, form or ""
 
     def _only(self, values: list[Any], understood: str) -> Decoded:
         name, datatype, row = self._specs[0]

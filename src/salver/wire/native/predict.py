@@ -7,6 +7,7 @@ from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import InferRequest, InferResponse, VersionInfo
 from salver.wire.native.addresses import PredictAddress
 from salver.wire.native.answers import AnswerPlan
+from salver.wire.native.burst import NativeBurst
 from salver.wire.native.codec import BodyPlan, NativeRequest, Plan, plan_for
 from salver.wire.native.errors import error_answer
 
@@ -25,13 +26,32 @@ class NativePredictRoute:
         self._max_body_bytes = max_body_bytes
         self._plan: Plan | BodyPlan | None = None
         self._answers: AnswerPlan | None = None
+        self._bursts: dict[int, NativeBurst] = {}
+        """By the identity of the reader, for the plan that is kept."""
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE | PAYLOAD_TOO_LARGE)."""
         plan = self._plan
         if plan is None or plan.version is not version:
-            plan = self._plan = plan_for(version, self._signature_name, self._max_body_bytes)
+            plan = self._plan_for(version)
         return plan.decode(exchange.body, exchange.headers)
+
+    def _plan_for(self, version: VersionInfo) -> Plan | BodyPlan:
+        plan = self._plan = plan_for(version, self._signature_name, self._max_body_bytes)
+        self._bursts.clear()
+        return plan
+
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> NativeBurst | None:
+        plan = self._plan
+        if plan is None or plan.version is not version:
+            plan = self._plan_for(version)
+        signature = version.signature(self._signature_name)
+        if not isinstance(plan, Plan) or signature is None or signature.ranking is not None:
+            return None
+        reader = plan.quick_reader(exchange.headers)
+        if reader is None:
+            return None
+        return self._bursts.setdefault(id(reader), NativeBurst(plan, reader))
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Raises RequestError(OUTPUT_INVALID)."""

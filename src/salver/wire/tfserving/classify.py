@@ -42,5 +42,8 @@ class TfExamplesRoute:
         assert signature.ranking is not None
         return Answer(200, encode_classes(response.outputs, signature.ranking), headers=self._headers)
 
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> None:
+        """Each request is taken by itself."""
+
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         return lane_error(error, self._address, self._headers, call)

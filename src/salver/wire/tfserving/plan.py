@@ -7,9 +7,9 @@ Values stay nested lists, so that NumPy is touched once per batch and not once p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,19 +23,18 @@ from salver.wire.tfserving.values import RULES
 SWEEP_BYTES = 1024
 """From this size on, numbers are read in one sweep into an array instead of one Python object each."""
 
-ShortRoad: TypeAlias = Callable[[Buffer], TfRequest | None]
 _UNBOUNDED = "UINT64"  # msgspec's bounds have 63 bits
 
 
-def short_road(version: VersionInfo) -> ShortRoad | None:
-    """The version's short road, or None when its default signature has none."""
+def default_plan(version: VersionInfo) -> DefaultPlan | None:
+    """The plan of the version's short road, or None when its default signature has none."""
     signature = version.signature()
     if version.payload is not PayloadKind.TENSORS or signature is None or len(signature.inputs) != 1:
         return None
     spec = signature.inputs[0]
     if spec.datatype not in RULES or spec.datatype in ("BYTES", _UNBOUNDED):
         return None
-    return DefaultPlan(version, spec).decode if 0 < len(spec.shape) < MAX_DEPTH else None
+    return DefaultPlan(version, spec) if 0 < len(spec.shape) < MAX_DEPTH else None
 
 
 class DefaultPlan:
@@ -72,6 +71,33 @@ class DefaultPlan:
         inputs = {spec.name: Tensor(spec.datatype, shape, values)}
         rows = shape[0] if self._version.has_batch_dimension else 1
         return TfRequest(self._version, DEFAULT_SIGNATURE, inputs, None, rows, self._group, None, is_row)
+
+    def decode_rows(self, bodies: Sequence[Buffer]) -> tuple[TfRequest, Sequence[int]] | None:
+        """One request of the rows of all bodies, and how many each has.
+
+        None when one of them is not a small document in the row form, whose rows have the declared size.
+        """
+        if not self._has_known_rows or not self._version.has_batch_dimension or max(map(len, bodies)) >= SWEEP_BYTES:
+            return None
+        parse = self._parse
+        try:
+            documents = [parse(body) for body in bodies]
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        rows: list[int] = []
+        values: list[Any] = []
+        for document in documents:
+            instances = document.instances
+            if instances is None or document.inputs is not None:
+                return None
+            if document.signature_name and document.signature_name != DEFAULT_SIGNATURE:
+                return None
+            rows.append(len(instances))
+            values += instances
+        spec = self._spec
+        shape = (len(values), *self._trailing)
+        inputs = {spec.name: Tensor(spec.datatype, shape, values)}
+        return TfRequest(self._version, DEFAULT_SIGNATURE, inputs, None, shape[0], self._group, None, True), rows
 
     def _decode_large(self, body: Buffer) -> TfRequest | None:
         sweep = sweep_numbers(bytes(body), self._spec)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import orjson
 
 from salver.errors import SalverError
@@ -9,16 +11,25 @@ from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import InferRequest, InferResponse, VersionInfo
 from salver.wire.tfserving.addresses import Address
 from salver.wire.tfserving.body import body_answer
+from salver.wire.tfserving.burst import TfBurst
 from salver.wire.tfserving.codec import decode_predict
 from salver.wire.tfserving.errors import Headers
 from salver.wire.tfserving.lane import json_body, lane_error, sent_body
 from salver.wire.tfserving.outputs import encode_outputs
-from salver.wire.tfserving.plan import ShortRoad, short_road
+from salver.wire.tfserving.plan import DefaultPlan, default_plan
 from salver.wire.tfserving.request import TfRequest
 
 MAX_PLANS = 16
 """Versions whose short road one route keeps: more than ever share an address at a time."""
 NUMPY = orjson.OPT_SERIALIZE_NUMPY
+
+
+class Plans(NamedTuple):
+    """What was worked out for a version: its short road, for one request and for many, if it has one."""
+
+    version: VersionInfo
+    plan: DefaultPlan | None
+    burst: TfBurst | None
 
 
 class TfPredictRoute:
@@ -34,7 +45,7 @@ class TfPredictRoute:
         self._address = address
         self._max_body_bytes = max_body_bytes
         self._headers = headers
-        self._plans: dict[int, tuple[VersionInfo, ShortRoad | None]] = {}
+        self._plans: dict[int, Plans] = {}
         """By identity. Each version is held here, so that its `id` is not given to another one."""
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> TfRequest:
@@ -42,9 +53,8 @@ class TfPredictRoute:
 
         A compressed body is no JSON to the short road, so only the general one looks at the headers.
         """
-        plan = self._plans.get(id(version))
-        road = self._compile(version) if plan is None else plan[1]
-        request = None if road is None else road(sent_body(exchange))
+        known = self._plans.get(id(version)) or self._compile(version)
+        request = None if known.plan is None else known.plan.decode(sent_body(exchange))
         return decode_predict(json_body(exchange, self._max_body_bytes), version) if request is None else request
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
@@ -66,9 +76,14 @@ class TfPredictRoute:
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         return lane_error(error, self._address, self._headers, call)
 
-    def _compile(self, version: VersionInfo) -> ShortRoad | None:
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> TfBurst | None:
+        if exchange.header(b"content-encoding") is not None:
+            return None
+        return (self._plans.get(id(version)) or self._compile(version)).burst
+
+    def _compile(self, version: VersionInfo) -> Plans:
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
-        road = short_road(version)
-        self._plans[id(version)] = version, road
-        return road
+        plan = default_plan(version)
+        plans = self._plans[id(version)] = Plans(version, plan, None if plan is None else TfBurst(plan, self._headers))
+        return plans

@@ -48,6 +48,9 @@ class MmsPredictRoute:
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         return encode(response, request, call.request_id)
 
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> None:
+        """Each request is taken by itself."""
+
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         return error_answer(error, Subject(self.model, self.version), call.request_id if call else "")
 

@@ -1,0 +1,49 @@
+"""Many predictions at once: the short road of each body, one request of all their rows, and the answers cut from one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from salver.operations.base import Answer
+from salver.types import Array, InferRequest, InferResponse
+from salver.wire.jsonrows import row_texts, shared_out
+from salver.wire.tfserving.errors import Headers
+from salver.wire.tfserving.outputs import encode_outputs
+from salver.wire.tfserving.plan import DefaultPlan
+from salver.wire.tfserving.request import TfRequest
+
+
+class TfBurst:
+    """Bodies in the row form, as JSON that nobody compressed, for one version."""
+
+    names_requests = False
+
+    def __init__(self, plan: DefaultPlan, headers: Headers) -> None:
+        self._plan = plan
+        self._answer = Answer(200, b"", "application/json", headers)
+
+    def decode(self, bodies: Sequence[Any]) -> tuple[TfRequest, Sequence[int]] | None:
+        return self._plan.decode_rows(bodies)
+
+    def encode(
+        self, response: InferResponse, request: InferRequest, rows: Sequence[int]
+    ) -> tuple[Answer, Sequence[bytes]]:
+        outputs = response.outputs
+        assert outputs is not None
+        if len(outputs) == 1:
+            (array,) = outputs.values()
+            texts = row_texts(array)
+            if texts is not None:
+                return self._answer, [b'{"predictions":[%b]}' % text for text in shared_out(texts, rows)]
+        return self._answer, [encode_outputs(part, is_row=True) for part in parts(outputs, rows)]
+
+
+def parts(outputs: dict[str, Array], rows: Sequence[int]) -> list[dict[str, Array]]:
+    """The outputs of each request."""
+    shares: list[dict[str, Array]] = []
+    start = 0
+    for count in rows:
+        shares.append({name: array[start : start + count] for name, array in outputs.items()})
+        start += count
+    return shares
