@@ -15,8 +15,8 @@ class Activity:
         self._busy_since = 0.0
         self._predictions = 0
 
-    def begin(self) -> None:
-        self._busy_since = time.monotonic()
+    def begin(self, now: float) -> None:
+        self._busy_since = now
 
     def end(self) -> None:
         self._busy_since = 0.0

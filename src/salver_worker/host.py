@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import sys
+from time import monotonic
 from typing import Any, Dict, List, Optional, Protocol
 
 from salver_worker import frames, request
@@ -73,8 +74,9 @@ class Host:
     def _answer(self, link: DataLink, frame: Frame) -> None:
         if frame.verb != frames.PREDICT:
             raise frames.FrameError("the verb %d has no meaning on a data link" % frame.verb)
-        request.begin(frame.deadline_ms)
-        self._activity.begin()
+        now = monotonic()
+        request.begin(frame.deadline_ms, now)
+        self._activity.begin(now)
         try:
             header, buffers, size = self._interrupt.run((link.number, frame.id), self._predict, frame, link.slab)
             verb = frames.RESULT

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from salver.errors import SalverError
-from salver.replicas.link import Result
+from salver.replicas.result import Result
 from salver.serving.batching.queue import VersionQueue
 from salver.serving.batching.ticket import Ticket
 from salver.types import (

@@ -106,7 +106,7 @@ def test_a_value_that_does_not_fit_fails_alone(make_bench: Any) -> None:
 
 
 def test_a_malformed_result_is_an_error_and_not_a_crash(bench: Any) -> None:
-    from salver.replicas.link import Result
+    from salver.replicas.result import Result
     from salver_worker import frames
 
     ticket = bench.submit([1, 1])

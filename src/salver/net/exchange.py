@@ -97,30 +97,16 @@ class LaneExchange:
 class KnownExchange(LaneExchange):
     """A prediction whose whole head was seen before, on a connection that stays open."""
 
-    method = b"POST"
-    request_id = ""
-    keep_alive = True
-    is_started = True
-    memory: KnownRequest
-
-    def __init__(self, line: Line, memory: KnownRequest, credentials: Credentials, body: bytes) -> None:
+    def __init__(self, line: Line, known: KnownRequest, credentials: Credentials, body: bytes) -> None:
         self.line = line
-        self.memory = memory
+        self.memory = known
+        self.route = known.route
+        self.method = b"POST"
+        self.target = known.target
+        self.headers = known.headers
         self.credentials = credentials
+        self.request_id = ""
+        self.deadline_s = known.facts.deadline_s
+        self.keep_alive = True
+        self.is_started = True
         self.body = body
-
-    @property
-    def route(self) -> PredictRoute:  # type: ignore[override]  # of the memory, so that nothing is copied
-        return self.memory.route
-
-    @property
-    def target(self) -> bytes:  # type: ignore[override]
-        return self.memory.target
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
-        return self.memory.headers
-
-    @property
-    def deadline_s(self) -> float:  # type: ignore[override]
-        return self.memory.facts.deadline_s

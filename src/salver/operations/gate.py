@@ -53,7 +53,7 @@ class Gate:
         if missing:
             raise StartupError(Code.INTERNAL, f"These operations have no body: {', '.join(missing)}.")
         self._bodies = bodies
-        self._authenticator = authenticator
+        self.authenticator = authenticator
         self._limiter = limiter
         self._auditor = auditor
         self.meter = meter
@@ -80,12 +80,12 @@ class Gate:
     def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str, now: float) -> Principal:
         """Who, may they, how much is left. Raises RequestError, which is then in the audit log.
 
-        Without a key and without a budget the answer is the same until the keys change: see `epoch`.
+        Without a key and without a budget the answer is the same for as long as `authenticator.keys` is the same object.
         """
         credentials = exchange.credentials
         try:
             wall_time = 0.0 if credentials.token is None else self._wall_clock()
-            principal = self._authenticator.identify(credentials, wall_time)
+            principal = self.authenticator.identify(credentials, wall_time)
             if not is_allowed(principal, operation.permission, model):
                 raise denial(principal, operation.permission or "", model)
             if principal.requests_per_second is not None:
@@ -94,11 +94,6 @@ class Gate:
             self._auditor.denied(self.refused(operation, exchange, model, wire), error)
             raise
         return principal
-
-    @property
-    def epoch(self) -> object:
-        """The same object for as long as the same callers may do the same things."""
-        return self._authenticator.keys
 
     def refused(self, operation: Operation, exchange: Exchange, model: str, wire: str) -> Call:
         """The call of a request that got no further than the gate: for the records, all under one id."""
@@ -158,7 +153,7 @@ class Gate:
             call.principal = self._recognised(credentials)
             return
         try:
-            principal = call.principal = self._authenticator.identify(credentials, self._wall_clock())
+            principal = call.principal = self.authenticator.identify(credentials, self._wall_clock())
             about = call.model if row.scope is Scope.MODEL else ""
             if not is_allowed(principal, row.permission, about):
                 raise denial(principal, row.permission, about)
@@ -170,7 +165,7 @@ class Gate:
     def _recognised(self, credentials: Credentials) -> Principal:
         """Who asks, when it may be nobody: of what anyone may ask, some hear more; of a refusal, the audit log does."""
         try:
-            return self._authenticator.identify(credentials, self._wall_clock())
+            return self.authenticator.identify(credentials, self._wall_clock())
         except SalverError:
             return NOBODY
 

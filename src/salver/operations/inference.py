@@ -74,6 +74,7 @@ class Predictions:
         self._pipeline = pipeline
         self._default_deadline_s = default_deadline_s
         self._clock = gate.clock
+        self._authenticator = gate.authenticator
         self._record = gate.meter.record
         self._record_burst = gate.meter.record_burst
         self.new_request_id = gate.new_request_id
@@ -98,7 +99,7 @@ class Predictions:
         standing = None if memory is None else memory.standing
         if (
             standing is None
-            or standing.epoch is not self._gate.epoch
+            or standing.epoch is not self._authenticator.keys
             or standing.generation != self._generation
             or standing.credentials is not exchange.credentials
         ):
@@ -191,7 +192,7 @@ class Predictions:
         standing.tally = self._gate.meter.tally(standing)
         memory = exchange.memory
         if memory is not None and credentials.token is None and principal.requests_per_second is None:
-            standing.epoch = self._gate.epoch
+            standing.epoch = self._authenticator.keys
             standing.generation = self._generation
             if memory.is_of_one_head:
                 standing.codec = route.burst_codec(exchange, queue.version)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
+from salver.replicas.result import Result
 from salver_worker import frames
 
 Buffer = bytes | bytearray | memoryview
@@ -14,14 +15,6 @@ RECEIVE_BYTES = 256 * 1024
 JOIN_BYTES = 64 * 1024
 """Below this size the pieces of a frame are joined and written at once; above, they are handed over one by one."""
 MAX_RESULT_BYTES = 1 << 31
-
-
-class Result(NamedTuple):
-    """A worker's answer. `body` is only valid until the callback returns: the buffer behind it is used again."""
-
-    verb: int
-    header: bytes
-    body: memoryview
 
 
 Reply = Callable[[Result | None], None]

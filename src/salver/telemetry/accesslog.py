@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from salver.telemetry.base import AnsweredTogether, CallFacts
 
 FLUSH_S = 0.1
-FLUSH_LINES = 500
+FLUSH_LINES = 4096
 MAX_NAME = 200
 MAX_DETAIL = 2000
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from salver.errors import Code, RequestError, SalverError
-from salver.replicas.link import Link, Result
+from salver.replicas.link import Link
+from salver.replicas.result import Result
 from salver.serving.batching.assembly import Assembler, assemble_bodies, slab_offset, split_bodies
 from salver.serving.batching.latency import BatchCost, completion_time
 from salver.serving.batching.oversize import Gathering
