@@ -10,23 +10,19 @@ from typing import Any, Dict
 
 
 class Activity:
+    """Its main thread sets the attributes as it goes: a call for each would cost every batch more than they do."""
+
     def __init__(self) -> None:
         self.is_loading = True
-        self._busy_since = 0.0
-        self._predictions = 0
-
-    def begin(self, now: float) -> None:
-        self._busy_since = now
-
-    def end(self) -> None:
-        self._busy_since = 0.0
-        self._predictions += 1
+        self.busy_since = 0.0
+        """When the batch began that runs now, on the monotonic clock; 0.0 when none does."""
+        self.predictions = 0
 
     def report(self) -> Dict[str, Any]:
         """The PONG header: resident memory, how long the batch has run that runs now, batches answered so far."""
-        since = self._busy_since
+        since = self.busy_since
         busy_s = time.monotonic() - since if since else 0.0
-        return {"rss": resident_bytes(), "busy_s": round(busy_s, 6), "predictions": self._predictions}
+        return {"rss": resident_bytes(), "busy_s": round(busy_s, 6), "predictions": self.predictions}
 
 
 def resident_bytes() -> int:

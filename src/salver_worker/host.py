@@ -7,13 +7,15 @@ import sys
 from time import monotonic
 from typing import Any, Dict, List, Optional, Protocol
 
-from salver_worker import frames, request
+from salver_worker import frames
 from salver_worker.activity import Activity
 from salver_worker.failures import Cancelled, error_header
+from salver_worker.frames import MAGIC, PREFIX
 from salver_worker.inbox import Inbox
 from salver_worker.interrupt import Interrupt
 from salver_worker.links import DataLink, Frame
 from salver_worker.outputs import Answer
+from salver_worker.request import present
 
 
 class Predictor(Protocol):
@@ -74,9 +76,9 @@ class Host:
     def _answer(self, link: DataLink, frame: Frame) -> None:
         if frame.verb != frames.PREDICT:
             raise frames.FrameError("the verb %d has no meaning on a data link" % frame.verb)
-        now = monotonic()
-        request.begin(frame.deadline_ms, now)
-        self._activity.begin(now)
+        activity = self._activity
+        activity.busy_since = present.began_at = monotonic()
+        present.deadline_ms = frame.deadline_ms
         try:
             header, buffers, size = self._interrupt.run((link.number, frame.id), self._predict, frame, link.slab)
             verb = frames.RESULT
@@ -86,6 +88,7 @@ class Host:
             header, buffers, size = Answer(frames.encode_header(error_header(error)), [], 0)
             verb = frames.ERROR
         finally:
-            self._activity.end()
-        prefix = frames.pack_prefix(verb, frame.id, 0, len(header), size)
+            activity.busy_since = 0.0
+            activity.predictions += 1
+        prefix = PREFIX.pack(MAGIC, verb, 0, 0, frame.id, 0, len(header), size)
         link.send([prefix, header, *buffers], frames.PREFIX_SIZE + len(header) + size)

@@ -79,6 +79,9 @@ class InputReader:
         layout = self._layouts.get(raw_header) or self._layout(raw_header)
         buffer = slab if layout.is_in_slab else body
         if layout.plain and buffer is not None and layout.end <= len(buffer):
+            if len(layout.plain) == 1:
+                name, shape, dtype, offset = layout.plain[0]
+                return {name: np.ndarray(shape, dtype, buffer, offset)}, layout.parameters
             arrays = {name: np.ndarray(shape, dtype, buffer, offset) for name, shape, dtype, offset in layout.plain}
             return arrays, layout.parameters
         return {piece.name: self._array(piece, body, slab) for piece in layout.pieces}, layout.parameters

@@ -52,8 +52,15 @@ class OutputWriter:
 
     def write(self, outputs: Arrays) -> Answer:
         """Raises OutputInvalid when names or datatypes are not those of the signature."""
-        key = tuple([(name, it.dtype, it.shape, it.flags.c_contiguous) for name, it in outputs.items()])
-        form = self._forms.get(key)
+        if len(outputs) == 1:
+            ((name, array),) = outputs.items()
+            key: Key = ((name, array.dtype, array.shape, array.flags.c_contiguous),)
+            form = self._forms.get(key)
+            if form is not None:
+                return Answer(form.header, [array, form.gaps[0]], form.body_length)
+        else:
+            key = tuple([(name, it.dtype, it.shape, it.flags.c_contiguous) for name, it in outputs.items()])
+            form = self._forms.get(key)
         if form is None:
             return self._write_new(key, outputs)
         return Answer(form.header, list(chain.from_iterable(zip(outputs.values(), form.gaps))), form.body_length)

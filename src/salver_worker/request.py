@@ -6,14 +6,16 @@ import time
 from typing import Optional
 
 
-class _Present:
-    """The batch that runs: there is one at a time in a process."""
+class Present:
+    """The batch that runs, set by the worker's loop: there is one at a time in a process."""
 
     began_at = 0.0
+    """On the monotonic clock."""
     deadline_ms = 0
+    """What it had left then; 0 means that it has no deadline."""
 
 
-_present = _Present()
+present = Present()
 
 
 def remaining_s() -> Optional[float]:
@@ -21,12 +23,6 @@ def remaining_s() -> Optional[float]:
 
     Any thread of the model's may ask.
     """
-    if not _present.deadline_ms:
+    if not present.deadline_ms:
         return None
-    return _present.began_at + _present.deadline_ms / 1000.0 - time.monotonic()
-
-
-def begin(deadline_ms: int, now: float) -> None:
-    """Note the deadline of the batch that starts now, on the monotonic clock; 0 means that it has none."""
-    _present.began_at = now
-    _present.deadline_ms = deadline_ms
+    return present.began_at + present.deadline_ms / 1000.0 - time.monotonic()

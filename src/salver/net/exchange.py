@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from salver.net.head import HeadFacts
     from salver.net.line import Line
     from salver.operations.base import PredictRoute
-    from salver.operations.burst import Cancellable
+    from salver.serving.batching.ticket import Ticket
 
 
 class LaneExchange:
@@ -23,7 +23,7 @@ class LaneExchange:
     """
 
     started_at = 0.0
-    prediction: Cancellable | None = None
+    prediction: Ticket | None = None
     is_started = False
     """Whether the body is in the hands of whoever answers."""
     is_answered = False

@@ -111,7 +111,7 @@ class BurstCodec(Protocol):
     """Whether each answer has the request's id in a header."""
 
     def decode(self, bodies: Sequence[Any]) -> tuple[InferRequest, Sequence[int]] | None:
-        """One request with the rows of all bodies, in order, and how many each has; None when one needs a closer look."""
+        """One request of the rows of all bodies, and how many each has; None when one of them needs a closer look."""
 
     def encode(
         self, response: InferResponse, request: InferRequest, rows: Sequence[int]

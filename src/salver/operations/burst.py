@@ -26,7 +26,7 @@ class BurstExchange(Exchange, Protocol):
 
     started_at: float
     disconnected: bool
-    prediction: Cancellable | None
+    prediction: Ticket | None
 
     @property
     def memory(self) -> BurstMemory | None:
@@ -36,7 +36,7 @@ class BurstExchange(Exchange, Protocol):
         """How the answers of a burst begin: all before the length. Empty when each must be written by `respond`."""
 
     def respond_with(self, begin: bytes, named: bytes, body: bytes) -> None:
-        """Write an answer of a burst; `named` is a finished header line or empty. Does nothing when the client is gone."""
+        """Write an answer of a burst; `named` is a finished header line or empty. Nothing happens if the client is gone."""
 
 
 class BurstMemory(Protocol):
@@ -44,11 +44,6 @@ class BurstMemory(Protocol):
 
     is_of_one_head: bool
     standing: Standing[BurstExchange] | None
-
-
-class Cancellable(Protocol):
-    def cancel(self) -> None:
-        """The client is gone."""
 
 
 class BurstOwner(Protocol):

@@ -10,7 +10,7 @@ import os
 from salver.types import SlabSlice
 
 PAGE = 4096
-"""Slices are whole numbers of these bytes: tensors whose size is one too lie side by side, and a batch of them is one."""
+"""Slices are whole numbers of these bytes: tensors of such a size lie side by side, and a batch of them is one."""
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """A worker that has the descriptor could otherwise shrink the memory, and the next write here would end the server."""
 

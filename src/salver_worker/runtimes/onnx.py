@@ -114,7 +114,7 @@ class OnnxModel:
 
 
 def _quick_run(session: Any) -> Callable[[Sequence[str], Mapping[str, Any]], Sequence[Any]]:
-    """`session.run` without what it checks each time in Python (that inputs are there, which the server has seen to)."""
+    """`session.run` without what it checks each time in Python: that inputs are there, which the server has seen to."""
     inner = getattr(getattr(session, "_sess", None), "run", None)
     if inner is None:  # a release that is made otherwise
         run: Callable[[Sequence[str], Mapping[str, Any]], Sequence[Any]] = session.run

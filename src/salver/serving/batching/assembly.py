@@ -211,18 +211,24 @@ def _raw(values: list[Any], datatype: str, shape: tuple[int, ...]) -> bytes:
 
 def _describe(header: bytes) -> list[tuple[str, str, tuple[int, ...], int]]:
     rows = read_header(header, TensorResults).tensors
-    try:
-        return [
-            (name, "" if datatype == "BYTES" else frames.NUMPY_NAMES[datatype], tuple(shape), size)
-            for name, datatype, shape, size in rows
-        ]
-    except KeyError as error:
-        raise frames.FrameError(f"there is no datatype {error}") from error
+    return [(name, _dtype(datatype, shape, size), tuple(shape), size) for name, datatype, shape, size in rows]
+
+
+def _dtype(datatype: str, shape: Sequence[int], size: int) -> str:
+    """NumPy's name of an output's type, "" for BYTES. Raises FrameError when it does not have the size it should."""
+    if datatype == "BYTES":
+        return ""
+    name = frames.NUMPY_NAMES.get(datatype)
+    if name is None:
+        raise frames.FrameError(f"there is no datatype {datatype!r}")
+    if min(shape, default=0) < 0 or frames.element_count(shape) * frames.DATATYPE_SIZES[datatype] != size:
+        raise frames.FrameError("an output does not have the shape that its header says")
+    return name
 
 
 def _array(piece: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
     try:
-        return np.frombuffer(piece, dtype).reshape(shape) if dtype else _bytes_array(piece, shape)
+        return np.ndarray(shape, dtype, piece) if dtype else _bytes_array(piece, shape)
     except (ValueError, OverflowError) as error:
         raise frames.FrameError(f"an output does not have the shape that its header says: {error}") from error
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from salver.errors import SalverError
 from salver.replicas.link import Link
 from salver.types import InferRequest, InferResponse, VersionInfo
 
+if TYPE_CHECKING:
+    from salver.serving.batching.oversize import Gathering
+
 FOREVER = float("inf")
 
 
-class Ticket(ABC):
+class Ticket:
     """One request in the queue. Its owner subclasses it with what must happen at the end.
+
+    It is no abstract class: compiled by mypyc, one of those crashed the collector of garbage.
 
     `reply` is called exactly once, on the loop, with a response or an error. `settle` is called exactly once when no
     worker can be reading the request's memory any more; it may come before or after `reply`.
@@ -28,7 +32,7 @@ class Ticket(ABC):
     attempts = 0
     queued_at = 0.0
     sent_at = 0.0
-    whole: Whole | None = None
+    whole: Gathering | None = None
     """What puts this request's pieces together, when it has too many rows for one batch."""
 
     def __init__(self, request: InferRequest, deadline: float, request_id: str) -> None:
@@ -36,20 +40,19 @@ class Ticket(ABC):
         self.deadline = deadline
         self.request_id = request_id
 
-    @abstractmethod
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         """Called once, on the loop."""
+        raise AssertionError("who queues a ticket says what its answer does")
+
+    def cancel(self) -> None:
+        """The caller is gone."""
 
     def apart(self) -> Sequence[Ticket]:
         """The tickets that this one is made of, to be run one by one; itself when it is a single request's."""
         return (self,)
 
-    def settle(self) -> None:  # noqa: B027  not abstract: see below
+    def settle(self) -> None:
         """Most requests hold no shared memory and need nothing here."""
-
-
-class Whole(Protocol):
-    def cancel(self) -> None: ...
 
 
 class Watcher(Protocol):

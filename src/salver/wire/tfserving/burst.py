@@ -1,4 +1,4 @@
-"""Many predictions at once: the short road of each body, one request of all their rows, and the answers cut from one."""
+"""Many predictions at once: the short road of each body, one request of all rows, and answers cut from one."""
 
 from __future__ import annotations
 
