@@ -1,0 +1,344 @@
+"""What should be served: the one owner of it, in the control half.
+
+A change is checked, kept in the store in one transaction, handed to the reconciler, and only then answered: what was
+acknowledged survives whatever happens to the process. Changes of one model come one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from salver.errors import Code, RequestError
+from salver.models import desired
+from salver.models.admission import check_name, check_number, check_revision, next_version
+from salver.models.edits import Edit, MakeEdit, answering_now
+from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
+from salver.models.manifestfile import ManifestFile
+from salver.models.outcome import Outcome, VersionList
+from salver.models.planning import plan
+from salver.models.reconciler import WantedModel
+from salver.models.stock import Stock, Stocked, stored_version
+from salver.models.wanting import state_of, version_list, wanted_model
+from salver.store.base import CatalogueChange, Store, VersionRecord
+from salver.types import ModelStatus, ModelVersion, VersionFailure
+
+class Lives(Protocol):
+    """What the catalogue needs of the reconciler."""
+
+    def want(self, models: Sequence[WantedModel]) -> None: ...
+    def models(self) -> tuple[ModelStatus, ...]: ...
+    async def settled(self, ids: Collection[ModelVersion]) -> None: ...
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with every change: of which model, by whom, and whether it is to be made."""
+
+    model: str
+    by: str
+    is_plan: bool = False
+    revision: int | None = None
+    """The latest one that whoever asks has seen; None: whatever it is."""
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """A version to be: its artefact, and what it is to be called."""
+
+    artefact: Path | None
+    """An uploaded file, or with `is_copied` a file or folder of this machine; None: for a plan."""
+    file_name: str
+    version: int | None = None
+    """None: one more than the highest."""
+    is_promoted: bool = False
+    is_copied: bool = False
+
+
+class Catalogue:
+    """Owned by one event loop; what blocks for the disk is done in a thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        stock: Stock,
+        lives: Lives,
+        make_spec: MakeSpec,
+        models: Mapping[str, KnownModel],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._stock = stock
+        self._lives = lives
+        self._make_spec = make_spec
+        self._models = dict(models)
+        self._clock = clock
+        self._shelving = asyncio.Lock()
+        """Held while artefacts come or go, so that none goes that a version is about to need."""
+        self._writing: asyncio.Task[None] | None = None
+        """The last of the failures that are being kept."""
+        self._clearing: set[asyncio.Task[None]] = set()
+
+    # What is known
+
+    def want(self) -> None:
+        """Tell the reconciler what should be served."""
+        self._lives.want([wanted_model(model) for model in self._models.values() if not model.is_nothing])
+
+    def manifest_file(self, id: ModelVersion) -> ManifestFile | None:
+        """The model.toml of a version, for messages that name its lines."""
+        model = self._models.get(id.model)
+        version = None if model is None else model.versions.get(id.version)
+        return None if version is None else version.manifest_file
+
+    def versions(self, name: str) -> VersionList:
+        """Every version of a model. Raises RequestError(MODEL_NOT_FOUND)."""
+        return version_list(self._known(name), self._status(name))
+
+    # Changes
+
+    async def change(self, asked: Asked, make: MakeEdit) -> Outcome:
+        """Make one of the changes of ``edits.py``, or tell what it would do. Raises RequestError."""
+
+        async def edit(model: KnownModel) -> tuple[Edit, KnownVersion | None]:
+            return make(state_of(model, self._status(model.name))), None
+
+        return await self._change(self._known(asked.model), asked, edit)
+
+    async def publish(self, asked: Asked, publication: Publication) -> Outcome:
+        """Take in a new version. Raises RequestError, and LoadError when the artefact is not one model.
+
+        An artefact that is a version of the model already stays that version, unless another number is asked for.
+        """
+        check_name(asked.model)
+        if publication.version is not None:
+            check_number(publication.version)
+
+        async def edit(model: KnownModel) -> tuple[Edit, KnownVersion | None]:
+            version = await self._version_of(model, asked, publication)
+            is_there = model.versions.get(version.number) is version
+            record = model.record
+            if publication.is_promoted:
+                answered = answering_now(state_of(model, self._status(model.name)))
+                record = desired.promoted(record, version.number, answered=answered)
+            return Edit(record=record, version=version.number), None if is_there else version
+
+        model = self._models.setdefault(asked.model, KnownModel(asked.model))
+        try:
+            async with self._shelving:
+                return await self._change(model, asked, edit)
+        finally:
+            self._forget_if_nothing(model)
+
+    async def settle(self, outcome: Outcome, wait_s: float) -> Outcome:
+        """The outcome as it stands once all that is wanted serves or has failed, or when the time is up."""
+        if outcome.is_plan:
+            return outcome
+        is_settled = True
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._lives.settled(self._ids(outcome.model))
+        except TimeoutError:
+            is_settled = False
+        await self.kept()
+        return replace(outcome, is_settled=is_settled, now=self._status(outcome.model))
+
+    # Failures
+
+    def note_failure(self, id: ModelVersion, failure: VersionFailure | None) -> None:
+        """Keep why a version cannot be loaded: it is not tried again, not even after a restart, until somebody asks."""
+        model = self._models.get(id.model)
+        version = None if model is None else model.note_failure(id.version, failure)
+        if version is not None and version.stored is not None:
+            self._writing = asyncio.get_running_loop().create_task(self._keep_failure(id, failure, self._writing))
+
+    async def kept(self) -> None:
+        """Returns when every failure that was noted is in the store."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def _keep_failure(
+        self, id: ModelVersion, failure: VersionFailure | None, before: asyncio.Task[None] | None
+    ) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await asyncio.to_thread(self._store.set_failure, id.model, id.version, failure)
+
+    # The way of every change
+
+    async def _change(
+        self,
+        model: KnownModel,
+        asked: Asked,
+        edit: Callable[[KnownModel], Awaitable[tuple[Edit, KnownVersion | None]]],
+    ) -> Outcome:
+        async with model.changing:
+            if model.is_gone:
+                raise _not_found(model.name)
+            check_revision(model.record, asked.revision)
+            wanted, new = await edit(model)
+            if asked.is_plan:
+                return self._outcome(model, wanted, new, is_plan=True)
+            gone = [model.versions[number] for number in wanted.remove]
+            # What is begun is finished, whoever stops waiting for it: store and memory must not part.
+            made = await asyncio.shield(asyncio.ensure_future(self._make(model, asked, wanted, new)))
+        self._clear_away_soon(gone)
+        return made
+
+    async def _make(self, model: KnownModel, asked: Asked, edit: Edit, new: KnownVersion | None) -> Outcome:
+        told = self._outcome(model, edit, new, is_plan=False)
+        change = self._catalogue_change(model, asked, edit, new)
+        await asyncio.to_thread(self._store.change_catalogue, change)
+        for number in edit.retry:
+            await self._retry(model, number)
+        self._take_over(model, change, edit, new)
+        self.want()
+        return replace(told, revision=0 if edit.is_end else model.record.revision, now=self._status(model.name))
+
+    def _catalogue_change(
+        self, model: KnownModel, asked: Asked, edit: Edit, new: KnownVersion | None
+    ) -> CatalogueChange:
+        if edit.is_end:
+            return CatalogueChange(remove_models=(model.name,))
+        is_change = edit.record != model.record or new is not None or edit.remove
+        stored = [number for number in edit.remove if model.versions[number].stored is not None]
+        return CatalogueChange(
+            put=(desired.revised(edit.record, at=self._clock(), by=asked.by),) if is_change else (),
+            add=() if new is None or new.stored is None else (new.stored,),
+            remove=tuple((model.name, number) for number in stored),
+        )
+
+    def _take_over(self, model: KnownModel, change: CatalogueChange, edit: Edit, new: KnownVersion | None) -> None:
+        for record in change.put:
+            model.record = record
+        if new is not None:
+            model.put(new)
+        for number in edit.remove:
+            model.drop(number)
+        if edit.is_end:
+            model.is_gone = True
+            del self._models[model.name]
+
+    async def _retry(self, model: KnownModel, number: int) -> None:
+        """Forget a failure. The artefact is looked at again: it may have been mended."""
+        version = model.versions[number]
+        if version.stored is not None:
+            await self.kept()
+            await asyncio.to_thread(self._store.set_failure, model.name, number, None)
+            version = await asyncio.to_thread(stored_version, self._stock, version.stored, self._make_spec)
+        model.put(replace(version, failure=version.failure if version.is_broken else None))
+
+    def _clear_away_soon(self, gone: Sequence[KnownVersion]) -> None:
+        if any(version.stored is not None for version in gone):
+            task = asyncio.get_running_loop().create_task(self._clear_away(gone))
+            self._clearing.add(task)
+            task.add_done_callback(self._clearing.discard)
+
+    async def _clear_away(self, gone: Sequence[KnownVersion]) -> None:
+        """Artefacts that nobody needs go when their workers have ended; what is left then, the next start sweeps."""
+        await self._lives.settled([version.spec.id for version in gone])
+        digests = {version.stored.digest for version in gone if version.stored is not None}
+        async with self._shelving:
+            for digest in digests - self._digests():
+                await asyncio.to_thread(self._stock.forget, digest)
+
+    # Publishing
+
+    async def _version_of(self, model: KnownModel, asked: Asked, publication: Publication) -> KnownVersion:
+        """The version that the publication makes, or is already. Raises RequestError or LoadError."""
+        number = next_version(model.numbers) if publication.version is None else publication.version
+        if asked.is_plan:
+            return self._free(model, placeholder(ModelVersion(model.name, number), publication.file_name))
+        stocked = await asyncio.to_thread(self._take, model.name, publication)
+        same = [
+            version
+            for version in model.versions.values()
+            if version.stored is not None and version.stored.digest == stocked.published.digest
+        ]
+        for version in same:
+            if publication.version in (None, version.number):
+                return version
+        return self._free(model, self._published(stocked, number, asked.by))
+
+    def _take(self, name: str, publication: Publication) -> Stocked:
+        """Blocks for the disk."""
+        if publication.artefact is None:
+            raise RequestError(Code.INVALID_INPUT, "There is no artefact in this request.", fix="Send it as the body.")
+        if publication.is_copied:
+            return self._stock.take(publication.artefact, name, self._digests())
+        return self._stock.take_upload(publication.artefact, publication.file_name, name, self._digests())
+
+    def _published(self, stocked: Stocked, number: int, by: str) -> KnownVersion:
+        source = replace(stocked.source, version=number)
+        record = VersionRecord(
+            model=source.name,
+            version=number,
+            digest=stocked.published.digest,
+            size_bytes=stocked.published.size_bytes,
+            source=source.source,
+            created_at=self._clock(),
+            created_by=by,
+        )
+        return KnownVersion(spec=self._make_spec(source), stored=record, manifest_file=source.manifest_file)
+
+    def _free(self, model: KnownModel, version: KnownVersion) -> KnownVersion:
+        if version.number in model.versions:
+            raise RequestError(
+                Code.CONFLICT,
+                f"The model {model.name!r} has a version {version.number} already, and a version never changes.",
+                fix="Leave the version out to get the next number, or choose one that is free.",
+            )
+        return version
+
+    def _forget_if_nothing(self, model: KnownModel) -> None:
+        """A name that was only tried is no model."""
+        if model.is_nothing and not model.is_gone:
+            model.is_gone = True
+            del self._models[model.name]
+
+    # Looking
+
+    def _known(self, name: str) -> KnownModel:
+        model = self._models.get(name)
+        if model is None:
+            raise _not_found(name)
+        return model
+
+    def _digests(self) -> frozenset[str]:
+        """What versions refer to."""
+        versions = [version for model in self._models.values() for version in model.versions.values()]
+        return frozenset(version.stored.digest for version in versions if version.stored is not None)
+
+    def _status(self, name: str) -> ModelStatus | None:
+        return next((status for status in self._lives.models() if status.name == name), None)
+
+    def _ids(self, name: str) -> tuple[ModelVersion, ...]:
+        status = self._status(name)
+        return () if status is None else tuple(version.id for version in status.versions)
+
+    def _outcome(self, model: KnownModel, edit: Edit, new: KnownVersion | None, *, is_plan: bool) -> Outcome:
+        before = state_of(model, self._status(model.name))
+        numbers = {*before.known, *(() if new is None else (new.number,))} - set(edit.remove)
+        after = replace(
+            before,
+            record=edit.record,
+            known=tuple(sorted(numbers, reverse=True)),
+            failures={number: why for number, why in before.failures.items() if number not in edit.retry},
+        )
+        return Outcome(
+            model=model.name,
+            version=edit.version,
+            is_plan=is_plan,
+            plan=plan(None if model.is_nothing else before, None if edit.is_end else after),
+            revision=model.record.revision,
+            now=self._status(model.name),
+        )
+
+
+def _not_found(name: str) -> RequestError:
+    return RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {name!r}.")

@@ -1,0 +1,165 @@
+"""The operations on models as the control half runs them: what was asked becomes a change, which is audited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from salver.access.audit import AuditEvent, AuditLog
+from salver.errors import Code, RequestError, SalverError
+from salver.models import edits
+from salver.models.catalogue import Asked, Catalogue, Publication
+from salver.models.edits import MakeEdit
+from salver.models.outcome import Outcome, VersionList
+from salver.operations import models
+from salver.processes.base import ControlRequest
+from salver.types import ModelRoute
+
+Wanted = TypeVar("Wanted", bound=models.Change)
+Body = Callable[[ControlRequest], Awaitable[Any]]
+
+
+def promotion(asked: models.PromoteVersion) -> MakeEdit:
+    return edits.promote(asked.version)
+
+
+def rollback(_: models.RollBack) -> MakeEdit:
+    return edits.roll_back
+
+
+def label(asked: models.SetLabel) -> MakeEdit:
+    return edits.label(asked.label, asked.version)
+
+
+def route(asked: models.SetRoute) -> MakeEdit:
+    return edits.route(ModelRoute(weights=asked.weights, sticky=asked.sticky) if asked.weights else None)
+
+
+def scale(asked: models.SetScale) -> MakeEdit:
+    return edits.scale(asked.over)
+
+
+def policy(asked: models.SetPolicy) -> MakeEdit:
+    return edits.policy(asked.policy)
+
+
+def load(asked: models.LoadModel) -> MakeEdit:
+    return edits.load(asked.version)
+
+
+def unload(_: models.UnloadModel) -> MakeEdit:
+    return edits.unload
+
+
+def deletion(asked: models.DeleteModel) -> MakeEdit:
+    return edits.delete(asked.version)
+
+
+EDITS: Mapping[str, tuple[type[models.Change], Callable[[Any], MakeEdit]]] = {
+    models.PROMOTE.name: (models.PromoteVersion, promotion),
+    models.ROLLBACK.name: (models.RollBack, rollback),
+    models.LABEL.name: (models.SetLabel, label),
+    models.ROUTE.name: (models.SetRoute, route),
+    models.SCALE.name: (models.SetScale, scale),
+    models.POLICY.name: (models.SetPolicy, policy),
+    models.LOAD.name: (models.LoadModel, load),
+    models.UNLOAD.name: (models.UnloadModel, unload),
+    models.DELETE.name: (models.DeleteModel, deletion),
+}
+"""The parameters of each operation, and the change that they mean."""
+
+
+class Management:
+    """Runs permitted operations on the catalogue. A change is in the audit log before its operation returns."""
+
+    def __init__(self, catalogue: Catalogue, audit: AuditLog, uploads: Path) -> None:
+        """`uploads` is where front ends put what they receive."""
+        self._catalogue = catalogue
+        self._audit = audit
+        self._uploads = uploads
+
+    def bodies(self) -> dict[str, Body]:
+        return {
+            models.VERSIONS.name: self._versions,
+            models.PUBLISH.name: self._publish,
+            **dict.fromkeys(EDITS, self._edit),
+        }
+
+    async def _versions(self, request: ControlRequest) -> VersionList:
+        return self._catalogue.versions(msgspec.msgpack.decode(request.parameters, type=models.ListVersions).model)
+
+    async def _edit(self, request: ControlRequest) -> Outcome:
+        kind, make = EDITS[request.operation]
+        wanted = msgspec.msgpack.decode(request.parameters, type=kind)
+        return await self._made(request, wanted, lambda asked: self._catalogue.change(asked, make(wanted)))
+
+    async def _publish(self, request: ControlRequest) -> Outcome:
+        wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
+        upload = self._upload(wanted.upload) if wanted.upload else None
+        publication = Publication(
+            artefact=upload,
+            file_name=wanted.file_name,
+            version=wanted.version,
+            is_promoted=wanted.is_promoted,
+        )
+        try:
+            return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
+        finally:
+            if upload is not None:
+                await asyncio.to_thread(upload.unlink, missing_ok=True)
+
+    def _upload(self, path: str) -> Path:
+        upload = Path(path)
+        if upload.parent != self._uploads:
+            raise RequestError(Code.INTERNAL, "An upload is not where uploads are.", log_detail=path)
+        return upload
+
+    async def _made(
+        self, request: ControlRequest, wanted: Wanted, make: Callable[[Asked], Awaitable[Outcome]]
+    ) -> Outcome:
+        asked = Asked(
+            model=wanted.model, by=request.principal.id, is_plan=wanted.is_plan, revision=wanted.revision
+        )
+        if wanted.is_plan:
+            return await make(asked)
+        outcome = Code.INTERNAL.value
+        made: Outcome | None = None
+        try:
+            made = await make(asked)
+            outcome = "OK"
+        except SalverError as error:
+            outcome = error.code.value
+            raise
+        finally:
+            event = _event(request, wanted, made, outcome)
+            await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._audit.record, event)))
+        return await self._catalogue.settle(made, min(wanted.wait_s, models.MAX_WAIT_S))
+
+
+def _event(request: ControlRequest, wanted: models.Change, made: Outcome | None, outcome: str) -> AuditEvent:
+    return AuditEvent(
+        principal=request.principal.id,
+        operation=request.operation,
+        outcome=outcome,
+        scope=f"model/{wanted.model}",
+        request_id=request.request_id,
+        peer=request.peer,
+        detail=detail_of(wanted, made),
+    )
+
+
+def detail_of(wanted: models.Change, made: Outcome | None) -> str:
+    """What was asked for, and the version that it came to."""
+    hidden = {field.name for field in msgspec.structs.fields(models.Change)} | {"upload"}
+    told: list[str] = []
+    for field in msgspec.structs.fields(wanted):
+        value = getattr(wanted, field.name)
+        if field.name not in hidden and value not in (msgspec.UNSET, None, "", {}, False):
+            told.append(f"{field.name}={msgspec.json.encode(value).decode()}")
+    if made is not None and made.version is not None and "version" not in {text.partition("=")[0] for text in told}:
+        told.append(f"version={made.version}")
+    return " ".join(told)
