@@ -1,6 +1,28 @@
 """What tests of several packages share."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # virtual_time is imported by name
+import pytest
+
+sys.path.append(str(Path(__file__).parent))  # the modules beside this file are imported by name
+
+from postgres_server import PostgresServer, programs  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server for the whole session."""
+    found = programs()
+    if found is None:
+        pytest.skip("NO POSTGRES: install Debian's package `postgresql` to test the state in it")
+    server = PostgresServer(found)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """Of an empty database for one test."""
+    return postgres.new_database()

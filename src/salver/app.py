@@ -87,7 +87,7 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
         artifacts = directory.folder("artifacts")
         remove_unfinished(artifacts)
         discovery = discover(paths, artifacts)
-        store = open_store(directory.state)
+        store = open_store(settings.processes.state_url or directory.state)
         audit = AuditLog(store)
         try:
             administration = Administration(store)

@@ -18,6 +18,7 @@ COMMANDS = {
     "models": "List what the running server serves.",
     "predict": "Ask the running server for a prediction.",
     "keys": "Make, list and revoke API keys.",
+    "state": "Back up, restore and check what the server keeps.",
     "config": "Show each setting's value and where it came from.",
     "doctor": "Find out why something does not work here.",
 }

@@ -8,7 +8,7 @@ import click
 
 from salver.cli.options import SettingsCommand, resolution, setting_options
 from salver.settings import Resolution, Source, catalogue
-from salver.settings.values import as_text
+from salver.settings.values import as_text, without_password
 
 
 @click.command("serve", cls=SettingsCommand)
@@ -44,4 +44,4 @@ def chosen(resolved: Resolution) -> Iterator[tuple[str, str, str]]:
     for setting in catalogue():
         origin = resolved.origins[setting.name]
         if origin.source is not Source.DEFAULT:
-            yield setting.name, as_text(resolved.value(setting)), origin.where
+            yield setting.name, as_text(without_password(resolved.value(setting))), origin.where

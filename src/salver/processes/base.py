@@ -20,6 +20,8 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: str = "~/.salver"
     """Folder of everything the server keeps; nothing is written anywhere else."""
+    state_url: str = ""
+    """Database of keys, models and the audit log: `postgresql://user@host/name`; empty is SQLite in `data_dir`."""
     processes: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Front-end processes that share the ports; with 1 everything but the models is in one process."""
     drain_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
