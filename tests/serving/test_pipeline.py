@@ -11,7 +11,7 @@ from tests.serving.conftest import HandLink, HandLoop, Kept, Watch, request_of, 
 
 from salver.errors import Code, RequestError
 from salver.serving.pipeline import Pipeline
-from salver.types import ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
+from salver.types import ModelRoute, ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
 
 
 class Stage:
@@ -55,7 +55,7 @@ def model_of(
     """A model with a version for each info, and versions of which nothing is known yet."""
     entries = [entry_of(info.id, state, info) for info in infos]
     entries += [entry_of(ModelVersion("m", number), VersionState.STARTING, None) for number in queued]
-    plain = {"name": "m", "versions": tuple(entries), "default_version": entries[0].id.version}
+    plain = {"name": "m", "versions": tuple(entries), "default_version": entries[0].id.version if entries else None}
     return ModelStatus(**(plain | fields))
 
 
@@ -197,13 +197,42 @@ def test_what_is_unknown_is_refused_by_what_it_is(stage: Stage) -> None:
     assert stage.refusal("m", None, "stable").code is Code.LABEL_NOT_FOUND
 
 
-def test_a_version_that_is_not_loaded_is_not_ready_and_says_what_it_is(stage: Stage) -> None:
-    stage.serve(model_of(queued=(2,)))
-    refused = stage.refusal("m", 2)
-    assert (refused.code, refused.retry_after_s) == (Code.MODEL_NOT_READY, 1.0)
-    assert "STARTING" in refused.message
+@pytest.mark.parametrize(
+    ("state", "what", "fix"),
+    [
+        (VersionState.QUEUED, "it waits to be loaded (QUEUED)", "Wait until"),
+        (VersionState.STARTING, "it is being loaded (STARTING)", "Wait until"),
+        (VersionState.READY, "this front end does not know it yet (READY)", "Wait until"),
+        (VersionState.DEGRADED, "this front end does not know it yet (DEGRADED)", "Wait until"),
+        (VersionState.CRASHLOOP, "its worker ends again and again (CRASHLOOP)", "read the reason"),
+        (VersionState.FAILED, "it could not be loaded (FAILED)", "read the reason"),
+        (VersionState.DRAINING, "it is being stopped (DRAINING)", "Ask for another version"),
+        (VersionState.STOPPED, "it is not loaded (STOPPED)", "have this one loaded"),
+    ],
+)
+def test_a_version_that_is_known_and_not_loaded_says_its_state_and_what_to_do(
+    stage: Stage, state: VersionState, what: str, fix: str
+) -> None:
+    version = entry_of(ModelVersion("m", 2), state, None)
+    stage.serve(ModelStatus(name="m", versions=(version,), default_version=2, labels={"canary": 2}))
+    for asked in ((2, None), (None, "canary"), (None, None)):
+        refused = stage.refusal("m", *asked)
+        assert (refused.code, refused.retry_after_s) == (Code.MODEL_NOT_READY, 1.0)
+        assert refused.message == f"Version 2 of the model 'm' is not ready: {what}."
+        assert fix in refused.fix
+
+
+def test_why_a_version_failed_is_not_told_to_callers(stage: Stage) -> None:
+    failed = msgspec.structs.replace(entry_of(ModelVersion("m", 2), VersionState.FAILED, None), reason="/secret/path")
+    stage.serve(ModelStatus(name="m", versions=(failed,), default_version=2))
+    assert "secret" not in str(stage.refusal("m", 2))
+
+
+def test_a_model_without_versions_is_not_ready(stage: Stage) -> None:
     stage.serve(ModelStatus(name="m", versions=(), default_version=None))
-    assert "not loaded" in stage.refusal("m").message
+    refused = stage.refusal("m")
+    assert (refused.code, refused.retry_after_s) == (Code.MODEL_NOT_READY, 1.0)
+    assert "no version of it is loaded" in refused.message
 
 
 def test_a_refusal_is_not_remembered(stage: Stage) -> None:
@@ -211,6 +240,82 @@ def test_a_refusal_is_not_remembered(stage: Stage) -> None:
     stage.refusal("m")
     stage.serve(model_of(info_of(1)))
     assert stage.pipeline.find("m", None, None).version.id.version == 1
+
+
+# Routes
+
+
+def routed_model(*infos: VersionInfo, weights: dict[int, int], **fields: Any) -> ModelStatus:
+    return model_of(*infos, route=ModelRoute(weights=weights, sticky="principal"), **fields)
+
+
+def answering(stage: Stage, *places: float) -> list[int]:
+    return [stage.pipeline.find_routed("m", place).version.id.version for place in places]
+
+
+def test_a_route_is_known_from_memory(stage: Stage) -> None:
+    stage.serve(routed_model(info_of(1), weights={1: 1}), model_of(name="plain", default_version=None))
+    assert stage.pipeline.route("m") == ModelRoute(weights={1: 1}, sticky="principal")
+    assert stage.pipeline.route("plain") is None
+    assert stage.pipeline.route("other") is None
+    stage.serve(model_of(info_of(1)))
+    assert stage.pipeline.route("m") is None
+
+
+def test_a_route_sends_each_place_to_its_version(stage: Stage) -> None:
+    stage.serve(routed_model(info_of(2), info_of(1), weights={1: 90, 2: 10}))
+    assert answering(stage, 0.0, 0.89, 0.91, 0.99) == [1, 1, 2, 2]
+    assert stage.pipeline.find_routed("m", 0.0) is stage.pipeline.queues[ModelVersion("m", 1)]
+
+
+def test_a_version_or_a_label_that_a_request_names_wins_over_the_route(stage: Stage) -> None:
+    stage.serve(routed_model(info_of(2), info_of(1), weights={1: 1}, labels={"canary": 2}))
+    assert stage.pipeline.find("m", 2, None).version.id.version == 2
+    assert stage.pipeline.find("m", None, "canary").version.id.version == 2
+
+
+def test_a_routed_version_that_is_not_loaded_is_passed_over_until_it_is(stage: Stage) -> None:
+    stage.serve(routed_model(info_of(1), weights={1: 50, 2: 50}, queued=(2,)))
+    assert answering(stage, 0.1, 0.9) == [1, 1]
+    stage.serve(routed_model(info_of(2), info_of(1), weights={1: 50, 2: 50}))
+    assert answering(stage, 0.1, 0.9) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_passed_over"),
+    [
+        (VersionState.DEGRADED, False),
+        (VersionState.STARTING, False),
+        (VersionState.CRASHLOOP, True),
+        (VersionState.FAILED, True),
+        (VersionState.DRAINING, True),
+        (VersionState.STOPPED, True),
+    ],
+)
+def test_a_routed_version_that_is_down_is_passed_over(stage: Stage, state: VersionState, is_passed_over: bool) -> None:
+    """One whose worker died a moment ago is not: its callers stay with it, and are told to come back."""
+    one, two = info_of(1), info_of(2)
+    entries = (entry_of(two.id, state, two), entry_of(one.id, VersionState.READY, one))
+    stage.serve(routed_model(one, two, weights={1: 50, 2: 50}, versions=entries))
+    assert answering(stage, 0.1, 0.9) == [1, 1 if is_passed_over else 2]
+
+
+def test_the_default_version_answers_when_no_version_of_the_route_can(stage: Stage) -> None:
+    stage.serve(routed_model(info_of(1), weights={2: 1}, queued=(2,)))
+    assert answering(stage, 0.5) == [1]
+
+
+def test_the_default_version_answers_where_there_is_no_route(stage: Stage) -> None:
+    stage.serve(model_of(info_of(2), info_of(1)))
+    assert answering(stage, 0.0, 0.99) == [2, 2]
+
+
+def test_a_route_that_leads_nowhere_is_refused_as_the_model_is(stage: Stage) -> None:
+    stage.serve(routed_model(weights={2: 1}, queued=(2,)))
+    for model, code in (("m", Code.MODEL_NOT_READY), ("other", Code.MODEL_NOT_FOUND)):
+        with pytest.raises(RequestError) as caught:
+            stage.pipeline.find_routed(model, 0.5)
+        assert caught.value.code is code
 
 
 # The end

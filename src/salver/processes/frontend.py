@@ -69,8 +69,8 @@ class FrontEndSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_grace_s: float
     socket_path: str | None
     """Where this front end answers the server's own user; None when another one does."""
-    uploads: str
-    """The folder where it puts what is published."""
+    uploads: str | None = None
+    """The folder where it puts what is published; None: nothing is published here."""
 
 
 class WireMaker(Protocol):
@@ -184,7 +184,8 @@ class FrontEnd:
         edge = Edge(net, self._predictions, wires, self._loop, self._slab, hosts=_hosts(net))
         self._edges.append(edge)
         max_upload_bytes = int(net.max_upload_mb * 1024 * 1024)
-        uploads = Uploads(Path(self.settings.uploads), max_upload_bytes)
+        folder = self.settings.uploads
+        uploads = None if folder is None else Uploads(Path(folder), max_upload_bytes)
         road = OrdinaryRoad(self.gate, wires, uploads, new_request_id=self.new_request_id)
         config = uvicorn.Config(
             road,

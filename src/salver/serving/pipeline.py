@@ -9,12 +9,28 @@ import msgspec
 
 from salver.access.permit import model_not_found
 from salver.errors import Code, RequestError
+from salver.models.routing import choose
 from salver.replicas.link import Link
 from salver.serving.batching.queue import VersionQueue
 from salver.serving.batching.ticket import Watcher
-from salver.types import ModelStatus, ModelVersion, VersionInfo, VersionState
+from salver.types import ModelRoute, ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
 
 GONE = (VersionState.DRAINING, VersionState.STOPPED)
+DOWN = (VersionState.CRASHLOOP, VersionState.FAILED)
+"""States in which a route passes a version over. One that lost its workers a moment ago keeps its callers."""
+
+_READ_THE_REASON = "Ask for another version, or read the reason that `salver models NAME` shows."
+_NOT_READY: dict[VersionState, tuple[str, str]] = {
+    VersionState.QUEUED: ("it waits to be loaded", Code.MODEL_NOT_READY.fix),
+    VersionState.STARTING: ("it is being loaded", Code.MODEL_NOT_READY.fix),
+    VersionState.READY: ("this front end does not know it yet", Code.MODEL_NOT_READY.fix),
+    VersionState.DEGRADED: ("this front end does not know it yet", Code.MODEL_NOT_READY.fix),
+    VersionState.CRASHLOOP: ("its worker ends again and again", _READ_THE_REASON),
+    VersionState.FAILED: ("it could not be loaded", _READ_THE_REASON),
+    VersionState.DRAINING: ("it is being stopped", "Ask for another version, or name none."),
+    VersionState.STOPPED: ("it is not loaded", "Ask for another version, or have this one loaded."),
+}
+"""What is the matter with a version that has no queue, by its state, and what to do."""
 
 
 class Pipeline:
@@ -30,6 +46,8 @@ class Pipeline:
         self._models: dict[str, ModelStatus] = {}
         self._queues: dict[ModelVersion, VersionQueue] = {}
         self._found: dict[tuple[str, int | None, str | None], VersionQueue] = {}
+        self._routable: dict[str, frozenset[int]] = {}
+        """For each model with a route, the versions of it that can be given requests."""
         self._listeners: list[Callable[[], None]] = []
 
     # What is served
@@ -61,6 +79,7 @@ class Pipeline:
             if id not in self._queues:
                 self._queues[id] = VersionQueue(info, self._loop, self._watcher, deadline_grace_s=self._grace_s)
         self._found.clear()
+        self._routable = {model.name: self._routable_versions(model) for model in models if model.route is not None}
         for listener in self._listeners:
             listener()
 
@@ -76,10 +95,33 @@ class Pipeline:
         for queue in self._queues.values():
             queue.link_lost(link)
 
+    def _routable_versions(self, model: ModelStatus) -> frozenset[int]:
+        return frozenset(
+            entry.id.version for entry in model.versions if entry.id in self._queues and entry.state not in DOWN
+        )
+
     # One prediction
 
+    def route(self, model: str) -> ModelRoute | None:
+        """The model's route: what decides for requests that name neither version nor label. None: it has none."""
+        status = self._models.get(model)
+        return None if status is None else status.route
+
+    def find_routed(self, model: str, place: float) -> VersionQueue:
+        """The queue of the version that answers whoever stands at `place` in [0, 1).
+
+        A version that cannot be given requests is passed over; when that leaves none, and where the model has no route,
+        the default version answers. Raises RequestError as `find` does.
+        """
+        route = self.route(model)
+        version = None if route is None else choose(route, place, self._routable[model])
+        return self.find(model, version, None)
+
     def find(self, model: str, version: int | None, label: str | None) -> VersionQueue:
-        """The queue that answers for a name. Raises RequestError for what is unknown or not ready."""
+        """The queue that answers for a version or a label, which win over a route; for neither, the default version's.
+
+        Raises RequestError for what is unknown or not ready.
+        """
         key = (model, version, label)
         queue = self._found.get(key)
         if queue is None:
@@ -97,16 +139,15 @@ class Pipeline:
                 raise RequestError(Code.LABEL_NOT_FOUND, f"The model {model!r} has no label {label!r}.")
         if version is None:
             version = status.default_version
+        if version is None:
+            raise _nothing_loaded(model)
+        queue = self._queues.get(ModelVersion(model, version))
+        if queue is not None:
+            return queue
         found = next((entry for entry in status.versions if entry.id.version == version), None)
-        if found is None and version is not None:
+        if found is None:
             raise RequestError(Code.VERSION_NOT_FOUND, f"The model {model!r} has no version {version}.")
-        queue = self._queues.get(ModelVersion(model, version)) if version is not None else None
-        if queue is None:
-            state = found.state.value if found is not None else "not loaded"
-            raise RequestError(
-                Code.MODEL_NOT_READY, f"The model {model!r} is not ready: it is {state}.", retry_after_s=1.0
-            )
-        return queue
+        raise _not_ready(found)
 
     @property
     def is_idle(self) -> bool:
@@ -117,6 +158,24 @@ class Pipeline:
         refusal = RequestError(Code.SHUTTING_DOWN, "The server is stopping.", retry_after_s=1.0)
         for queue in self._queues.values():
             queue.close(refusal)
+
+
+def _nothing_loaded(model: str) -> RequestError:
+    return RequestError(
+        Code.MODEL_NOT_READY,
+        f"The model {model!r} is not ready: no version of it is loaded.",
+        fix="Have a version of it loaded.",
+        retry_after_s=1.0,
+    )
+
+
+def _not_ready(version: VersionStatus) -> RequestError:
+    """In the words of its state; why it failed is for those who may see the model's page."""
+    what, fix = _NOT_READY[version.state]
+    message = (
+        f"Version {version.id.version} of the model {version.id.model!r} is not ready: {what} ({version.state.value})."
+    )
+    return RequestError(Code.MODEL_NOT_READY, message, fix=fix, retry_after_s=1.0)
 
 
 def _is_same(one: VersionInfo | None, other: VersionInfo) -> bool:
