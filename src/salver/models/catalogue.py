@@ -23,11 +23,12 @@ from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
 from salver.models.manifestfile import ManifestFile
 from salver.models.outcome import Outcome, VersionList
 from salver.models.planning import plan
-from salver.models.reconciler import WantedModel
 from salver.models.stock import Stock, Stocked, stored_version
+from salver.models.wanted import WantedModel
 from salver.models.wanting import state_of, version_list, wanted_model
 from salver.store.base import CatalogueChange, Store, VersionRecord
 from salver.types import ModelStatus, ModelVersion, VersionFailure
+
 
 class Lives(Protocol):
     """What the catalogue needs of the reconciler."""
@@ -152,10 +153,13 @@ class Catalogue:
 
     def note_failure(self, id: ModelVersion, failure: VersionFailure | None) -> None:
         """Keep why a version cannot be loaded: it is not tried again, not even after a restart, until somebody asks."""
+        loop = asyncio.get_running_loop()
         model = self._models.get(id.model)
         version = None if model is None else model.note_failure(id.version, failure)
+        if version is not None:
+            loop.call_soon(self.want)  # whoever tells this is in the middle of something
         if version is not None and version.stored is not None:
-            self._writing = asyncio.get_running_loop().create_task(self._keep_failure(id, failure, self._writing))
+            self._writing = loop.create_task(self._keep_failure(id, failure, self._writing))
 
     async def kept(self) -> None:
         """Returns when every failure that was noted is in the store."""

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from salver.models.known import KnownModel
 from salver.models.outcome import StoredVersion, VersionList
 from salver.models.planning import ModelState
-from salver.models.reconciler import WantedModel
 from salver.models.states import SERVING
+from salver.models.wanted import WantedModel
 from salver.types import ModelStatus, ModelVersion, VersionState
 
 
@@ -56,8 +56,7 @@ def version_list(model: KnownModel, status: ModelStatus | None) -> VersionList:
         model=model.name,
         revision=model.record.revision,
         versions=tuple(
-            _stored_version(model, number, states.get(number), is_default=number == default)
-            for number in model.numbers
+            _stored_version(model, number, states.get(number), is_default=number == default) for number in model.numbers
         ),
     )
 

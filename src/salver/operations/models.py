@@ -145,11 +145,11 @@ class SetRoute(Change, frozen=True, kw_only=True):
 class SetScale(Change, frozen=True, kw_only=True):
     """Parameters of `models.scale`, as in `types.Scale`; what is unset stays as it is."""
 
-    replicas: int | None | msgspec.UnsetType = msgspec.UNSET
+    replicas: int | msgspec.UnsetType | None = msgspec.UNSET
     min_replicas: int | msgspec.UnsetType = msgspec.UNSET
-    max_replicas: int | None | msgspec.UnsetType = msgspec.UNSET
+    max_replicas: int | msgspec.UnsetType | None = msgspec.UNSET
     is_on_demand: bool | msgspec.UnsetType = msgspec.UNSET
-    idle_unload_s: float | None | msgspec.UnsetType = msgspec.UNSET
+    idle_unload_s: float | msgspec.UnsetType | None = msgspec.UNSET
     is_pinned: bool | msgspec.UnsetType = msgspec.UNSET
 
     def over(self, scale: Scale) -> Scale:

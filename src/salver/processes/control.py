@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -51,6 +51,10 @@ class ControlHalf:
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
         }
+
+    def add_operations(self, bodies: Mapping[str, Callable[[ControlRequest], Awaitable[Any]]]) -> None:
+        """Further operations that are run here, by name."""
+        self._operations.update(bodies)
 
     # processes.base.Control
 

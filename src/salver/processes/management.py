@@ -121,9 +121,7 @@ class Management:
     async def _made(
         self, request: ControlRequest, wanted: Wanted, make: Callable[[Asked], Awaitable[Outcome]]
     ) -> Outcome:
-        asked = Asked(
-            model=wanted.model, by=request.principal.id, is_plan=wanted.is_plan, revision=wanted.revision
-        )
+        asked = Asked(model=wanted.model, by=request.principal.id, is_plan=wanted.is_plan, revision=wanted.revision)
         if wanted.is_plan:
             return await make(asked)
         outcome = Code.INTERNAL.value

@@ -25,6 +25,8 @@ RESULTS: dict[str, Any] = {
     access.KEYS_REVOKE.name: KeyRecord,
     access.AUDIT_READ.name: tuple[AuditLine, ...],
     server.METRICS.name: bytes,
+    models.VERSIONS.name: models.VersionList,
+    **{operation.name: models.Outcome for operation in models.CHANGES},
 }
 """What the operations of the control half answer."""
 

@@ -86,6 +86,14 @@ class DataDirectory:
             path.mkdir(mode=0o700, exist_ok=True)
         return path
 
+    def emptied(self, name: str) -> Path:
+        """A folder like `folder`, for files that no server before this one can still need. Raises StartupError."""
+        path = self.folder(name)
+        with self._in_words():
+            for file in path.iterdir():
+                file.unlink()
+        return path
+
     def lock(self) -> DirectoryLock:
         """Hold the directory until released. Raises StartupError(DATA_DIRECTORY_LOCKED) that says who holds it."""
         with self._in_words():

@@ -30,11 +30,11 @@ class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ScaleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be changed of the scale; what is left out stays."""
 
-    replicas: int | None | msgspec.UnsetType = msgspec.UNSET
+    replicas: int | msgspec.UnsetType | None = msgspec.UNSET
     min_replicas: int | msgspec.UnsetType = msgspec.UNSET
-    max_replicas: int | None | msgspec.UnsetType = msgspec.UNSET
+    max_replicas: int | msgspec.UnsetType | None = msgspec.UNSET
     on_demand: bool | msgspec.UnsetType = msgspec.UNSET
-    idle_unload_s: float | None | msgspec.UnsetType = msgspec.UNSET
+    idle_unload_s: float | msgspec.UnsetType | None = msgspec.UNSET
     pinned: bool | msgspec.UnsetType = msgspec.UNSET
 
 

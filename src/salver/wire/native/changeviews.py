@@ -62,6 +62,4 @@ def failure_document(failure: VersionFailure) -> FailureDocument:
 
 
 def policy_of(wanted: PolicyRequest) -> VersionPolicy:
-    return VersionPolicy(
-        kind=wanted.policy, count=wanted.count, versions=wanted.versions, preserve=wanted.preserve
-    )
+    return VersionPolicy(kind=wanted.policy, count=wanted.count, versions=wanted.versions, preserve=wanted.preserve)
