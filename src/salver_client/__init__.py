@@ -3,20 +3,26 @@
 It needs nothing of the server's code.
 """
 
+from salver_client.changes import How
 from salver_client.client import AsyncClient, Client
 from salver_client.errors import SalverClientError
 from salver_client.results import (
     AuditLine,
     CreatedKey,
+    Failure,
     Key,
     Model,
+    Outcome,
     Prediction,
     Ranked,
     Readiness,
     Replica,
+    Route,
     Signature,
+    StoredVersion,
     TensorSpec,
     Version,
+    VersionList,
 )
 
 __all__ = [
@@ -24,14 +30,20 @@ __all__ = [
     "AuditLine",
     "Client",
     "CreatedKey",
+    "Failure",
+    "How",
     "Key",
     "Model",
+    "Outcome",
     "Prediction",
     "Ranked",
     "Readiness",
     "Replica",
+    "Route",
     "SalverClientError",
     "Signature",
+    "StoredVersion",
     "TensorSpec",
     "Version",
+    "VersionList",
 ]

@@ -64,19 +64,19 @@ class Uploads:
         try:
             size = await self._write(descriptor, receive)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            drop(path)
             raise LoadError(
                 Code.LOAD_FAILED,
                 f"The upload cannot be kept: {error.strerror}.",
                 fix="Make room in the server's data directory.",
             ) from error
         except BaseException:
-            path.unlink(missing_ok=True)
+            drop(path)
             raise
         finally:
             os.close(descriptor)
         if size == 0:
-            path.unlink()
+            drop(path)
             return None
         return path
 
@@ -97,6 +97,10 @@ class Uploads:
                 await asyncio.to_thread(write_all, descriptor, bytes(waiting))
                 waiting.clear()
         return size
+
+
+def drop(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
