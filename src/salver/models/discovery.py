@@ -31,6 +31,11 @@ def discover(arguments: Sequence[str], artifacts: Path, *, has_all_versions: boo
     return joined([_discover(_existing(text), artifacts, None if has_all_versions else 1) for text in arguments])
 
 
+def place_of(argument: str) -> Path:
+    """The path that an argument means. Raises StartupError(SETTINGS_INVALID) when there is none."""
+    return _path(_existing(argument))
+
+
 def _existing(text: str) -> Argument:
     """The first reading of an argument that is on the disk. Raises StartupError(SETTINGS_INVALID)."""
     choices = readings(text)
