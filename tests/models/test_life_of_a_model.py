@@ -12,7 +12,7 @@ from salver.models import desired
 from salver.models.planning import ModelState, Plan, plan
 from salver.models.policy import default_version
 from salver.store.base import ModelRecord
-from salver.types import STABLE, ModelRoute, PolicyKind, Preserve, VersionFailure, VersionPolicy
+from salver.types import STABLE, ModelRoute, PolicyKind, Preserve, Scale, VersionFailure, VersionPolicy
 
 EMPTY = ModelState(name="m", record=ModelRecord(name="m", updated_at=0.0, updated_by=""))
 BROKEN = VersionFailure(code="LOAD_FAILED", message="It is broken.")
@@ -37,10 +37,17 @@ class LifeOfAModel(RuleBasedStateMachine):
         self.model = self.settled(after)
         if before.serving and not self.model.serving:
             assert told.warnings
-        if self.says_to_stop_all(told, before) and not any(step.startswith("load ") for step in told.steps):
+        loads = any(step.startswith("load m/") for step in told.steps)
+        is_gentle = record.policy.preserve is Preserve.AVAILABILITY and not record.scale.is_on_demand
+        if self.says_to_stop_all(told, before) and not (loads and is_gentle):
             assert told.warnings
-        if record == before.record and not fields:
+        is_same = msgspec.structs.replace(record, stable_history=()) == msgspec.structs.replace(
+            before.record, stable_history=()
+        )
+        if is_same and after == msgspec.structs.replace(before, record=record):
             assert told == Plan()
+        if not is_same:
+            assert told.steps
         assert plan(after, after) == Plan()
         return told
 
@@ -114,6 +121,12 @@ class LifeOfAModel(RuleBasedStateMachine):
         policy = VersionPolicy(kind=kind, count=count, versions=(1, 2), preserve=preserve)
         desired.check_policy(policy)
         self.change(desired.with_policy(self.record, policy))
+
+    @rule(replicas=st.none() | st.integers(1, 3), maximum=st.none() | st.integers(3, 4), is_on_demand=st.booleans())
+    def scale(self, replicas: int | None, maximum: int | None, is_on_demand: bool) -> None:
+        scale = Scale(replicas=replicas, max_replicas=maximum, is_on_demand=is_on_demand)
+        desired.check_scale(scale)
+        self.change(desired.scaled(self.record, scale))
 
     @rule()
     def unload(self) -> None:

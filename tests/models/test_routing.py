@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from salver.access.permit import ANYONE
 from salver.models.routing import choose, share_of, sticky_key
 from salver.types import ModelRoute
 
@@ -70,6 +71,10 @@ def test_a_route_is_sticky_by_who_asks_by_a_header_or_not_at_all() -> None:
     rules = {"principal": "key:alice", "header:X-User": "u7", "header:x-other": None, "": None}
     for rule, key in rules.items():
         assert sticky_key(ModelRoute(weights={1: 1}, sticky=rule), "key:alice", headers.get) == key
+
+
+def test_callers_without_a_key_are_not_taken_for_one_caller() -> None:
+    assert sticky_key(ModelRoute(weights={1: 1}, sticky="principal"), ANYONE.id, {}.get) is None
 
 
 # The choice

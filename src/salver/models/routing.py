@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 
+from salver.access.permit import ANYONE
 from salver.types import ModelRoute
 
 PRINCIPAL = "principal"
@@ -42,10 +43,11 @@ def share_of(model: str, key: str) -> float:
 def sticky_key(route: ModelRoute, principal: str, header: Callable[[str], str | None]) -> str | None:
     """What keeps the caller with one version: the key for `share_of`, or None where chance decides.
 
-    `header` gives the value of a header by its name in lower case. A caller who does not send it is left to chance.
+    `principal` is the id of who asks; `header` gives the value of a header by its name in lower case. Chance decides
+    for callers without a key, who may be many, and for those who do not send the header.
     """
     if route.sticky == PRINCIPAL:
-        return principal
+        return None if principal == ANYONE.id else principal
     if route.sticky.startswith(HEADER):
         return header(route.sticky.removeprefix(HEADER).lower())
     return None
