@@ -34,6 +34,7 @@ from salver.models.explanation import explained
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.specs import replica_spec
 from salver.models.states import SERVING
+from salver.models.wanted import all_wanted
 from salver.net.ports import join_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
@@ -160,7 +161,7 @@ def _control_half(
         on_event(Noted(text=note))
     for source in discovery.models:
         on_event(_found(source))
-    control.reconciler.want([_spec(source, settings) for source in discovery.models])
+    control.reconciler.want(all_wanted([_spec(source, settings) for source in discovery.models]))
     return control
 
 
