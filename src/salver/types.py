@@ -183,6 +183,7 @@ class VersionState(enum.Enum):
     FAILED = "FAILED"
     DRAINING = "DRAINING"
     STOPPED = "STOPPED"
+    UNLOADED = "UNLOADED"
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,7 +239,7 @@ class PolicyKind(enum.Enum):
 
 
 class Preserve(enum.Enum):
-    """What a switch of versions keeps: answers (the new one is ready first), or memory (the old one is stopped first)."""
+    """What a switch of versions keeps: answers (the new one is ready first), or memory (the old one stops first)."""
 
     AVAILABILITY = "availability"
     RESOURCES = "resources"

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from salver.models.reconciler import Reconciler
 from salver.models.states import SERVING
+from salver.models.wanted import all_wanted
 from salver.processes.audience import TELL_TIMEOUT_S, Audience
 from salver.processes.channel import ChannelClosed
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec
@@ -64,7 +65,7 @@ class LifeOfAServer(RuleBasedStateMachine):
                 self.engine, limits, self.audience, self.told.append, lambda spec, failure: failure
             )
             specs = [spec_of(number, count) for number, count in enumerate(replicas, 1)]
-            self.reconciler.want(specs)
+            self.reconciler.want(all_wanted(specs))
             if joins:
                 await self.audience.add(self.new_front_end(0))
             self.reconciler.start()

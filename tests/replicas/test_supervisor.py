@@ -485,9 +485,10 @@ def test_a_loop_that_ends_in_the_middle_takes_the_workers_with_it(spec: Callable
         stages.append(stage)
         stage.group.start()
         await settle()
-        for task in stage.group._tasks:
+        tasks = [slot.task for slot in stage.group._slots if slot.task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(stage.group._tasks)
+        await asyncio.wait(tasks)
         assert stage.engine.living == []
 
     run(story())

@@ -99,8 +99,8 @@ def test_an_example_that_is_not_a_number_does_not_cost_a_version_its_links(stage
     assert link.is_open
 
 
-@pytest.mark.parametrize("state", [VersionState.DRAINING, VersionState.STOPPED])
-def test_a_version_that_goes_answers_who_waits_and_closes_its_links(stage: Stage, state: VersionState) -> None:
+@pytest.mark.parametrize("state", [VersionState.STOPPED, VersionState.UNLOADED])
+def test_a_version_without_a_worker_answers_who_waits_and_closes_its_links(stage: Stage, state: VersionState) -> None:
     info = info_of(max_batch_rows=1)
     stage.serve(model_of(info))
     link = stage.attach(info.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -77,6 +77,9 @@ class FrontEndHandle(Protocol):
 
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         """Takes the socket over."""
+
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        """Give these replicas no more work; whether all they had is answered and no link to them is left. Ask again."""
 
     async def listen(self) -> None:
         """Begin to answer. Raises StartupError(PORT_TAKEN)."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,6 +143,9 @@ class FrontEnd:
             sock.close()
             raise
         self.pipeline.attach(version, link)
+
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        return self.pipeline.let_go(replica_ids)
 
     async def report(self) -> Report:
         return Report(

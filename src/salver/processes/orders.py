@@ -106,6 +106,8 @@ class Orders:
                 await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
             case "set_keys":
                 await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
+            case "let_go":
+                return await front_end.let_go(raw_value(body, tuple[str, ...]))
             case "listen":
                 await front_end.listen()
             case "report":

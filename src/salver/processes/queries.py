@@ -104,6 +104,8 @@ class Queries:
                 links = self._links(version.id)
                 ready += min(links, version.replicas_wanted)
                 wanted += version.replicas_wanted
+                if not _is_missed(version, model):
+                    continue
                 if not links and may_know:
                     reasons.append(f"{version.id} has no live replica; it is {version.state.value}. {version.reason}")
                 elif not links:
@@ -132,6 +134,11 @@ class Queries:
             )
         )
         return msgspec.msgpack.decode(raw, type=RESULTS[name])
+
+
+def _is_missed(version: VersionStatus, model: ModelStatus) -> bool:
+    """Whether the model cannot do without this version now: others come and go beside the one that answers."""
+    return version.id.version == model.default_version and version.state is not VersionState.UNLOADED
 
 
 def _for_strangers(status: ModelStatus) -> ModelStatus:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -48,6 +48,9 @@ class RemoteFrontEnd:
         with sock:
             words = Attachment(version, replica_id, link_number)
             await self._channel.request("attach", words, type(None), descriptor=sock.fileno())
+
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        return await self._channel.request("let_go", tuple(replica_ids), bool)
 
     async def listen(self) -> None:
         await self._channel.request("listen", None, type(None))
