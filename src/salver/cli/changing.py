@@ -30,8 +30,8 @@ class Changing:
         self._url = url
         self._key = key
 
-    def run(self, change: Callable[[Client], Outcome]) -> None:
-        """Raises CommandFailed: also when the change is kept and a version cannot be loaded."""
+    def run(self, change: Callable[[Client], Outcome], *, minds_all: bool = False) -> None:
+        """Raises CommandFailed: also when the change is kept and its version, or with `minds_all` any, has failed."""
         with connected(self._context, self._url, self._key) as client:
             outcome = change(client)
         if self._as_json:
@@ -40,8 +40,9 @@ class Changing:
             show_plan(outcome)
         else:
             show_outcome(outcome)
-        if not outcome.is_plan and outcome.failures:
-            raise failed(outcome, outcome.failures[0])
+        failures = [each for each in outcome.failures if minds_all or each.version == outcome.version]
+        if failures and not outcome.is_plan:
+            raise failed(outcome, failures[0])
 
     def ask(self, question: str, *, is_yes: bool) -> None:
         """Have the user confirm what cannot be undone. Raises click.Abort."""

@@ -19,4 +19,4 @@ def command(model: str, version: int | None, changing: Changing) -> None:
       salver load digits
       salver load digits 3
     """
-    changing.run(lambda client: client.load(model, version, how=changing.how))
+    changing.run(lambda client: client.load(model, version, how=changing.how), minds_all=version is None)

@@ -155,10 +155,12 @@ class Catalogue:
         """Keep why a version cannot be loaded: it is not tried again, not even after a restart, until somebody asks."""
         loop = asyncio.get_running_loop()
         model = self._models.get(id.model)
-        version = None if model is None else model.note_failure(id.version, failure)
-        if version is not None:
-            loop.call_soon(self.want)  # whoever tells this is in the middle of something
-        if version is not None and version.stored is not None:
+        version = None if model is None else model.versions.get(id.version)
+        if model is None or version is None or (failure is None and version.failure is None):
+            return
+        model.put(replace(version, failure=failure))
+        loop.call_soon(self.want)  # whoever tells this is in the middle of something
+        if version.stored is not None:
             self._writing = loop.create_task(self._keep_failure(id, failure, self._writing))
 
     async def kept(self) -> None:
@@ -321,9 +323,12 @@ class Catalogue:
     def _status(self, name: str) -> ModelStatus | None:
         return next((status for status in self._lives.models() if status.name == name), None)
 
-    def _ids(self, name: str) -> tuple[ModelVersion, ...]:
-        status = self._status(name)
-        return () if status is None else tuple(version.id for version in status.versions)
+    def _ids(self, name: str) -> set[ModelVersion]:
+        """The versions that run, and those that should."""
+        status, model = self._status(name), self._models.get(name)
+        running = [] if status is None else [version.id for version in status.versions]
+        wanted = [] if model is None else [spec.id for spec in wanted_model(model).specs]
+        return {*running, *wanted}
 
     def _outcome(self, model: KnownModel, edit: Edit, new: KnownVersion | None, *, is_plan: bool) -> Outcome:
         before = state_of(model, self._status(model.name))

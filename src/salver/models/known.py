@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from salver.models.manifestfile import ManifestFile
 from salver.models.sources import ModelSource
@@ -86,10 +85,3 @@ class KnownModel:
 
     def drop(self, number: int) -> None:
         self.versions = {key: version for key, version in self.versions.items() if key != number}
-
-    def note_failure(self, number: int, failure: VersionFailure | None) -> KnownVersion | None:
-        """The version with its failure, or without one; None when it is not there any more."""
-        version = self.versions.get(number)
-        if version is not None:
-            self.put(replace(version, failure=failure))
-        return version

@@ -123,7 +123,8 @@ class Reconciler:
             await self._publishing
 
     async def settled(self, ids: Collection[ModelVersion]) -> None:
-        """Returns when each of them is where it should be for now: it serves, failed, sleeps, or is gone."""
+        """Returns when each of them is where it should be for now: all its replicas serve, or those that can; it has
+        failed; it sleeps; or it is gone."""
         while not all(self._is_settled(id) for id in ids):
             if self._news is None or self._news.done():
                 self._news = asyncio.get_running_loop().create_future()
@@ -139,7 +140,8 @@ class Reconciler:
         newest = entries[-1]
         fits = spec is None or lifeline.is_same_form(newest.group.spec, spec)
         is_at_rest = newest.state in (VersionState.FAILED, VersionState.UNLOADED)
-        return fits and (newest.is_serving or is_at_rest)
+        has_all = newest.state is VersionState.READY or newest.group.has_failed
+        return is_at_rest and fits if not newest.is_serving else fits and has_all
 
     # What is
 

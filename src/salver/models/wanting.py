@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from salver.models.known import KnownModel
 from salver.models.outcome import StoredVersion, VersionList
 from salver.models.planning import ModelState
+from salver.models.policy import wanted_versions
 from salver.models.states import SERVING
 from salver.models.wanted import WantedModel
 from salver.types import ModelStatus, ModelVersion, VersionState
@@ -30,21 +31,20 @@ def state_of(model: KnownModel, status: ModelStatus | None) -> ModelState:
 
 
 def wanted_model(model: KnownModel, asleep: Collection[ModelVersion] = ()) -> WantedModel:
-    """What should be served of it; `asleep` are versions that nobody needs at the moment."""
+    """What should be served of it; `asleep` are versions that nobody needs now. Of an unloaded model all are."""
     state = state_of(model, None)
     record = state.record
+    wanted = wanted_versions(state.known, record.policy, record.labels, record.route)
     return WantedModel(
         name=model.name,
-        specs=tuple(
-            replace(model.versions[number].spec, replicas=state.replica_count(number)) for number in state.wanted
-        ),
+        specs=tuple(replace(model.versions[number].spec, replicas=state.replica_count(number)) for number in wanted),
         known=state.known,
         labels=record.labels,
         route=record.route,
         policy=record.policy,
         scale=record.scale,
         failures=state.failures,
-        asleep=tuple(number for number in state.wanted if ModelVersion(model.name, number) in asleep),
+        asleep=tuple(number for number in wanted if record.is_unloaded or ModelVersion(model.name, number) in asleep),
     )
 
 

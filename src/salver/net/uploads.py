@@ -1,7 +1,7 @@
 """Bodies too large for memory: artefacts on their way to the repository. They go to a file while they arrive.
 
 The edge bounds every body by --max-body-mb; on a connection that `UploadProtocol` serves, the addresses that take
-uploads have the bound of --max-upload-mb instead. Who asks, and whether they may, is known before the first byte is kept.
+uploads have the bound of --max-upload-mb instead. That the caller may send it is known before the first byte is kept.
 """
 
 from __future__ import annotations
