@@ -36,7 +36,12 @@ def test_the_version_is_told(run):
     [
         (["serv"], "Did you mean 'serve'?", "`salver --help`"),
         (["serve", "--prt", "1", "x"], "No such option '--prt'", "`salver serve --help`"),
-        (["serve"], "Missing argument 'PATHS...'", "`salver serve --help`"),
+        (["push"], "Missing argument 'PATH'", "`salver push --help`"),
+        (["label", "m", "canary"], "Give a version, or --delete", "`salver label --help`"),
+        (["route", "m"], "Give weights as VERSION=WEIGHT", "`salver route --help`"),
+        (["route", "m", "1:50"], "'1:50' is not VERSION=WEIGHT", "`salver route --help`"),
+        (["scale", "m"], "Give a number of replicas", "`salver scale --help`"),
+        (["policy", "m", "latest", "3"], "Versions are for the policy", "`salver policy --help`"),
         (["serve", "x", "--port", "http"], "--port: port must be a whole number from 0 to 65535", "Port of all"),
         (["keys", "revoke"], "Missing argument 'ID'", "`salver keys revoke --help`"),
         (["--colour"], "No such option '--colour'", "`salver --help`"),

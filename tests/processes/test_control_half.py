@@ -89,7 +89,7 @@ def play(story: Callable[[Stage], Awaitable[None]]) -> None:
 
 def test_every_operation_of_the_control_half_has_a_body() -> None:
     wanted = {row.name for row in (*access.OPERATIONS, *server.OPERATIONS) if row.home is Home.CONTROL}
-    assert wanted == set(RESULTS)
+    assert wanted <= set(RESULTS)
 
     async def story(stage: Stage) -> None:
         assert wanted == set(stage.control._operations)

@@ -61,7 +61,7 @@ class Stage:
         self.is_ending = False
         self.url = f"http://127.0.0.1:{port}"
         door = Door(host="127.0.0.1", port=port, wires=ALL_WIRES)
-        text = argument or msgspec.json.encode(FrontEndArgument(settings, (door,), None)).decode()
+        text = argument or msgspec.json.encode(FrontEndArgument(settings, (door,), None, "/nowhere")).decode()
         self.fleet = FrontEndProcesses(self.control, [text] * count, lambda: Slab(SLAB_BYTES))
 
     @property

@@ -84,6 +84,7 @@ class Catalogue:
         self._writing: asyncio.Task[None] | None = None
         """The last of the failures that are being kept."""
         self._clearing: set[asyncio.Task[None]] = set()
+        """Deletions of artefacts that wait for their workers' end."""
 
     # What is known
 
@@ -162,6 +163,11 @@ class Catalogue:
         loop.call_soon(self.want)  # whoever tells this is in the middle of something
         if version.stored is not None:
             self._writing = loop.create_task(self._keep_failure(id, failure, self._writing))
+
+    async def cleared(self) -> None:
+        """Returns when the artefacts of deleted versions are gone."""
+        if self._clearing:
+            await asyncio.wait(self._clearing)
 
     async def kept(self) -> None:
         """Returns when every failure that was noted is in the store."""
@@ -246,7 +252,7 @@ class Catalogue:
             task.add_done_callback(self._clearing.discard)
 
     async def _clear_away(self, gone: Sequence[KnownVersion]) -> None:
-        """Artefacts that nobody needs go when their workers have ended; what is left then, the next start sweeps."""
+        """Artefacts that nobody needs go when their workers have ended."""
         await self._lives.settled([version.spec.id for version in gone])
         digests = {version.stored.digest for version in gone if version.stored is not None}
         async with self._shelving:
@@ -269,7 +275,12 @@ class Catalogue:
         for version in same:
             if publication.version in (None, version.number):
                 return version
-        return self._free(model, self._published(stocked, number, asked.by))
+        try:
+            return self._free(model, self._published(stocked, number, asked.by))
+        except RequestError:
+            if stocked.published.digest not in self._digests():
+                await asyncio.to_thread(self._stock.forget, stocked.published.digest)
+            raise
 
     def _take(self, name: str, publication: Publication) -> Stocked:
         """Blocks for the disk."""

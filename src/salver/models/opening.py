@@ -24,7 +24,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_models(store: Store, stock: Stock, given: Sequence[ModelSource], make_spec: MakeSpec) -> Opening:
-    """Reads the store and the repository: not for an event loop."""
+    """Reads the store and the repository, and frees this of what was left unfinished: not for an event loop."""
+    stock.sweep()
     models = {record.name: KnownModel(record.name, record) for record in store.models()}
     for record in store.versions():
         model = models.setdefault(record.model, KnownModel(record.model))

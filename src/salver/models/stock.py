@@ -46,6 +46,11 @@ class Stock:
     def forget(self, digest: str) -> None:
         self._repository.remove(digest)
 
+    def sweep(self) -> None:
+        """Remove what was left unfinished. Artefacts stay, even those that no version refers to: the state may be the
+        wrong one, or an old one, and what is removed cannot be had back."""
+        self._repository.sweep(self._repository.digests())
+
     def source(self, record: VersionRecord) -> ModelSource:
         """The version as it is to be served. Raises LoadError when its artefact is damaged, or gone."""
         return self._read(self._repository.open(record.digest), record.model, record.version, record.source)

@@ -156,7 +156,7 @@ def detail_of(wanted: models.Change, made: Outcome | None) -> str:
     told: list[str] = []
     for field in msgspec.structs.fields(wanted):
         value = getattr(wanted, field.name)
-        if field.name not in hidden and value not in (msgspec.UNSET, None, "", {}, False):
+        if field.name not in hidden and value is not None and value != field.default:
             told.append(f"{field.name}={msgspec.json.encode(value).decode()}")
     if made is not None and made.version is not None and "version" not in {text.partition("=")[0] for text in told}:
         told.append(f"version={made.version}")

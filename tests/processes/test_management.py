@@ -1,0 +1,248 @@
+"""Operations on models in the control half: from a permitted request to a change that is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from salver.access.administration import Administration
+from salver.access.audit import AuditLog
+from salver.access.permit import Principal
+from salver.errors import Code, SalverError
+from salver.models.catalogue import Catalogue
+from salver.models.opening import open_models
+from salver.models.repository import Repository
+from salver.models.sources import ModelSource
+from salver.models.specs import replica_spec
+from salver.models.stock import Stock
+from salver.operations import models
+from salver.operations.base import Home
+from salver.processes.base import ControlRequest
+from salver.processes.control import ControlHalf
+from salver.processes.management import Management, detail_of
+from salver.processes.queries import RESULTS
+from salver.replicas.base import ReplicaSettings, ReplicaSpec
+from salver.replicas.memory import MemoryEngine, MemoryWorker
+from salver.store.memory import MemoryStore
+from salver.types import BatchSettings, PolicyKind, VersionPolicy, VersionState
+from told_front_end import ToldFrontEnd
+from virtual_time import run, until
+
+
+def spec_of(source: ModelSource) -> ReplicaSpec:
+    return replica_spec(source, threads=1, batching=BatchSettings())
+
+
+class Stage:
+    """A control half with its catalogue, on twins of store and engine, and one front end."""
+
+    def __init__(self, folder: Path, store: MemoryStore) -> None:
+        self.uploads = folder / "uploads"
+        self.uploads.mkdir(exist_ok=True)
+        self.store = store
+        self.audit = AuditLog(store)
+        self.engine = MemoryEngine(MemoryWorker.become_ready)
+        self.control = ControlHalf(
+            self.engine,
+            ReplicaSettings(),
+            Administration(store),
+            self.audit,
+            lambda status: None,
+            lambda spec, failure: failure,
+        )
+        stock = Stock(Repository(folder / "repository"), folder)
+        opening = open_models(store, stock, (), spec_of)
+        self.catalogue = Catalogue(store, stock, self.control.reconciler, spec_of, opening.models)
+        self.control.reconciler.on_failure = self.catalogue.note_failure
+        self.bodies = Management(self.catalogue, self.audit, self.uploads).bodies()
+        self.control.add_operations(self.bodies)
+        self.front_end = ToldFrontEnd()
+
+    async def ask(self, operation: str, parameters: models.Change | models.ListVersions) -> Any:
+        raw = await self.control.operate(
+            ControlRequest(
+                operation=operation,
+                parameters=msgspec.Raw(msgspec.msgpack.encode(parameters)),
+                principal=Principal(id="key:1", role="operator"),
+                request_id="r1",
+                peer="192.0.2.1",
+                wire="native",
+            )
+        )
+        return msgspec.msgpack.decode(raw, type=RESULTS[operation])
+
+    async def push(self, number: int, **fields: Any) -> Any:
+        upload = self._staged(number)
+        wanted = models.PublishVersion(model="m", upload=str(upload), file_name="adder.py", **fields)
+        return await self.ask("models.publish", wanted)
+
+    def _staged(self, number: int) -> Path:
+        upload = self.uploads / f"upload-{number}"
+        upload.write_text(f"def predict(x: float) -> float:\n    return x + {number}\n")
+        return upload
+
+    def states(self) -> dict[int, VersionState]:
+        found = next((model for model in self.control.reconciler.models() if model.name == "m"), None)
+        return {} if found is None else {version.id.version: version.state for version in found.versions}
+
+    @property
+    def audited(self) -> list[tuple[str, str, str, str]]:
+        lines = reversed(self.store.audit(100))
+        return [(line.operation, line.scope, line.outcome, line.detail) for line in lines]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Callable[[Stage], Awaitable[None]]], None]:
+    """Plays a story on a stage; a second one has the store and the files of the first."""
+    store = MemoryStore()
+
+    def perform(story: Callable[[Stage], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            stage = Stage(tmp_path, store)
+            try:
+                await stage.control.front_ends.add(stage.front_end)
+                stage.catalogue.want()
+                stage.control.reconciler.start()
+                await story(stage)
+                await stage.control.stop(drain_delay_s=0.0, drain_timeout_s=0.0)
+                await stage.catalogue.cleared()
+            finally:
+                stage.audit.close()
+
+        run(whole())
+
+    return perform
+
+
+def test_every_operation_on_models_has_a_body_and_a_result(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        rows = {row.name for row in models.OPERATIONS if row.home is Home.CONTROL}
+        assert rows == set(stage.bodies)
+        assert rows <= set(RESULTS)
+
+    play(story)
+
+
+def test_a_version_goes_through_its_life(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        first = await stage.push(1)
+        assert (first.version, first.is_settled, first.now.default_version) == (1, True, 1)
+        assert stage.states() == {1: VersionState.READY}
+        await stage.push(2)
+        await until(lambda: stage.states() == {2: VersionState.READY})
+        promoted = await stage.ask("models.promote", models.PromoteVersion(model="m", version=1))
+        assert promoted.now.default_version == 1
+        back = await stage.ask("models.rollback", models.RollBack(model="m"))
+        assert (back.version, back.now.default_version) == (2, 2)
+        await stage.ask("models.label", models.SetLabel(model="m", label="canary", version=1))
+        routed = await stage.ask("models.route", models.SetRoute(model="m", weights={1: 1, 2: 1}))
+        assert routed.now.route.weights == {1: 1, 2: 1}
+        scaled = await stage.ask("models.scale", models.SetScale(model="m", replicas=2))
+        assert [version.replicas_ready for version in scaled.now.versions] == [2, 2]
+        await stage.ask("models.route", models.SetRoute(model="m"))
+        await stage.ask("models.label", models.SetLabel(model="m", label="canary", version=None))
+        wanted = models.SetPolicy(model="m", policy=VersionPolicy(kind=PolicyKind.ALL))
+        assert len((await stage.ask("models.policy", wanted)).now.versions) == 2
+        unloaded = await stage.ask("models.unload", models.UnloadModel(model="m"))
+        assert unloaded.is_settled
+        await until(lambda: set(stage.states().values()) == {VersionState.UNLOADED})
+        await stage.ask("models.load", models.LoadModel(model="m"))
+        assert stage.states() == {1: VersionState.READY, 2: VersionState.READY}
+        await stage.ask("models.delete", models.DeleteModel(model="m", version=1))
+        found = await stage.ask("models.versions", models.ListVersions(model="m"))
+        assert [version.version for version in found.versions] == [2]
+        gone = await stage.ask("models.delete", models.DeleteModel(model="m"))
+        assert gone.revision == 0
+        assert stage.store.models() == ()
+        assert all(outcome == "OK" for _, _, outcome, _ in stage.audited)
+
+    play(story)
+
+
+def test_the_audit_log_says_what_was_changed(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.push(1)
+        await stage.ask("models.label", models.SetLabel(model="m", label="canary", version=1))
+        with pytest.raises(SalverError):
+            await stage.ask("models.promote", models.PromoteVersion(model="m", version=9))
+        assert stage.audited == [
+            ("models.publish", "model/m", "OK", 'file_name="adder.py" version=1'),
+            ("models.label", "model/m", "OK", 'label="canary" version=1'),
+            ("models.promote", "model/m", "VERSION_NOT_FOUND", "version=9"),
+        ]
+
+    play(story)
+
+
+def test_a_plan_is_no_change_and_no_news_for_the_audit_log(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.push(1)
+        before = stage.audited
+        outcome = await stage.ask("models.unload", models.UnloadModel(model="m", is_plan=True))
+        assert (outcome.is_plan, stage.states(), stage.audited) == (True, {1: VersionState.READY}, before)
+
+    play(story)
+
+
+def test_nobody_waits_who_does_not_want_to(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        stage.engine._on_start = None  # a worker of which nobody decides what becomes of it
+        outcome = await stage.push(1, wait_s=0.0)
+        assert (outcome.version, outcome.is_settled) == (1, False)
+        assert [record.version for record in stage.store.versions()] == [1]
+
+    play(story)
+
+
+def test_a_version_that_cannot_be_loaded_is_kept_with_its_reason_and_the_old_one_serves(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.push(1)
+        stage.engine._on_start = MemoryWorker.fail
+        outcome = await stage.push(2)
+        assert outcome.is_settled
+        assert stage.states() == {1: VersionState.READY, 2: VersionState.FAILED}
+        assert outcome.now.default_version == 1
+        (failure,) = (record.failure for record in stage.store.versions() if record.version == 2)
+        assert failure is not None
+
+    async def later(stage: Stage) -> None:
+        """After a restart it is not tried, and the version before it answers."""
+        assert stage.states()[2] is VersionState.FAILED
+        started = [worker.spec.id.version for worker in stage.engine.workers]
+        assert 2 not in started
+        await stage.ask("models.load", models.LoadModel(model="m", version=2))
+        assert stage.states()[2] is VersionState.READY
+
+    play(story)
+    play(later)
+
+
+def test_an_upload_from_elsewhere_is_not_looked_at(play: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+
+    async def story(stage: Stage) -> None:
+        wanted = models.PublishVersion(model="m", upload=str(secret), file_name="m.py")
+        with pytest.raises(SalverError) as raised:
+            await stage.ask("models.publish", wanted)
+        assert raised.value.code is Code.INTERNAL
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "detail"),
+    [
+        (models.SetScale(model="m", replicas=2), "replicas=2"),
+        (models.SetScale(model="m", is_pinned=False), "is_pinned=false"),
+        (models.SetRoute(model="m", weights={1: 2}), 'weights={"1":2}'),
+        (models.SetLabel(model="m", label="a", version=None), 'label="a"'),
+        (models.UnloadModel(model="m"), ""),
+    ],
+)
+def test_details_name_what_was_asked_for(wanted: models.Change, detail: str) -> None:
+    assert detail_of(wanted, None) == detail
