@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the modules beside this file are imported by name
 
-from postgres_server import PostgresServer, programs  # noqa: E402
+from postgres_server import PostgresServer, programs
 
 
 @pytest.fixture(scope="session")

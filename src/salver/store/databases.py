@@ -30,7 +30,7 @@ class Database(Protocol):
     def open(self) -> sa.Engine:
         """For a store: made if there is nothing, checked, brought up to date. Each transaction is alone.
 
-        Raises StartupError: STATE_DAMAGED when it is damaged or newer than this code, SETTINGS_INVALID when out of reach.
+        Raises StartupError: STATE_DAMAGED when damaged or newer than this code, SETTINGS_INVALID when out of reach.
         """
 
     def open_reader(self) -> sa.Engine:
