@@ -190,6 +190,7 @@ def test_a_url_of_sqlite_is_a_path(path: Path, key: MakeKey) -> None:
     [
         "mysql://salver:secret@db/salver",
         "postgresql://salver:secret@db",
+        "postgresql://salver:p@secret@db/salver",
         "postgresql://salver:secret@db:x/y",
         "sqlite://",
     ],
