@@ -24,7 +24,8 @@ def labels(directory) -> Callable[[str | Path], list[str]]:
     def read(location: str | Path = directory.state) -> list[str]:
         store: SqlStore = open_store(location)
         try:
-            return [key.label for key in store.keys()]
+            keys = store.keys()
+            return [key.label for key in keys]
         finally:
             store.close()
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from postgres_server import PostgresServer
 from salver.errors import Code, SalverError, StartupError
+from salver.store import migrations
 from salver.store import postgres as postgres_module
 from salver.store.base import AuditLine, CatalogueChange, KeyRecord, ModelRecord, VersionRecord
 from salver.store.postgres import PostgresDatabase
@@ -347,6 +348,34 @@ def test_tables_that_do_not_say_of_which_step_they_are_are_refused(postgres: Pos
 
     assert error.code is Code.STATE_DAMAGED
     assert "does not say of which step" in error.message
+
+
+def test_a_table_of_another_program_with_the_same_name_is_never_dropped(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    name = database_name(postgres_url)
+    postgres.psql(name, "CREATE TABLE models (theirs text)")
+
+    assert refusal(postgres_url).code is Code.STATE_DAMAGED
+    with pytest.raises(StartupError):
+        PostgresDatabase(sa.make_url(postgres_url)).replace(migrations.upgrade)
+    assert postgres.psql(name, "SELECT count(theirs) FROM models") == "0"
+
+
+def test_no_server_starts_in_the_middle_of_a_restore(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_module, "_SESSION", ("SET lock_timeout = '10ms'",))
+    errors: list[StartupError] = []
+
+    def fill(connection: sa.Connection) -> None:
+        errors.append(refusal(postgres_url))
+        migrations.upgrade(connection)
+
+    PostgresDatabase(sa.make_url(postgres_url)).replace(fill)
+    open_store(postgres_url).close()
+
+    (error,) = errors
+    assert error.code is Code.SETTINGS_INVALID
+    assert "another program holds it" in error.message
 
 
 def test_other_tables_in_the_same_database_are_left_alone(
