@@ -15,7 +15,11 @@ def test_help_lists_every_command_and_examples(run):
     assert "salver serve model.onnx" in ran.out
 
 
-@pytest.mark.parametrize("arguments", [[name] for name in COMMANDS if name != "keys"] + [["keys", "create"], ["keys"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[name] for name in COMMANDS if name not in ("keys", "state")]
+    + [["keys", "create"], ["keys"], ["state", "check"], ["state"]],
+)
 def test_every_command_has_help(run, arguments):
     ran = run(*arguments, "--help")
     assert ran.code == 0

@@ -10,6 +10,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 
+def free_name(path: Path, suffix: str = "") -> Path:
+    """A name beside `path` that says when, in UTC, and that nothing has yet."""
+    stem = f"{path.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    names = (path.with_name(f"{stem}{again}{suffix}") for again in ("", *(f"-{number}" for number in range(2, 1000))))
+    return next(name for name in names if not name.exists())
+
+
 def set_aside(path: Path) -> Path | None:
     """Give the database at `path` a second name and take its write-ahead log away; None when nothing is there.
 
@@ -19,7 +26,7 @@ def set_aside(path: Path) -> Path | None:
     if not path.exists() and not log.exists():
         return None
     _put_log_into(path)
-    kept = _free_name(path)
+    kept = free_name(path)
     for old, new in ((path, kept), (log, kept.with_name(f"{kept.name}-wal"))):
         if old.exists():
             _give_second_name(old, new)
@@ -33,13 +40,6 @@ def _put_log_into(path: Path) -> None:
     if path.exists():
         with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as old:
             old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _free_name(path: Path) -> Path:
-    """By the time of day, in UTC."""
-    name = f"{path.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
-    return next(path.with_name(name) for name in names if not path.with_name(name).exists())
 
 
 def _give_second_name(old: Path, new: Path) -> None:

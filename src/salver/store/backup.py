@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 import salver
 from salver.errors import Code, StartupError
 from salver.store import failures, migrations
+from salver.store.aside import free_name
 from salver.store.backupfile import BackupFile, Cell, Header, Row, write_backup_file
 from salver.store.databases import Database
 from salver.store.tables import METADATA
@@ -39,9 +41,10 @@ def write_backup(database: Database, path: Path) -> Header:
                 step=step,
                 salver=salver.__version__,
                 made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                rows={table.name: _count(connection, table) for table in tables},
+                rows={str(table.name): _count(connection, table) for table in tables},
             )
-            write_backup_file(path, header, _rows(connection, tables))
+            with closing(_rows(connection, tables)) as rows:
+                write_backup_file(path, header, rows)
             return header
     finally:
         engine.dispose()
@@ -73,7 +76,7 @@ def has_state(database: Database) -> bool:
 def _back_up_first(database: Database, folder: Path) -> Path | None:
     if not has_state(database):
         return None
-    path = folder / f"state.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.jsonl"
+    path = free_name(folder / "state", ".jsonl")
     write_backup(database, path)
     return path
 
@@ -114,12 +117,13 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
 
-def _rows(connection: sa.Connection, tables: list[sa.Table]) -> Iterator[tuple[str, Mapping[str, object]]]:
+def _rows(connection: sa.Connection, tables: list[sa.Table]) -> Generator[tuple[str, Mapping[str, object]], None, None]:
     """Every row in the order of its key, a thousand in memory at a time."""
     for table in tables:
         select = sa.select(table).order_by(*table.primary_key.columns)
-        rows = connection.execute(select, execution_options={"yield_per": ROWS_AT_ONCE}).mappings()
-        yield from ((table.name, dict(row)) for row in rows)
+        with connection.execute(select, execution_options={"yield_per": ROWS_AT_ONCE}) as result:
+            for row in result.mappings():
+                yield str(table.name), {str(name): value for name, value in row.items()}
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -1,8 +1,8 @@
 """The form of a backup: one file of JSON lines that any database can be filled from.
 
-    {"format": "salver-state", "version": 1, "step": "0002", "rows": {"api_keys": 2, ...}, ...}     the header
-    {"table": "api_keys", "row": {"id": "...", "digest": "<base64>", ...}}                          one line for each row
-    {"sha256": "..."}                                                      of every byte before this line
+    {"format": "salver-state", "version": 1, "step": "0002", "rows": {"api_keys": 2, ...}, ...}   the header
+    {"table": "api_keys", "row": {"id": "...", "digest": "<base64>", ...}}                        a line for each row
+    {"sha256": "..."}                                                             of every byte before this line
 
 A file that was cut short, changed or put together from two has another digest or other counts, and is refused.
 """
@@ -56,9 +56,9 @@ class _End(msgspec.Struct, frozen=True):
 
 
 def write_backup_file(path: Path, header: Header, rows: Iterable[tuple[str, Mapping[str, object]]]) -> None:
-    """Write a new file, for its owner alone, that is there whole or not at all. Raises StartupError, and what `rows` raises.
+    """Write a new file, for its owner alone, that is there whole or not at all. Never in another one's place.
 
-    Never in place of another file: that could be the state itself.
+    Raises StartupError, and what `rows` raises.
     """
     if path.exists():
         raise _unwritable(path, "it is there already", "Choose another name, or move that file away.")

@@ -30,7 +30,7 @@ class Database(Protocol):
     def open(self) -> sa.Engine:
         """For a store: made if there is nothing, checked, brought up to date. Each transaction is alone.
 
-        Raises StartupError: STATE_DAMAGED when it is damaged or newer than this code, SETTINGS_INVALID when out of reach.
+        Raises StartupError: STATE_DAMAGED when damaged or newer than this code, SETTINGS_INVALID when out of reach.
         """
 
     def open_reader(self) -> sa.Engine:
@@ -60,6 +60,8 @@ def database_at(location: str | Path) -> Database:
         url = sa.make_url(location)
     except (sa.exc.ArgumentError, ValueError):
         raise _unusable("a URL that cannot be read") from None  # the error's text may hold a password
+    if "@" in (url.host or ""):
+        raise _unusable("a URL whose password has an `@` that is not written as `%40`")
     backend = url.drivername.partition("+")[0]
     if backend in POSTGRES and url.database:
         return PostgresDatabase(url)

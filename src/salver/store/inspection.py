@@ -29,25 +29,25 @@ def inspect(database: Database) -> tuple[Finding, ...]:
     Raises StartupError(SETTINGS_INVALID) when there is no state, or it is out of reach.
     """
     findings: list[Finding] = []
-    engine = database.open_reader()
     try:
-        with database.in_words(), engine.begin() as connection:
-            for finding in _findings(database, connection):
-                findings.append(finding)
-                if not finding.is_whole:
-                    break  # the next look would stumble over the same
-    except StartupError as error:
+        for finding in _looked(database):
+            findings.append(finding)
+            if not finding.is_whole:
+                break  # the next look would stumble over the same
+    except StartupError as error:  # what the database said instead of an answer
         if error.code is not Code.STATE_DAMAGED:
             raise
-        findings.append(_damage(error))
-    finally:
-        engine.dispose()
+        findings.append(Finding(subject="database", is_whole=False, message=error.message, fix=error.fix))
     return tuple(findings)
 
 
-def _damage(error: StartupError) -> Finding:
-    """What the database said instead of an answer."""
-    return Finding(subject="database", is_whole=False, message=error.message, fix=error.fix)
+def _looked(database: Database) -> Iterator[Finding]:
+    engine = database.open_reader()
+    try:
+        with database.in_words(), engine.begin() as connection:
+            yield from _findings(database, connection)
+    finally:
+        engine.dispose()
 
 
 def _findings(database: Database, connection: sa.Connection) -> Iterator[Finding]:

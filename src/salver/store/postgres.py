@@ -76,6 +76,7 @@ class PostgresDatabase:
         try:
             with self.in_words(), engine.begin() as connection:
                 self._hold_alone(connection)
+                self._revision(connection)  # another program's tables are not dropped
                 METADATA.drop_all(connection)
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {migrations.VERSION_TABLE}")
                 fill(connection)
@@ -98,7 +99,12 @@ class PostgresDatabase:
         given = {name: value for name, value in _CONNECTION.items() if name not in self._url.query}
         try:
             engine = sa.create_engine(
-                self._url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=given, hide_parameters=True
+                self._url,
+                pool_size=1,
+                max_overflow=0,
+                pool_pre_ping=True,
+                connect_args={**given, "prepare_threshold": None},  # poolers between do not know prepared statements
+                hide_parameters=True,
             )
         except ImportError as error:
             raise StartupError(
@@ -112,13 +118,19 @@ class PostgresDatabase:
         return engine
 
     def _bring_up_to_date(self, connection: sa.Connection) -> None:
+        if self._revision(connection) != migrations.REVISIONS[-1]:
+            migrations.upgrade(connection)
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        """The step of a state of ours; None where none of the tables is. Raises StartupError(STATE_DAMAGED)."""
         revision = migrations.current_revision(connection)
-        if revision is None and any(map(sa.inspect(connection).has_table, METADATA.tables)):
-            raise failures.damaged(self.name, "it has tables of Salver, and does not say of which step")
         if revision is not None:
             migrations.check_known(revision, f"The state in {self.name}")
-        if revision != migrations.REVISIONS[-1]:
-            migrations.upgrade(connection)
+        elif any(map(sa.inspect(connection).has_table, METADATA.tables)):
+            raise failures.damaged(
+                self.name, "it has tables with the names of Salver's, and does not say of which step"
+            )
+        return revision
 
     def _hold_alone(self, connection: sa.Connection) -> None:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(IN_USE))).scalar_one():
