@@ -91,15 +91,18 @@ class HttpFetcher:
         try:
             with path.open("xb") as file, self._client(reference) as client:
                 found = self._patiently(client, reference, _Progress(file))
+            if found != reference.digest:
+                message = f"{reference.url} has the digest sha256:{found}, not the one that was named."
+                fix = "Compare the digest with whoever made the file; fetch again."
+                raise LoadError(Code.LOAD_FAILED, message, fix=fix)
+        except FileExistsError as error:
+            raise _unwritable(path, error) from error
         except OSError as error:
-            fix = "Make room in the data directory."
-            raise LoadError(Code.LOAD_FAILED, f"{path} cannot be written: {error.strerror}.", fix=fix) from error
-        if found != reference.digest:
-            path.unlink()
-            message = f"{reference.url} has the digest sha256:{found}, not the one that was named."
-            raise LoadError(
-                Code.LOAD_FAILED, message, fix="Compare the digest with whoever made the file; fetch again."
-            )
+            path.unlink(missing_ok=True)
+            raise _unwritable(path, error) from error
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         return path
 
     def _patiently(self, client: httpx.Client, reference: Reference, progress: _Progress) -> str:
@@ -265,6 +268,11 @@ def _refused(reference: Reference, status: int) -> LoadError:
     if status in (404, 410):
         return LoadError(Code.LOAD_FAILED, f"There is nothing at {reference.url}.", fix="Check the path.")
     return LoadError(Code.LOAD_FAILED, f"{reference.url} answered {status}.", fix="Ask whoever runs that server.")
+
+
+def _unwritable(path: Path, error: OSError) -> LoadError:
+    fix = "Make room in the data directory."
+    return LoadError(Code.LOAD_FAILED, f"{path} cannot be written: {error.strerror}.", fix=fix)
 
 
 def _gone(reference: Reference, reason: str) -> SourceGone:
