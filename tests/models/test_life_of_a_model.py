@@ -184,4 +184,4 @@ class LifeOfAModel(RuleBasedStateMachine):
 
 
 TestLifeOfAModel = LifeOfAModel.TestCase
-TestLifeOfAModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLifeOfAModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

@@ -323,11 +323,36 @@ def test_to_load_a_version_that_failed_tries_it_again() -> None:
 def test_to_delete_a_version_falls_back_to_another() -> None:
     before = state(2, 3)
     after = changed(before, desired.without_version(before.record, 3), known=(2,))
+    assert plan(before, after) == Plan(
+        steps=(
+            "load iris/2 (1 replica), then answer requests that name no version with it",
+            "drain and stop iris/3",
+            "remove iris/3 from the repository",
+        ),
+        warnings=("no version of iris would answer requests if none of the others can be loaded",),
+    )
+
+
+def test_to_delete_a_version_beside_one_that_serves_needs_no_warning() -> None:
+    before = state(2, 3, policy=VersionPolicy(count=2))
+    after = changed(before, desired.without_version(before.record, 3), known=(2,))
     assert steps(before, after) == [
-        "load iris/2 (1 replica), then answer requests that name no version with it",
+        "answer requests that name no version with iris/2",
         "drain and stop iris/3",
         "remove iris/3 from the repository",
     ]
+
+
+def test_to_delete_the_last_version_that_can_be_loaded_warns() -> None:
+    before = state(2, 3, failures={2: BROKEN})
+    after = changed(before, desired.without_version(before.record, 3), known=(2,))
+    assert plan(before, after) == Plan(
+        steps=("drain and stop iris/3", "remove iris/3 from the repository"),
+        warnings=(
+            "no version of iris would answer requests then",
+            "version 2 has failed before: No module named 'x'.",
+        ),
+    )
 
 
 def test_to_delete_a_model_leaves_nothing_and_warns() -> None:

@@ -99,10 +99,10 @@ class _Change:
         ]
         self._is_on_demand = after.record.scale.is_on_demand
         self._stops_first = after.record.policy.preserve is Preserve.RESOURCES
-        self._holds = bool(not self._stops_first and before.serving and after.wanted and not after.loadable)
-        """Whether what serves goes on, because nothing that is wanted could take over."""
-        if self._holds:
-            self._stops = []
+        is_stuck = not self._stops_first and after.wanted and not after.loadable
+        self._held = [version for version in before.serving if is_stuck and version in after.known]
+        """What goes on serving, because nothing that is wanted could take over."""
+        self._stops = [version for version in self._stops if version not in self._held]
 
     def _is_starting(self, version: int) -> bool:
         before = self._before
@@ -217,8 +217,8 @@ class _Change:
 
     def _outage_warnings(self) -> Iterator[str]:
         serving = self._before.serving
-        if self._holds:
-            versions = joined([named(self._name, version) for version in sorted(serving, reverse=True)])
+        if self._held:
+            versions = joined([named(self._name, version) for version in sorted(self._held, reverse=True)])
             yield f"{versions} would go on answering: nothing that is wanted then can be loaded"
         elif not self._after.loadable:
             if serving or self._before.loadable:
@@ -228,6 +228,8 @@ class _Change:
                 yield f"the first requests for {self._name} would wait until a version is loaded"
             elif self._stops_first:
                 yield f"no version of {self._name} would answer requests until another one is loaded"
+            elif not set(serving) & set(self._after.known):
+                yield f"no version of {self._name} would answer requests if none of the others can be loaded"
 
     def _failure_warnings(self) -> Iterator[str]:
         for version, failure in sorted(self._after.failures.items(), reverse=True):

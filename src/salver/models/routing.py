@@ -16,7 +16,7 @@ its weight's share of all weights, so the shares are exact. The laws, which the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from salver.access.permit import ANYONE
 from salver.types import ModelRoute
@@ -55,26 +55,22 @@ def sticky_key(route: ModelRoute, principal: str, header: Callable[[str], str | 
 
 def choose(route: ModelRoute, place: float, serving: Collection[int]) -> int | None:
     """The version that answers whoever stands at `place` in [0, 1); None when no version of the route serves."""
-    intervals = [(version, weight) for version, weight in sorted(route.weights.items()) if weight > 0]
-    alive = [(version, weight) for version, weight in intervals if version in serving]
-    if not alive:
-        return None
-    version, inside, length = _find(intervals, int(place * _PLACES), _PLACES)
-    if version in serving:
+    version, inside, length = _find(route.weights, int(place * _PLACES), _PLACES)
+    if version is None or version in serving:
         return version
+    alive = {number: weight for number, weight in route.weights.items() if number in serving}
     return _find(alive, inside, length)[0]
 
 
-def _find(intervals: Sequence[tuple[int, int]], place: int, line: int) -> tuple[int, int, int]:
+def _find(weights: Mapping[int, int], place: int, line: int) -> tuple[int | None, int, int]:
     """Whose interval covers `place` of a line that is `line` long; with the place in the interval, and its length.
 
-    All are whole numbers: lengths are weights times `line`, so nothing is rounded.
+    All are whole numbers: lengths are weights times `line`, so nothing is rounded. None when there is no weight at all.
     """
-    point = place * sum(weight for _, weight in intervals)
-    *others, (last, last_weight) = intervals
-    for version, weight in others:
-        length = weight * line
+    point = place * sum(weights.values())
+    for version in sorted(weights):
+        length = weights[version] * line
         if point < length:
             return version, point, length
         point -= length
-    return last, point, last_weight * line
+    return None, 0, line
