@@ -68,7 +68,9 @@ class Pipeline:
         for id in [id for id in self._queues if id not in infos]:
             self._coming.pop(id, None)
             self._departures.add(self._queues.pop(id))
-        self._departures.close_others({entry.id for each in models for entry in each.versions if entry.state not in OVER})
+        self._departures.close_others(
+            {entry.id for each in models for entry in each.versions if entry.state not in OVER}
+        )
         for id, info in infos.items():
             self._expect(id, info)
         self._changed()
