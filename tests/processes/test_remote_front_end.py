@@ -169,6 +169,20 @@ def test_a_data_link_arrives_as_a_socket_of_the_front_end() -> None:
     play(story)
 
 
+def test_a_front_end_says_when_it_has_let_go_of_a_worker() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.near.publish(MODELS)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await stage.near.attach(ID, "m-1-1", 3, ours)
+            stage.far.busy = {"m-1-1"}
+            assert not await stage.near.let_go({"m-1-1"})
+            stage.far.busy = set()
+            assert await stage.near.let_go({"m-1-1"})
+
+    play(story)
+
+
 def test_what_the_front_end_asks_for_reaches_the_control_half() -> None:
     async def story(stage: Stage) -> None:
         assert bytes(await stage.back.operate(request())) == msgspec.msgpack.encode("keys.list")

@@ -19,6 +19,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.loop = HandLoop()
+        self.links: list[HandLink] = []
         self.loop.now = time.monotonic()  # the queues' own clock, which may be finer than a loop's
         self.pipeline = Pipeline(self.loop, Watch(), deadline_grace_s=2.0)  # type: ignore[arg-type]
 
@@ -27,8 +28,17 @@ class Stage:
 
     def attach(self, id: ModelVersion, name: str = "r1") -> HandLink:
         link = HandLink(name)
+        self.links.append(link)
         self.pipeline.attach(id, link)  # type: ignore[arg-type]
         return link
+
+    def let_go(self, replica_id: str) -> bool:
+        """Asked again when the ends of links that were closed have been heard of."""
+        self.pipeline.let_go([replica_id])
+        for link in [link for link in self.links if not link.is_open]:
+            self.links.remove(link)
+            self.pipeline.link_lost(link)  # type: ignore[arg-type]
+        return self.pipeline.let_go([replica_id])
 
     def submit(self, info: VersionInfo) -> Kept:
         ticket = Kept(request_of(info, [[1, 2]]), self.loop.now + 30)
@@ -144,6 +154,146 @@ def test_a_version_with_other_facts_gets_another_queue(stage: Stage) -> None:
     before = stage.pipeline.queues[ModelVersion("m", 1)]
     stage.serve(model_of(info_of(deadline_s=1.0)))
     assert stage.pipeline.queues[ModelVersion("m", 1)] is not before
+
+
+# What goes
+
+
+def test_a_version_that_is_drained_takes_nothing_new_and_answers_what_it_has(stage: Stage) -> None:
+    info, other = info_of(1, max_batch_rows=1), info_of(2)
+    stage.serve(model_of(info))
+    link = stage.attach(info.id)
+    flies, waits = stage.submit(info), stage.submit(info)
+    stage.serve(model_of(other), model_of(info, state=VersionState.DRAINING))
+    assert stage.refusal("m", 1).message == "The model 'm' is not ready: it is DRAINING."
+    assert not stage.let_go("r1")
+    assert not stage.pipeline.is_idle
+    link.double()
+    assert not stage.let_go("r1"), "one waits still"
+    stage.loop.advance()
+    link.double()
+    assert (flies.y, waits.y) == ([[2, 4]], [[2, 4]])
+    assert link.is_open, "until somebody asks"
+    assert stage.let_go("r1")
+    assert not link.is_open
+    assert stage.pipeline.is_idle
+
+
+def test_a_version_that_lives_again_while_it_is_drained_has_two_queues(stage: Stage) -> None:
+    info = info_of(1)
+    stage.serve(model_of(info))
+    old = stage.attach(info.id, "r1")
+    ticket = stage.submit(info)
+    stage.serve(model_of(info, state=VersionState.DRAINING))
+    stage.serve(model_of(queued=(1,), default_version=1, versions=(entry_of(info.id, VersionState.STARTING, None),)))
+    stage.serve(model_of(info))
+    new = stage.attach(info.id, "r2")
+    again = stage.submit(info)
+    old.double()
+    new.double()
+    assert (ticket.y, again.y) == ([[2, 4]], [[2, 4]])
+    assert stage.let_go("r1")
+    assert new.is_open
+
+
+def test_a_replica_that_leaves_finishes_its_batch_and_gets_no_other(stage: Stage) -> None:
+    info = info_of(1, max_batch_rows=1)
+    stage.serve(model_of(info))
+    stays, leaves = stage.attach(info.id, "r1"), stage.attach(info.id, "r2")
+    first, second = stage.submit(info), stage.submit(info)
+    assert not stage.let_go("r2")
+    third = stage.submit(info)
+    leaves.double()
+    assert second.y == [[2, 4]]
+    assert stage.let_go("r2")
+    assert not leaves.is_open
+    stays.double()
+    stage.loop.advance()
+    stays.double()
+    assert (first.y, third.y) == ([[2, 4]], [[2, 4]])
+
+
+def test_the_only_replica_of_a_version_that_stays_is_not_let_go(stage: Stage) -> None:
+    info = info_of(1)
+    stage.serve(model_of(info))
+    link = stage.attach(info.id, "r1")
+    assert not stage.let_go("r1")
+    assert link.is_open
+    stage.attach(info.id, "r2")
+    assert stage.let_go("r1")
+
+
+def test_a_replica_that_dies_on_its_way_out_is_gone(stage: Stage) -> None:
+    info = info_of(1)
+    stage.serve(model_of(info))
+    stays, leaves = stage.attach(info.id, "r1"), stage.attach(info.id, "r2")
+    queue = stage.pipeline.queues[info.id]
+    first, second = stage.submit(info), stage.submit(info)
+    assert not stage.let_go("r2")
+    leaves.die(queue)
+    stage.pipeline.link_lost(leaves)  # type: ignore[arg-type]
+    assert stage.let_go("r2")
+    for _ in range(2):
+        stays.double()
+        stage.loop.advance()
+    assert (first.y, second.y) == ([[2, 4]], [[2, 4]]), "its batch may run again, so it does"
+
+
+def test_a_version_whose_last_worker_dies_while_it_is_drained_is_gone(stage: Stage) -> None:
+    info = info_of(1)
+    stage.serve(model_of(info))
+    link = stage.attach(info.id)
+    queue = stage.pipeline.queues[info.id]
+    ticket = stage.submit(info)
+    stage.serve(model_of(info, state=VersionState.DRAINING))
+    link.die(queue)
+    stage.pipeline.link_lost(link)  # type: ignore[arg-type]
+    assert ticket.error is not None
+    assert stage.let_go("r1")
+    assert stage.pipeline.is_idle
+
+
+def test_a_server_that_stops_refuses_what_still_waits_for_a_drained_version(stage: Stage) -> None:
+    info = info_of(1, max_batch_rows=1)
+    stage.serve(model_of(info))
+    stage.attach(info.id)
+    _, waits = stage.submit(info), stage.submit(info)
+    stage.serve(model_of(info, state=VersionState.DRAINING))
+    stage.pipeline.close()
+    assert waits.error is not None
+    assert waits.error.code is Code.SHUTTING_DOWN
+
+
+def test_a_new_form_of_a_version_takes_over_with_its_first_link(stage: Stage) -> None:
+    heard: list[None] = []
+    old, new = info_of(1), info_of(1, description="new")
+    stage.serve(model_of(old))
+    before = stage.attach(old.id, "r1")
+    ticket = stage.submit(old)
+    stage.serve(model_of(new))
+    assert stage.pipeline.find("m", None, None).version is old, "it answers until the new one can"
+    stage.pipeline.on_change(lambda: heard.append(None))
+    after = stage.attach(new.id, "r2")
+    assert stage.pipeline.find("m", None, None).version is new
+    assert heard == [None], "who remembers queues hears of it"
+    again = stage.submit(new)
+    before.double()
+    after.double()
+    assert (ticket.y, again.y) == ([[2, 4]], [[2, 4]])
+    assert stage.let_go("r1")
+    assert after.is_open
+
+
+def test_a_new_form_that_comes_to_nothing_is_forgotten(stage: Stage) -> None:
+    old, new, newer = info_of(1), info_of(1, description="new"), info_of(1, description="newer")
+    stage.serve(model_of(old))
+    stage.attach(old.id, "r1")
+    for info in (new, new, newer, old):
+        stage.serve(model_of(info))
+    link = stage.attach(old.id, "r2")
+    queue = stage.pipeline.find("m", None, None)
+    assert queue.version is old
+    assert link in queue.links
 
 
 def test_who_wants_to_know_hears_of_each_change(stage: Stage) -> None:

@@ -242,9 +242,9 @@ def _missing(now: Situation) -> int:
 def signpost_of(now: Situation) -> Signpost:
     """The wanted one, but for what would lead away from a version that can answer to one that does not serve yet."""
     wanted, before = now.wanted, now.signpost
-    able = {life.version for life in now.lives if life.can_answer}
     ready = _serving(now) | (set(wanted.asleep) - set(wanted.failures))
-    target = _default(now, able | ready)
+    able = ready | {life.version for life in now.lives if life.can_answer}
+    target = _default(now, able)
 
     def may_move(old: int | None, new: int | None) -> bool:
         return new is None or new in ready or old not in able
