@@ -133,14 +133,48 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Which versions are loaded (latest, specific, all), and what a switch keeps (availability, resources)."""
+
+    policy: str
+    count: int
+    versions: tuple[int, ...]
+    preserve: str
+
+    @classmethod
+    def of(cls, json: Json) -> Policy:
+        return cls(
+            policy=json["policy"], count=json["count"], versions=tuple(json["versions"]), preserve=json["preserve"]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How many replicas each version has (None: as its model.toml says), and whether it may sleep."""
+
+    replicas: int | None
+    min_replicas: int
+    max_replicas: int | None
+    on_demand: bool
+    idle_unload_s: float | None
+    pinned: bool
+
+    @classmethod
+    def of(cls, json: Json) -> Scale:
+        return cls(**{name: json[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model with its versions, highest first."""
+    """A model with its versions, highest first. In a list of models policy and scale are not told."""
 
     name: str
     default_version: int | None
     labels: Mapping[str, int]
     versions: tuple[Version, ...]
     route: Route | None = None
+    policy: Policy | None = None
+    scale: Scale | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -155,6 +189,8 @@ class Model:
             labels=json["labels"],
             versions=tuple(map(Version.of, json["versions"])),
             route=Route.of(json["route"]) if json.get("route") is not None else None,
+            policy=Policy.of(json["policy"]) if json.get("policy") is not None else None,
+            scale=Scale.of(json["scale"]) if json.get("scale") is not None else None,
         )
 
 

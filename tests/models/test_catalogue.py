@@ -194,11 +194,11 @@ def test_the_same_artefact_may_be_another_version_too_and_stays_as_long_as_one_n
         await server.push(model(1))
         await server.push(model(1), version=5)
         await server.change(edits.delete(1))
-        await server.catalogue.cleared()
+        await server.catalogue.finished()
         (left,) = server.store.versions()
         assert (left.version, server.repository.digests()) == (5, (left.digest,))
         await server.change(edits.delete(5))
-        await server.catalogue.cleared()
+        await server.catalogue.finished()
         assert server.repository.digests() == ()
 
     play(story)
@@ -358,7 +358,7 @@ def test_a_change_waits_for_a_deletion_and_then_finds_nothing(start: Any, model:
         assert isinstance(late, RequestError)
         assert late.code is Code.MODEL_NOT_FOUND
         assert (server.store.models(), server.store.versions()) == ((), ())
-        await server.catalogue.cleared()
+        await server.catalogue.finished()
         assert server.repository.digests() == ()
 
     play(story)
@@ -371,7 +371,7 @@ def test_whoever_stops_waiting_does_not_part_store_and_memory(start: Any, model:
         change = asyncio.ensure_future(server.change(edits.label("canary", 1)))
         await asyncio.sleep(0)
         change.cancel()
-        await settle()
+        await server.catalogue.finished()
         assert server.lives.wanted["m"].labels == server.store.models()[0].labels
 
     play(story)

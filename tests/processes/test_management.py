@@ -109,7 +109,7 @@ def play(tmp_path: Path) -> Callable[[Callable[[Stage], Awaitable[None]]], None]
                 stage.control.reconciler.start()
                 await story(stage)
                 await stage.control.stop(drain_delay_s=0.0, drain_timeout_s=0.0)
-                await stage.catalogue.cleared()
+                await stage.catalogue.finished()
             finally:
                 stage.audit.close()
 

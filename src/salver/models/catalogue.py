@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -28,6 +28,8 @@ from salver.models.wanted import WantedModel
 from salver.models.wanting import state_of, version_list, wanted_model
 from salver.store.base import CatalogueChange, Store, VersionRecord
 from salver.types import ModelStatus, ModelVersion, VersionFailure
+
+T = TypeVar("T")
 
 
 class Lives(Protocol):
@@ -83,8 +85,8 @@ class Catalogue:
         """Held while artefacts come or go, so that none goes that a version is about to need."""
         self._writing: asyncio.Task[None] | None = None
         """The last of the failures that are being kept."""
-        self._clearing: set[asyncio.Task[None]] = set()
-        """Deletions of artefacts that wait for their workers' end."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """Changes, and deletions of artefacts that wait for their workers' end."""
 
     # What is known
 
@@ -110,7 +112,7 @@ class Catalogue:
         async def edit(model: KnownModel) -> tuple[Edit, KnownVersion | None]:
             return make(state_of(model, self._status(model.name))), None
 
-        return await self._change(self._known(asked.model), asked, edit)
+        return await self._finished(self._change(self._known(asked.model), asked, edit))
 
     async def publish(self, asked: Asked, publication: Publication) -> Outcome:
         """Take in a new version. Raises RequestError, and LoadError when the artefact is not one model.
@@ -130,12 +132,15 @@ class Catalogue:
                 record = desired.promoted(record, version.number, answered=answered)
             return Edit(record=record, version=version.number), None if is_there else version
 
-        model = self._models.setdefault(asked.model, KnownModel(asked.model))
-        try:
-            async with self._shelving:
-                return await self._change(model, asked, edit)
-        finally:
-            self._forget_if_nothing(model)
+        async def whole() -> Outcome:
+            model = self._models.setdefault(asked.model, KnownModel(asked.model))
+            try:
+                async with self._shelving:
+                    return await self._change(model, asked, edit)
+            finally:
+                self._forget_if_nothing(model)
+
+        return await self._finished(whole())
 
     async def settle(self, outcome: Outcome, wait_s: float) -> Outcome:
         """The outcome as it stands once all that is wanted serves or has failed, or when the time is up."""
@@ -164,10 +169,10 @@ class Catalogue:
         if version.stored is not None:
             self._writing = loop.create_task(self._keep_failure(id, failure, self._writing))
 
-    async def cleared(self) -> None:
-        """Returns when the artefacts of deleted versions are gone."""
-        if self._clearing:
-            await asyncio.wait(self._clearing)
+    async def finished(self) -> None:
+        """Returns when every change is made, and the artefacts of deleted versions are gone."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def kept(self) -> None:
         """Returns when every failure that was noted is in the store."""
@@ -197,10 +202,20 @@ class Catalogue:
             if asked.is_plan:
                 return self._outcome(model, wanted, new, is_plan=True)
             gone = [model.versions[number] for number in wanted.remove]
-            # What is begun is finished, whoever stops waiting for it: store and memory must not part.
-            made = await asyncio.shield(asyncio.ensure_future(self._make(model, asked, wanted, new)))
-        self._clear_away_soon(gone)
+            made = await self._make(model, asked, wanted, new)
+        if any(version.stored is not None for version in gone):
+            self._begin(self._clear_away(gone))
         return made
+
+    async def _finished(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """What is begun is finished, whoever stops waiting for it: store and memory must not part."""
+        return await asyncio.shield(self._begin(work))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _make(self, model: KnownModel, asked: Asked, edit: Edit, new: KnownVersion | None) -> Outcome:
         told = self._outcome(model, edit, new, is_plan=False)
@@ -244,12 +259,6 @@ class Catalogue:
             await asyncio.to_thread(self._store.set_failure, model.name, number, None)
             version = await asyncio.to_thread(stored_version, self._stock, version.stored, self._make_spec)
         model.put(replace(version, failure=version.failure if version.is_broken else None))
-
-    def _clear_away_soon(self, gone: Sequence[KnownVersion]) -> None:
-        if any(version.stored is not None for version in gone):
-            task = asyncio.get_running_loop().create_task(self._clear_away(gone))
-            self._clearing.add(task)
-            task.add_done_callback(self._clearing.discard)
 
     async def _clear_away(self, gone: Sequence[KnownVersion]) -> None:
         """Artefacts that nobody needs go when their workers have ended."""
