@@ -30,10 +30,14 @@ from salver.events import (
     Stopping,
 )
 from salver.models.archive import remove_unfinished
+from salver.models.base import ModelSettings
 from salver.models.catalogue import Catalogue
 from salver.models.discovery import discover
 from salver.models.explanation import explained
 from salver.models.opening import Opening, open_models
+from salver.models.places import Places
+from salver.models.remotes.http import HttpFetcher, HttpLimits
+from salver.models.remotes.references import parse_remotes
 from salver.models.repository import Repository
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.specs import replica_spec
@@ -173,7 +177,8 @@ def _control_half(
         state.opening.models,
     )
     control.reconciler.on_failure = catalogue.note_failure
-    control.add_operations(Management(catalogue, state.audit, directory.emptied("uploads")).bodies())
+    management = Management(catalogue, state.audit, directory.emptied("uploads"), _places(settings.models))
+    control.add_operations(management.bodies())
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:
@@ -184,6 +189,17 @@ def _control_half(
                 on_event(_kept(version.spec, version.stored))
     catalogue.want()
     return control
+
+
+def _places(settings: ModelSettings) -> Places:
+    folder = Path(settings.model_store).expanduser() if settings.model_store else None
+    limits = HttpLimits(max_bytes=settings.max_artefact_gb * 1024**3)
+    return Places(
+        folder,
+        parse_remotes(settings.remotes),
+        HttpFetcher(os.environ, limits),
+        allow_urls=settings.allow_urls,
+    )
 
 
 def _announce(directory: DataDirectory, doors: Sequence[Door], on_event: OnEvent) -> None:

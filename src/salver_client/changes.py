@@ -68,6 +68,22 @@ SLOWEST_BYTES_PER_S = 10e6
 """How fast the server is expected to take in an artefact at least: it hashes and copies it."""
 
 
+def fetch(model: str, location: str, version: int | None, promote: bool, how: How) -> Call[Outcome]:
+    more = {"from": location, **({"promote": "true"} if promote else {})}
+    path = f"{model_path(model)}/versions" + ("" if version is None else f"/{version}")
+    return Call(
+        method="POST" if version is None else "PUT",
+        path=path + how.query(**more),
+        headers={"Accept": JSON, "Content-Type": "application/octet-stream"},
+        parse=lambda reply: Outcome.of(reply.json()),
+        at_least_s=how.wait_s + FETCH_S,
+    )
+
+
+FETCH_S = 3600.0
+"""How long the server may take to fetch an artefact."""
+
+
 def promote(model: str, version: int, how: How) -> Call[Outcome]:
     return change("POST", f"{model_path(model)}/promote", how, {"version": version})
 

@@ -159,6 +159,12 @@ class Client:
         with opened(path) as artefact:
             return self._ask(changes.push(model, artefact, artefact.name, version, promote, how))
 
+    def fetch(
+        self, location: str, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+    ) -> Outcome:
+        """Have the server publish what it fetches itself: `remote:path@sha256:...`, or a name in its model store."""
+        return self._ask(changes.fetch(model, location, version, promote, how))
+
     def promote(self, model: str, version: int, *, how: How = HOW) -> Outcome:
         """Let the version answer requests that name none."""
         return self._ask(changes.promote(model, version, how))
@@ -346,6 +352,11 @@ class AsyncClient:
             return await self._ask(changes.push(model, None, Path(path).name or "model", version, promote, how))
         with opened(path) as artefact:
             return await self._ask(changes.push(model, artefact, artefact.name, version, promote, how))
+
+    async def fetch(
+        self, location: str, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+    ) -> Outcome:
+        return await self._ask(changes.fetch(model, location, version, promote, how))
 
     async def promote(self, model: str, version: int, *, how: How = HOW) -> Outcome:
         return await self._ask(changes.promote(model, version, how))

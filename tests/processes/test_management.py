@@ -15,6 +15,8 @@ from salver.access.permit import Principal
 from salver.errors import Code, SalverError
 from salver.models.catalogue import Catalogue
 from salver.models.opening import open_models
+from salver.models.places import Places
+from salver.models.remotes.http import HttpFetcher
 from salver.models.repository import Repository
 from salver.models.sources import ModelSource
 from salver.models.specs import replica_spec
@@ -58,7 +60,10 @@ class Stage:
         opening = open_models(store, stock, (), spec_of)
         self.catalogue = Catalogue(store, stock, self.control.reconciler, spec_of, opening.models)
         self.control.reconciler.on_failure = self.catalogue.note_failure
-        self.bodies = Management(self.catalogue, self.audit, self.uploads).bodies()
+        self.model_store = folder / "model-store"
+        self.model_store.mkdir(exist_ok=True)
+        places = Places(self.model_store, {}, HttpFetcher({}), allow_urls=False)
+        self.bodies = Management(self.catalogue, self.audit, self.uploads, places).bodies()
         self.control.add_operations(self.bodies)
         self.front_end = ToldFrontEnd()
 
@@ -230,6 +235,46 @@ def test_an_upload_from_elsewhere_is_not_looked_at(play: Any, tmp_path: Path) ->
         with pytest.raises(SalverError) as raised:
             await stage.ask("models.publish", wanted)
         assert raised.value.code is Code.INTERNAL
+
+    play(story)
+
+
+def test_a_model_of_the_model_store_is_registered_once_with_its_workers(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        (stage.model_store / "adder.py").write_text("def predict(x: float) -> float:\n    return x\n")
+        wanted = models.PublishVersion(model="m", location="adder.py", is_first=True, replicas=2)
+        outcome = await stage.ask("models.publish", wanted)
+        assert outcome.now.versions[0].replicas_ready == 2
+        with pytest.raises(SalverError, match="already registered"):
+            await stage.ask("models.publish", wanted)
+        await stage.ask("models.scale", models.SetScale(model="m", replicas=0))
+        await until(lambda: stage.states() == {1: VersionState.UNLOADED})
+        await stage.ask("models.scale", models.SetScale(model="m", replicas=1))
+        assert stage.states() == {1: VersionState.READY}
+        assert list(stage.uploads.iterdir()) == []
+
+    play(story)
+
+
+def test_a_model_registered_without_workers_waits_for_them(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        (stage.model_store / "adder.py").write_text("def predict(x: float) -> float:\n    return x\n")
+        await stage.ask("models.publish", models.PublishVersion(model="m", location="adder.py", replicas=0))
+        assert stage.states() == {1: VersionState.UNLOADED}
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "location", ["none.mar", "../secret", "/etc/passwd", "", "https://host/x.mar", "zoo:x.onnx@sha256:" + "0" * 64]
+)
+def test_nothing_is_taken_from_anywhere_else(play: Any, location: str) -> None:
+    async def story(stage: Stage) -> None:
+        with pytest.raises(SalverError) as raised:
+            await stage.ask("models.publish", models.PublishVersion(model="m", location=location))
+        assert raised.value.code in (Code.INVALID_INPUT, Code.MODEL_NOT_FOUND)
+        assert raised.value.fix
+        assert list(stage.uploads.iterdir()) == []
 
     play(story)
 

@@ -25,6 +25,16 @@ def check_name(name: str) -> None:
         )
 
 
+def check_first(name: str, known: Collection[int]) -> None:
+    """Raises RequestError(CONFLICT) when there is such a model already."""
+    if known:
+        raise RequestError(
+            Code.CONFLICT,
+            f"Model {name} is already registered.",
+            fix="Publish a new version of it, or delete it first.",
+        )
+
+
 def check_number(version: int) -> None:
     """Raises RequestError(INVALID_INPUT) for what cannot number a version."""
     if not 0 <= version <= MAX_VERSION:

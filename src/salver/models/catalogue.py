@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from salver.errors import Code, RequestError
 from salver.models import desired
-from salver.models.admission import check_name, check_number, check_revision, next_version
-from salver.models.edits import Edit, MakeEdit, answering_now
+from salver.models.admission import check_first, check_name, check_number, check_revision, next_version
+from salver.models.edits import Edit, MakeEdit, answering_now, with_replicas
 from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
 from salver.models.manifestfile import ManifestFile
 from salver.models.outcome import Outcome, VersionList
@@ -60,6 +60,10 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """None: one more than the highest."""
     is_promoted: bool = False
     is_copied: bool = False
+    is_first: bool = False
+    """Whether there may be no such model yet."""
+    replicas: int | None = None
+    """How many replicas each version gets with it; None: as it was set."""
 
 
 class Catalogue:
@@ -124,9 +128,11 @@ class Catalogue:
             check_number(publication.version)
 
         async def edit(model: KnownModel) -> tuple[Edit, KnownVersion | None]:
+            if publication.is_first:
+                check_first(model.name, model.numbers)
             version = await self._version_of(model, asked, publication)
             is_there = model.versions.get(version.number) is version
-            record = model.record
+            record = with_replicas(model.record, publication.replicas)
             if publication.is_promoted:
                 answered = answering_now(state_of(model, self._status(model.name)))
                 record = desired.promoted(record, version.number, answered=answered)

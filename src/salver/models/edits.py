@@ -77,15 +77,32 @@ def route(wanted: ModelRoute | None) -> MakeEdit:
     return edit
 
 
-def scale(over: Callable[[Scale], Scale]) -> MakeEdit:
-    """`over` makes the new scale of the present one."""
+def scale(over: Callable[[Scale], Scale], *, loads: bool = False) -> MakeEdit:
+    """`over` makes the new scale of the present one. With `loads` a model that was unloaded is loaded again."""
 
     def edit(state: ModelState) -> Edit:
         wanted = over(state.record.scale)
         desired.check_scale(wanted)
-        return Edit(record=desired.scaled(state.record, wanted))
+        record = desired.scaled(state.record, wanted)
+        return Edit(record=desired.loaded(record) if loads else record)
 
     return edit
+
+
+def with_replicas(record: ModelRecord, replicas: int | None) -> ModelRecord:
+    """The record with so many replicas of each version; 0: none of it is loaded, None: as it is."""
+    if replicas is None:
+        return record
+    if replicas == 0:
+        return desired.unloaded(record)
+    scale = msgspec.structs.replace(
+        record.scale,
+        replicas=replicas,
+        min_replicas=min(record.scale.min_replicas, replicas),
+        max_replicas=None if record.scale.max_replicas is None else max(record.scale.max_replicas, replicas),
+    )
+    desired.check_scale(scale)
+    return desired.loaded(desired.scaled(record, scale))
 
 
 def policy(wanted: VersionPolicy) -> MakeEdit:

@@ -41,6 +41,8 @@ class Stock:
 
     def take(self, path: Path, name: str, used: Container[str]) -> Stocked:
         """`take_upload` for a file or folder of this machine, which is copied."""
+        if path.is_file():
+            return self.take_upload(path, path.name, name, used)
         return self._stocked(self._repository.publish(path), name, path.name, used)
 
     def forget(self, digest: str) -> None:

@@ -108,13 +108,17 @@ class PublishVersion(Change, frozen=True, kw_only=True):
     upload: str = ""
     """The path of the uploaded file, which is taken over; may be empty for a plan."""
     location: str = ""
-    """Instead of an upload: a name in the model store's folder, or NAME/PATH of a named remote."""
+    """Instead of an upload: a name in the model store's folder, or a reference to an artefact of a named remote."""
     file_name: str = ""
     """What the uploaded file is called: its ending says what it is."""
     version: int | None = None
     """None: one more than the highest."""
     is_promoted: bool = False
     """Whether it also becomes the stable version."""
+    is_first: bool = False
+    """Whether it is refused (CONFLICT) when there is such a model already."""
+    replicas: int | None = None
+    """How many replicas each version of the model gets with it; 0: it is not loaded. None: as it was set."""
 
 
 class PromoteVersion(Change, frozen=True, kw_only=True):
@@ -143,7 +147,10 @@ class SetRoute(Change, frozen=True, kw_only=True):
 
 
 class SetScale(Change, frozen=True, kw_only=True):
-    """Parameters of `models.scale`, as in `types.Scale`; what is unset stays as it is."""
+    """Parameters of `models.scale`, as in `types.Scale`; what is unset stays as it is.
+
+    A number of replicas also loads a model that was unloaded, and 0 of them unloads it.
+    """
 
     replicas: int | msgspec.UnsetType | None = msgspec.UNSET
     min_replicas: int | msgspec.UnsetType = msgspec.UNSET

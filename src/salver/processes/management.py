@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ from salver.models import edits
 from salver.models.catalogue import Asked, Catalogue, Publication
 from salver.models.edits import MakeEdit
 from salver.models.outcome import Outcome, VersionList
+from salver.models.places import Places
 from salver.operations import models
 from salver.processes.base import ControlRequest
 from salver.types import ModelRoute
@@ -40,7 +43,9 @@ def route(asked: models.SetRoute) -> MakeEdit:
 
 
 def scale(asked: models.SetScale) -> MakeEdit:
-    return edits.scale(asked.over)
+    if asked.replicas == 0:
+        return edits.unload
+    return edits.scale(asked.over, loads=isinstance(asked.replicas, int))
 
 
 def policy(asked: models.SetPolicy) -> MakeEdit:
@@ -76,11 +81,12 @@ EDITS: Mapping[str, tuple[type[models.Change], Callable[[Any], MakeEdit]]] = {
 class Management:
     """Runs permitted operations on the catalogue. A change is in the audit log before its operation returns."""
 
-    def __init__(self, catalogue: Catalogue, audit: AuditLog, uploads: Path) -> None:
-        """`uploads` is where front ends put what they receive."""
+    def __init__(self, catalogue: Catalogue, audit: AuditLog, uploads: Path, places: Places) -> None:
+        """`uploads` is where front ends put what they receive, and where is put what is fetched from `places`."""
         self._catalogue = catalogue
         self._audit = audit
         self._uploads = uploads
+        self._places = places
 
     def bodies(self) -> dict[str, Body]:
         return {
@@ -99,18 +105,19 @@ class Management:
 
     async def _publish(self, request: ControlRequest) -> Outcome:
         wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
-        upload = self._upload(wanted.upload) if wanted.upload else None
-        publication = Publication(
-            artefact=upload,
-            file_name=wanted.file_name,
-            version=wanted.version,
-            is_promoted=wanted.is_promoted,
-        )
+        if wanted.location and not wanted.is_plan:
+            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted))
+        artefact = self._upload(wanted.upload) if wanted.upload else None
+        publication = publication_of(wanted, artefact, wanted.file_name or wanted.location, is_copied=False)
+        return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
+
+    async def _fetched(self, asked: Asked, wanted: models.PublishVersion) -> Outcome:
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
         try:
-            return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
+            artefact = await asyncio.to_thread(self._places.bring, wanted.location, folder)
+            return await self._catalogue.publish(asked, publication_of(wanted, artefact, artefact.name, is_copied=True))
         finally:
-            if upload is not None:
-                await asyncio.to_thread(upload.unlink, missing_ok=True)
+            await asyncio.to_thread(shutil.rmtree, folder)
 
     def _upload(self, path: str) -> Path:
         upload = Path(path)
@@ -136,6 +143,20 @@ class Management:
             event = _event(request, wanted, made, outcome)
             await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._audit.record, event)))
         return await self._catalogue.settle(made, min(wanted.wait_s, models.MAX_WAIT_S))
+
+
+def publication_of(
+    wanted: models.PublishVersion, artefact: Path | None, file_name: str, *, is_copied: bool
+) -> Publication:
+    return Publication(
+        artefact=artefact,
+        file_name=file_name,
+        version=wanted.version,
+        is_promoted=wanted.is_promoted,
+        is_copied=is_copied,
+        is_first=wanted.is_first,
+        replicas=wanted.replicas,
+    )
 
 
 def _event(request: ControlRequest, wanted: models.Change, made: Outcome | None, outcome: str) -> AuditEvent:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,8 +91,8 @@ class DataDirectory:
         """A folder like `folder`, for files that no server before this one can still need. Raises StartupError."""
         path = self.folder(name)
         with self._in_words():
-            for file in path.iterdir():
-                file.unlink()
+            for left in path.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
         return path
 
     def lock(self) -> DirectoryLock:

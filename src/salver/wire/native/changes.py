@@ -127,6 +127,7 @@ def read_publish(request: Request) -> models.PublishVersion:
         models.PublishVersion,
         request,
         upload=request.upload,
+        location=request.query_value("from") or "",
         file_name=file_name(request, FILE_NAMES.get(content_type, "")),
         version=version_in_path(request),
         is_promoted=switch(request, "promote"),
@@ -135,6 +136,8 @@ def read_publish(request: Request) -> models.PublishVersion:
 
 def file_name(request: Request, default: str) -> str:
     name = request.query_value("file") or default
+    if not name and request.query_value("from"):
+        return ""
     if not name:
         raise _invalid("The name of the file is not told, and its ending says what it is.", "Send ?file=model.onnx.")
     if len(name) > 200 or not name.isprintable() or name in (".", "..") or "/" in name or "\\" in name:
@@ -249,7 +252,7 @@ def _upload(method: str, path: str, summary: str) -> Endpoint:
         summary=summary,
         status=201,
         gives=OutcomeDocument,
-        query=("file", "promote", "plan", "wait", "revision"),
+        query=("file", "from", "promote", "plan", "wait", "revision"),
     )
 
 

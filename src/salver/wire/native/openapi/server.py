@@ -98,6 +98,10 @@ QUERY: dict[str, Schema] = {
         "description": "The revision that the caller has seen; with a later one the answer is CONFLICT.",
     },
     "file": {"schema": {"type": "string"}, "description": "The name of the file that is the body."},
+    "from": {
+        "schema": {"type": "string"},
+        "description": "Instead of a body: a name in the model store, or remote:path@sha256:<digest>.",
+    },
     "promote": {"schema": {"type": "boolean"}, "description": "Let the version also become the stable one."},
 }
 """What stands in queries, by name."""
