@@ -300,6 +300,7 @@ def test_a_damaged_file_is_kept_as_it_is(tmp_path: Path, fill: Fill, content_of_
     assert content_at(location) == before
     assert result.kept is not None
     assert result.kept.read_bytes() == content_of_old
+    assert Path(f"{result.kept}-wal").read_bytes() == b"its log"
 
 
 def test_a_log_without_its_database_is_kept_too(tmp_path: Path, fill: Fill) -> None:
@@ -422,6 +423,13 @@ def leave_a_value_out(lines: list[bytes]) -> None:
     lines[1] = json.dumps(row).encode() + b"\n"
 
 
+def give_an_enormous_number(lines: list[bytes]) -> None:
+    index = next(index for index, line in enumerate(lines) if b'"audit_lines"' in line and index)
+    row = json.loads(lines[index])
+    row["row"]["sequence"] = 2**64 - 1
+    lines[index] = json.dumps(row).encode() + b"\n"
+
+
 @pytest.mark.parametrize(
     ("spoil", "has_new_end"),
     [
@@ -438,6 +446,7 @@ def leave_a_value_out(lines: list[bytes]) -> None:
         (spoil_the_digest, True),
         (repeat_an_id, True),
         (leave_a_value_out, True),
+        (give_an_enormous_number, True),
     ],
 )
 def test_a_damaged_backup_is_refused_and_changes_nothing(
