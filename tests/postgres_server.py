@@ -55,6 +55,11 @@ class PostgresServer:
         self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
         return f"postgresql://{USER}@/{name}?host={self._folder}"
 
+    def drop_database(self, url: str) -> None:
+        """Whoever still uses it is cut off."""
+        name = url.partition("@/")[2].partition("?")[0]
+        self.psql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
     def psql(self, database: str, statement: str) -> str:
         """What the statement gives, run beside whatever else uses the database."""
         words = ("-h", str(self._folder), "-U", USER, "-d", database, "-v", "ON_ERROR_STOP=1", "-qtA", "-c", statement)
