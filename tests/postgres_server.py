@@ -17,11 +17,16 @@ USER = "salver"
 
 def programs() -> Path | None:
     """The folder of the newest installed server's programs, or None."""
-    found = [path.parent for path in PROGRAMS.glob("*/bin/initdb")]
     on_path = shutil.which("initdb")
-    if on_path:
-        found.append(Path(on_path).parent)
-    return max(found, key=lambda path: float(path.parent.name) if path.parent.name.isdigit() else 0, default=None)
+    folders = [*PROGRAMS.glob("*/bin"), *([Path(on_path).resolve().parent] if on_path else [])]
+    whole = [folder for folder in folders if all((folder / name).exists() for name in ("initdb", "pg_ctl", "psql"))]
+    return max(whole, key=_release, default=None)
+
+
+def _release(folder: Path) -> int:
+    """As Debian names the folder above; 0 elsewhere."""
+    name = folder.parent.name
+    return int(name) if name.isdigit() else 0
 
 
 class PostgresServer:
