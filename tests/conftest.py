@@ -1,7 +1,7 @@
 """What tests of several packages share."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,20 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> str:
+def new_postgres_url(postgres: PostgresServer) -> Iterator[Callable[[], str]]:
+    """Makes empty databases for one test."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(postgres.new_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        postgres.drop_database(url)
+
+
+@pytest.fixture
+def postgres_url(new_postgres_url: Callable[[], str]) -> str:
     """Of an empty database for one test."""
-    return postgres.new_database()
+    return new_postgres_url()

@@ -17,11 +17,16 @@ USER = "salver"
 
 def programs() -> Path | None:
     """The folder of the newest installed server's programs, or None."""
-    found = [path.parent for path in PROGRAMS.glob("*/bin/initdb")]
     on_path = shutil.which("initdb")
-    if on_path:
-        found.append(Path(on_path).parent)
-    return max(found, key=lambda path: float(path.parent.name) if path.parent.name.isdigit() else 0, default=None)
+    folders = [*PROGRAMS.glob("*/bin"), *([Path(on_path).resolve().parent] if on_path else [])]
+    whole = [folder for folder in folders if all((folder / name).exists() for name in ("initdb", "pg_ctl", "psql"))]
+    return max(whole, key=_release, default=None)
+
+
+def _release(folder: Path) -> int:
+    """As Debian names the folder above; 0 elsewhere."""
+    name = folder.parent.name
+    return int(name) if name.isdigit() else 0
 
 
 class PostgresServer:
@@ -54,6 +59,11 @@ class PostgresServer:
         name = f"test_{next(self._numbers)}"
         self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
         return f"postgresql://{USER}@/{name}?host={self._folder}"
+
+    def drop_database(self, url: str) -> None:
+        """Whoever still uses it is cut off."""
+        name = url.partition("@/")[2].partition("?")[0]
+        self.psql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
     def psql(self, database: str, statement: str) -> str:
         """What the statement gives, run beside whatever else uses the database."""

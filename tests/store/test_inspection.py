@@ -32,14 +32,13 @@ def run_sql(path: Path, statement: str) -> None:
 
 def test_a_whole_state_is_told_with_its_step_and_its_lines(location: str, line: MakeLine) -> None:
     store = open_store(location)
-    for _ in range(3):
-        store.append_audit(line())
+    last = [store.append_audit(line()) for _ in range(3)][-1]
     found = findings(location)  # while the store is open
     store.close()
 
     assert all(finding.is_whole for finding in found.values())
     assert found["tables"].message == f"at step {migrations.REVISIONS[-1]}"
-    assert found["audit log"].message == "has 3 lines, each chained to the one before"
+    assert found["audit log"].message == f"has 3 lines, each chained to the one before; last digest {last.digest}"
 
 
 def test_an_empty_state_is_whole(location: str) -> None:

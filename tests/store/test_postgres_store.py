@@ -126,6 +126,23 @@ def test_a_crash_of_the_database_in_the_middle_of_a_change_leaves_nothing_of_it(
     assert (store.models(), store.versions()) == ((), ())
 
 
+def test_a_crash_while_a_change_is_kept_leaves_it_open_whether_it_was(
+    postgres: PostgresServer, store: SqlStore, model: MakeModel, version: MakeVersion
+) -> None:
+    listener = only_once(lambda _: True, postgres.stop)
+    change = CatalogueChange(put=(model("a"),), add=(version("a", 1),))
+    sa.event.listen(store._engine, "commit", lambda connection: listener(connection, None, "COMMIT"))
+    try:
+        with pytest.raises(SalverError) as refused:
+            store.change_catalogue(change)
+    finally:
+        postgres.start()
+
+    assert refused.value.code is Code.OVERLOADED
+    assert "it may be there or not" in refused.value.message
+    assert (store.models(), store.versions()) in [((), ()), (change.put, change.add)]
+
+
 def only_once(is_the_one: Callable[[str], bool], act: Callable[[], None]) -> Callable[..., None]:
     """A listener that acts before the first statement that is the one."""
     acted: list[str] = []

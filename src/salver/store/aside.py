@@ -9,6 +9,8 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+MAGIC = b"SQLite format 3\0"
+
 
 def free_name(path: Path, suffix: str = "") -> Path:
     """A name beside `path` that says when, in UTC, and that nothing has yet."""
@@ -36,10 +38,15 @@ def set_aside(path: Path) -> Path | None:
 
 
 def _put_log_into(path: Path) -> None:
-    """The last one who closes a database puts its log into it. A damaged one keeps its log, and both are kept."""
-    if path.exists():
+    """What the last one who closes a database does. What is none keeps its log, which SQLite would remove."""
+    if path.exists() and _begins_as_a_database(path):
         with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as old:
             old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _begins_as_a_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _give_second_name(old: Path, new: Path) -> None:

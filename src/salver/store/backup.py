@@ -22,6 +22,18 @@ from salver.store.tables import METADATA
 
 ROWS_AT_ONCE = 1000
 
+_MISFITS = (
+    KeyError,
+    OverflowError,
+    ValueError,
+    sa.exc.CompileError,
+    sa.exc.DataError,
+    sa.exc.IntegrityError,
+    sa.exc.InterfaceError,
+    sa.exc.ProgrammingError,
+)
+"""What a row that does not fit its table ends in."""
+
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore did: the header of the backup, and the file in which the state that was there before lies now."""
@@ -88,7 +100,7 @@ def _fill(connection: sa.Connection, backup: BackupFile, path: Path) -> None:
     for table, rows in _batches(backup.rows()):
         try:
             connection.execute(sa.insert(tables[table]), [_values(tables[table], row.row) for row in rows])
-        except (KeyError, ValueError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.CompileError) as error:
+        except _MISFITS as error:
             raise StartupError(
                 Code.STATE_DAMAGED,
                 f"The backup {path} is damaged: a row of {table} in it does not fit. Nothing was changed.",

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from salver.errors import Code, SalverError, StartupError
 from salver.store import migrations
+from salver.store.base import AuditLine
 from salver.store.chain import first_broken
 from salver.store.databases import Database
 from salver.store.queries import audit_lines
@@ -89,7 +90,11 @@ def _audit_log(connection: sa.Connection) -> Finding:
     broken = first_broken(audit_lines.all_oldest_first(connection))
     if broken is None:
         last = next(iter(audit_lines.newest(connection, 1)), None)
-        told = "is empty" if last is None else f"has {last.sequence} lines, each chained to the one before"
+        told = (
+            "is empty"
+            if last is None
+            else f"has {last.sequence} lines, each chained to the one before; last digest {last.digest}"
+        )
         return Finding(subject="audit log", is_whole=True, message=told)
     return Finding(
         subject="audit log",
@@ -97,3 +102,7 @@ def _audit_log(connection: sa.Connection) -> Finding:
         message=f"line {broken} does not follow from the one before: a line was changed or taken out behind the server",
         fix="Find out who could write to the database; a backup from before has the lines as they were.",
     )
+
+
+def _length(last: AuditLine) -> str:
+    return f"has {last.sequence} lines, each chained to the one before; last digest {last.digest}"
