@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def killed_at(step: int, work: Callable[[Disk], None]) -> bool:
         yield from (None for _ in range(step))
         os._exit(KILLED)
 
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other tests' threads; the child uses none
+        child = os.fork()
     if child == 0:
         heard = words()
         try:
