@@ -14,6 +14,7 @@ import pytest
 
 from salver.errors import Code, LoadError
 from salver.models.archiverules import ArchiveRefused
+from salver.models.discovery import discover
 from salver.models.disk import Disk
 from salver.models.repository import LISTING_NAME, Published, Repository
 from salver.models.trees import TreeLimits
@@ -325,3 +326,16 @@ def test_refusals_keep_their_cause(repository: Repository, tmp_path: Path) -> No
     with pytest.raises(LoadError) as caught:
         repository.publish(tmp_path / "empty")
     assert isinstance(caught.value.__cause__, ArchiveRefused)
+
+
+def test_a_published_artefact_is_found_as_its_source_is(
+    repository: Repository, make_file: MakeFile, onnx_model: bytes, tmp_path: Path
+) -> None:
+    for source in (
+        make_file("spam.onnx", onnx_model),
+        make_file("app/app.py", "def predict(x):\n    return x\n").parent,
+    ):
+        (before,) = discover([f"spam={source}"], tmp_path).models
+        (after,) = discover([f"spam={repository.publish(source).path}"], tmp_path).models
+        assert (after.name, after.recognition.runtime) == ("spam", before.recognition.runtime)
+        assert after.recognition.artifact.name == before.recognition.artifact.name

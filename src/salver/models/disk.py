@@ -30,10 +30,14 @@ def _untold(step: str) -> None:
 
 
 class Disk:
-    """Makes the changes. `tell` hears `before ...` and `after ...` of each; what it raises goes through."""
+    """Makes the changes. `tell` hears `before ...` and `after ...` of each; what it raises goes through.
 
-    def __init__(self, tell: Callable[[str], None] = _untold) -> None:
+    `force` brings an open file or folder to the disk.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = _untold, force: Callable[[int], None] = os.fsync) -> None:
         self._tell = tell
+        self._force = force
 
     def make_folder(self, path: Path) -> None:
         """A new folder of this user alone, remembered by its parent. Raises FileExistsError."""
@@ -65,7 +69,7 @@ class Disk:
             with self._step(f"mode {path.name}"):
                 os.fchmod(file.fileno(), mode)
             with self._step(f"sync {path.name}"):
-                os.fsync(file.fileno())
+                self._force(file.fileno())
         return Copied(size, digest.hexdigest())
 
     def seal(self, folder: Path, mode: int) -> None:
@@ -98,7 +102,7 @@ class Disk:
         with self._step(f"sync {folder.name}"):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(descriptor)
+                self._force(descriptor)
             finally:
                 os.close(descriptor)
 

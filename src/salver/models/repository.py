@@ -60,6 +60,8 @@ class Repository:
         self._upload_limits = upload_limits or ArchiveLimits()
         self._disk = disk or Disk()
         self._placing = threading.Lock()
+        """Held while an artefact comes to its place or leaves it."""
+        self._staging_names = threading.Lock()
         self._active: set[Path] = set()
         """The stagings of this moment, which a sweep leaves alone."""
 
@@ -108,7 +110,7 @@ class Repository:
         """Remove an artefact, where there is one. Raises LoadError(LOAD_FAILED) when the disk refuses."""
         if not is_digest(digest) or not self._path(digest).is_dir():
             return
-        with self._in_words(f"sha256:{digest}"), self._stage("removing") as stage:
+        with self._in_words(f"sha256:{digest}"), self._stage("removing") as stage, self._placing:
             self._set_aside(digest, stage)
 
     def sweep(self, keep: Collection[str]) -> int:
@@ -118,10 +120,9 @@ class Repository:
         """
         removed = 0
         with self._in_words(str(self._staging)):
-            for path in list(self._staging.iterdir()) if self._staging.is_dir() else []:
-                if path not in self._active:
-                    self._disk.remove_tree(path)
-                    removed += 1
+            for path in self._unfinished():
+                self._disk.remove_tree(path)
+                removed += 1
         for digest in set(self.digests()) - set(keep):
             self.remove(digest)
             removed += 1
@@ -179,8 +180,9 @@ class Repository:
     def _stage(self, purpose: str) -> Iterator[Path]:
         """A folder of one's own on the same file system, gone at the end."""
         self._disk.make_folders(self._staging)
-        stage = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=self._staging))
-        self._active.add(stage)
+        with self._staging_names:
+            stage = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=self._staging))
+            self._active.add(stage)
         try:
             yield stage
         finally:
@@ -188,6 +190,12 @@ class Repository:
                 self._disk.remove_tree(stage)
             finally:
                 self._active.discard(stage)
+
+    def _unfinished(self) -> list[Path]:
+        """What was left by who is no more."""
+        with self._staging_names:
+            found = list(self._staging.iterdir()) if self._staging.is_dir() else []
+            return [path for path in found if path not in self._active]
 
     # Reading
 
@@ -221,7 +229,7 @@ class Repository:
         try:
             yield
         except (ArchiveRefused, ZipRefused) as refused:
-            fix = "Publish a folder of ordinary files that nobody changes meanwhile."
+            fix = "Publish ordinary files that stay as they are; `max_artefact_gb` and `max_artefact_files` bound them."
             raise LoadError(Code.INVALID_INPUT, f"{source} {refused}", fix=fix) from refused
         except OSError as error:
             fix = "Let the server read it and write into its data directory, and make room there."

@@ -15,6 +15,7 @@ from salver.errors import Code, LoadError, StartupError
 from salver.models.discovery import discover
 from salver.models.remotes.base import Seen, SourceGone
 from salver.models.remotes.folder import FolderSource
+from salver.models.sources import Discovery
 
 MakeFile = Callable[..., Path]
 QUIET_S = 5.0
@@ -164,22 +165,69 @@ def test_a_folder_that_became_a_file_keeps_its_models(watched: Watched) -> None:
     assert watched.look().keys() == before.keys()
 
 
-def test_a_version_that_cannot_be_read_stays(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["models/spam/1", "models/spam"])
+def test_a_version_that_cannot_be_read_stays(watched: Watched, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     watched.put("spam/1/model.onnx")
     watched.put("eggs/1/model.onnx")
-    before = watched.settled()
+    before = {id: seen.stamp for id, seen in watched.settled().items()}
+    unreadable(monkeypatch, place)
+    for _ in range(4):
+        assert {id: seen.stamp for id, seen in watched.look(QUIET_S).items()} == before
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Have a folder answer as a disk does that fails."""
     scandir = os.scandir
 
     def failing(path: str | Path = ".") -> object:
-        if str(path).endswith("spam/1"):
+        if str(path).endswith(place):
             raise OSError(5, "Input/output error")
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", failing)
-    for _ in range(3):
-        assert {id: seen.stamp for id, seen in watched.look(QUIET_S).items()} == {
-            id: seen.stamp for id, seen in before.items()
-        }
+
+
+def test_a_root_that_cannot_be_listed_is_told(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.put("spam/1/model.onnx")
+    watched.settled()
+    unreadable(monkeypatch, "/models")
+    assert watched.gone() == "Input/output error"
+
+
+def test_what_a_link_led_to_stays_when_that_vanishes(watched: Watched, tmp_path: Path) -> None:
+    elsewhere = watched.put("../mounted/1/model.onnx").parents[1]
+    (watched.path / "spam").symlink_to(elsewhere)
+    watched.put("eggs/1/model.onnx")
+    before = watched.settled()
+    assert list(before) == ["eggs/1", "spam/1"]
+    shutil.move(elsewhere, tmp_path / "away")
+    for _ in range(4):
+        assert watched.look(QUIET_S).keys() == before.keys()
+    (watched.path / "spam").unlink()
+    watched.look()
+    assert list(watched.look(QUIET_S)) == ["eggs/1"]
+
+
+def test_a_folder_that_comes_to_mean_something_else_is_that(watched: Watched) -> None:
+    """One file in a folder is named as the folder; two are named as themselves."""
+    watched.put("eggs.onnx")
+    assert list(watched.settled()) == ["models/1"]
+    watched.put("spam.onnx")
+    assert list(watched.look()) == ["models/1"]
+    assert list(watched.look(QUIET_S)) == ["eggs/1", "spam/1"]
+
+
+def test_what_changes_while_it_is_looked_at_is_not_at_rest(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.put("spam/1/model.onnx")
+    watched.look()
+
+    def changing(*args: object, **more: object) -> Discovery:
+        found = discover(*args, **more)  # type: ignore[arg-type]
+        watched.put("spam/1/words.txt", str(watched.now).encode())
+        return found
+
+    monkeypatch.setattr("salver.models.remotes.folder.discover", changing)
+    assert watched.look(QUIET_S) == watched.look(QUIET_S) == {}
 
 
 def test_an_empty_folder_is_an_answer_at_first(watched: Watched) -> None:

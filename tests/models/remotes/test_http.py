@@ -247,7 +247,7 @@ def test_a_full_disk_is_told(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]"]
+    "host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "[64:ff9b::a00:1]"]
 )
 def test_private_networks_are_refused_when_nobody_declared_them(shop: Shop, host: str) -> None:
     reference = parse_reference(f"https://{host}/a.onnx@sha256:{DIGEST}", {}, allow_urls=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,10 @@ def test_a_variable_that_is_not_set_is_told() -> None:
     remote = parse_remotes(["lake=s3://bucket key_variable=KEY"])["lake"]
     with pytest.raises(StartupError, match="names the variable KEY, which is not set"):
         S3Source(remote, {}, quiet_s=QUIET_S)
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(StartupError) as caught:
+        S3Source(parse_remotes(["lake=s3://bucket"])["lake"], {}, quiet_s=QUIET_S)
+    assert caught.value.fix == "Run `pip install 'salver[s3]'`."

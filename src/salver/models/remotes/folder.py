@@ -7,7 +7,7 @@ import functools
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,10 @@ from salver.models.sources import Discovery, FailedSource, ModelSource
 MAX_FILES = 100_000
 """Files of one watched folder that are looked at."""
 
+_UNREADABLE = -1
+"""The size of what is there and cannot be read: nothing there is at rest."""
+_DANGLING = -2
+"""The size of a link to what is not there: what it led to may come back, and what lies beside it may be taken."""
 _NOTHING = Discovery()
 
 
@@ -54,7 +58,7 @@ class FolderSource:
         self._snapshots: dict[str, Snapshot] = {}
         self._told: dict[str, _Told] = {model.source: _Told(model, "") for model in known.models}
         self._found = known
-        self._whole: Snapshot | None = None
+        self._whole: tuple[Mark, ...] | None = None
         """Everything, when it was last at rest; while it stays so, nothing is looked at again."""
 
     @property
@@ -68,22 +72,22 @@ class FolderSource:
         return tuple(_seen(told) for told in self._told.values())
 
     def _look(self) -> None:
-        marks = self._marks()
-        now = self._clock()
-        if self._whole is not None and self._whole.marks == tuple(sorted(marks.values())):
+        if self._whole is not None and self._whole == tuple(sorted(self._marks().values())):
             return
         found = self._discovered()
+        marks, now = self._marks(), self._clock()  # after it: what changed meanwhile is not at rest
         places: dict[str, ModelSource | FailedSource | None] = dict.fromkeys(self._told)
         places |= {failed.source: failed for failed in found.failures}
         places |= {model.source: model for model in found.models}
         is_at_rest = self._observe(places, marks, now)
-        told = {path: self._decided(path, place, is_at_rest[path]) for path, place in places.items()}
+        failed = [os.path.abspath(failure.source) for failure in found.failures]
+        told = {path: self._decided(path, place, is_at_rest[path], failed) for path, place in places.items()}
         failures = [place for path, place in places.items() if isinstance(place, FailedSource) and is_at_rest[path]]
         self._told = {path: each for path, each in told.items() if each is not None}
         self._found = Discovery(
             models=tuple(each.model for each in self._told.values()), failures=tuple(failures), notes=found.notes
         )
-        self._whole = Snapshot(tuple(sorted(marks.values())), now) if all(is_at_rest.values()) else None
+        self._whole = tuple(sorted(marks.values())) if all(is_at_rest.values()) else None
 
     def _observe(
         self, places: Mapping[str, ModelSource | FailedSource | None], marks: Mapping[str, Mark], now: float
@@ -94,21 +98,26 @@ class FolderSource:
         for path, place in places.items():
             previous = self._snapshots.get(path)
             current = snapshots[path] = snapshot(previous, _marks_of(path, place, marks), now)
-            is_readable = all(mark.size >= 0 for mark in current.marks)
+            is_readable = all(mark.size != _UNREADABLE for mark in current.marks)
             is_at_rest[path] = is_readable and is_stable(previous, current, self._quiet_s, now)
         self._snapshots = snapshots
         return is_at_rest
 
-    def _decided(self, path: str, place: ModelSource | FailedSource | None, is_at_rest: bool) -> _Told | None:
+    def _decided(
+        self, path: str, place: ModelSource | FailedSource | None, is_at_rest: bool, failed: Sequence[str]
+    ) -> _Told | None:
         """What is answered for a place. Bad files in the place of a version that serves do not end it."""
-        before, stamp = self._told.get(path), self._snapshots[path].stamp
-        if isinstance(place, ModelSource) and (is_at_rest or (before is not None and not before.stamp)):
-            return _Told(place, stamp)
-        if is_at_rest and not self._snapshots[path].marks:
+        before, current = self._told.get(path), self._snapshots[path]
+        is_first = before is not None and not before.stamp
+        if isinstance(place, ModelSource) and (is_at_rest or is_first):
+            return _Told(place, current.stamp)
+        is_hidden = any(mark.size < 0 for mark in current.marks)
+        is_bad = any(_are_related(os.path.abspath(path), other) for other in failed)
+        if is_at_rest and not current.marks:
             return None
-        if before is not None and not before.stamp:
-            return _Told(before.model, stamp)
-        return before
+        if is_at_rest and place is None and not is_hidden and not is_bad:
+            return None  # its files are part of something else now
+        return _Told(before.model, current.stamp) if before is not None and is_first else before
 
     def _discovered(self) -> Discovery:
         try:
@@ -138,6 +147,8 @@ class FolderSource:
             marks[mark.name] = mark
             if len(marks) > MAX_FILES:
                 raise self._gone(f"it has more than {MAX_FILES} files")
+        if root in marks:
+            raise self._gone(marks[root].tag)
         if not marks and self._told:
             raise self._gone("it is empty")
         return {**marks, **self._manifests()}
@@ -169,7 +180,7 @@ def _checked(path: Path, _folder: Path) -> Path:
 
 
 def _marks_of(path: str, place: ModelSource | FailedSource | None, marks: Mapping[str, Mark]) -> list[Mark]:
-    """The files of one place, named from there, and the model.toml that is about it."""
+    """The files of one place, named from there, the model.toml about it, and what above it hides it."""
     own = os.path.abspath(path)
     below = own.rstrip("/") + "/"
     manifest = place.manifest_file if isinstance(place, ModelSource) else None
@@ -177,8 +188,13 @@ def _marks_of(path: str, place: ModelSource | FailedSource | None, marks: Mappin
     return [
         msgspec.structs.replace(mark, name=full.removeprefix(below))
         for full, mark in marks.items()
-        if full in (own, about) or full.startswith(below)
+        if full in (own, about) or full.startswith(below) or (mark.size < 0 and own.startswith(f"{full}/"))
     ]
+
+
+def _are_related(one: str, other: str) -> bool:
+    """Whether one path is the other, or lies below it."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def _walk(folder: str) -> Iterable[Mark]:
@@ -187,31 +203,35 @@ def _walk(folder: str) -> Iterable[Mark]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        yield Mark(folder, -1, 0, error.strerror or "unreadable")
+        yield _hidden(folder, error)
         return
     for entry in entries:
         is_seen = not entry.name.startswith(HIDDEN) or entry.name == COMPLETE
         if not is_seen or (entry.is_symlink() and _is_loop(folder, entry.path)):
             continue
-        if entry.is_dir():
+        if os.path.isdir(entry.path):
             yield from _walk(entry.path)
         else:
             yield from _looked_at(entry.path)
 
 
 def _looked_at(path: str) -> Iterable[Mark]:
-    """The mark of a file, or none where it has gone meanwhile, or was never more than a link."""
+    """The mark of a file; none where it has gone meanwhile, which is not so when a link to it is left."""
     try:
         yield _mark(path, os.stat(path))
-    except FileNotFoundError:
-        return
     except OSError as error:
-        yield Mark(path, -1, 0, error.strerror or "unreadable")
+        if os.path.lexists(path) or not isinstance(error, FileNotFoundError):
+            yield _hidden(path, error)
 
 
 def _is_loop(folder: str, link: str) -> bool:
     """Whether a link in a folder leads to the folder, or to one above it."""
     return f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(link)}/")
+
+
+def _hidden(path: str, error: OSError) -> Mark:
+    size = _DANGLING if isinstance(error, FileNotFoundError) else _UNREADABLE
+    return Mark(path, size, 0, error.strerror or "unreadable")
 
 
 def _mark(name: str, status: os.stat_result) -> Mark:

@@ -22,6 +22,8 @@ from salver.models.remotes.references import Reference
 _CHUNK_BYTES = 1024 * 1024
 _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+"""IPv6 addresses that stand for those of IPv4 (RFC 6052)."""
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 """Answers that another try may not get."""
 
@@ -245,8 +247,9 @@ def _check_peer(response: httpx.Response, url: httpx.URL) -> None:
 
 def _is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_global
+    if isinstance(found, ipaddress.IPv6Address) and (found.ipv4_mapped or found in _TRANSLATED):
+        return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF).is_global
+    return found.is_global
 
 
 def _is_loopback(host: str) -> bool:
