@@ -237,10 +237,11 @@ def test_wanting_the_same_again_changes_nothing() -> None:
     async def story(stage: Stage) -> None:
         await stage.served(spec(1), spec(2))
         started = len(stage.engine.workers)
-        before = stage.model
+        before, told = stage.model, len(stage.front_ends[0].done)
         for _ in range(3):
             await stage.want(model(spec(1), spec(2)))
         assert (len(stage.engine.workers), stage.model) == (started, before)
+        assert len(stage.front_ends[0].done) == told, "nor are front ends told of it"
 
     play(story)
 
@@ -353,6 +354,45 @@ def test_a_failure_is_tried_again_when_it_is_kept_no_more() -> None:
         assert [failure is None for _, failure in stage.failures] == [False, True]
 
     play(story)
+
+
+def test_a_failure_that_one_replica_proves_wrong_is_told_again_when_that_one_is_lost() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.want(model(spec(1, replicas=2)))
+        one, two = stage.engine.workers
+        one.fail(NO_WEIGHTS)
+        await settle()
+        await stage.want(model(spec(1, replicas=2), failures={1: KEPT}))
+        two.become_ready()
+        await settle()
+        await stage.want(model(spec(1, replicas=2)))
+        assert stage.states == {1: "DEGRADED"}
+        two.die()
+        await settle()
+        assert stage.states == {1: "FAILED"}
+        assert [failure and failure.message for _, failure in stage.failures] == [
+            "There are no weights.",
+            None,
+            "There are no weights.",
+        ]
+
+    play(story)
+
+
+def test_a_failure_that_is_kept_is_told_to_who_watches_when_the_server_starts() -> None:
+    async def story() -> None:
+        stage = Stage()
+        stage.reconciler.want([model(spec(1), failures={1: KEPT})])
+        assert stage.changes == []
+        stage.reconciler.start()
+        stage.reconciler.want([model(spec(1), spec(2), failures={1: KEPT, 2: KEPT})])
+        assert [(status.id, status.state) for status in stage.changes] == [
+            (ONE, VersionState.FAILED),
+            (TWO, VersionState.FAILED),
+        ]
+        await stage.reconciler.stop()
+
+    run(story())
 
 
 def test_who_keeps_failures_may_want_something_else_while_it_is_told() -> None:

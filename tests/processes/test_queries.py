@@ -223,3 +223,20 @@ def test_what_only_the_control_half_can_do_is_passed_on_with_who_asked(stage: An
 def test_every_answer_of_the_control_half_has_a_type() -> None:
     rows = (*access.OPERATIONS, *server.OPERATIONS, *models.OPERATIONS)
     assert set(RESULTS) == {row.name for row in rows if row.home is Home.CONTROL}
+
+
+@pytest.mark.parametrize("state", [VersionState.STARTING, VersionState.FAILED, VersionState.DRAINING])
+def test_a_version_beside_the_one_that_answers_does_not_make_the_server_unready(
+    stage: Any, state: VersionState
+) -> None:
+    served = stage(model(entry("a", 2, state=state), entry("a", 1), default_version=1))
+    served.reach("a-1-1")
+    assert served.ask(server.READY, server.GetHealth()).is_ready
+    other = stage(model(entry("a", 2), entry("a", 1, state=state), default_version=1))
+    other.reach("a-2-1")
+    assert not other.ask(server.READY, server.GetHealth()).is_ready
+
+
+def test_a_model_that_sleeps_does_not_make_the_server_unready(stage: Any) -> None:
+    served = stage(model(entry("a", replicas=0, state=VersionState.UNLOADED)))
+    assert served.ask(server.READY, server.GetHealth()).is_ready

@@ -20,8 +20,8 @@ class Entry:
         self.info: VersionInfo | None = None
         self.reason = ""
         self.fix = ""
-        self.log_tail: tuple[str, ...] = ()
-        """Kept from an earlier life; empty where this one has lines of its own."""
+        self.failure: VersionFailure | None = None
+        """Why it could not be loaded, in this life or in one before."""
         self.reached: set[str] = set()
         """Workers that every front end was given a link to."""
         self.has_served = False
@@ -54,9 +54,15 @@ class Entry:
             is_over=self.is_over,
         )
 
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last lines of its workers' logs, or of those that failed before this life."""
+        kept = () if self.failure is None else self.failure.log_tail
+        return self.group.log_tail or kept
+
     def note_failure(self, failure: VersionFailure) -> None:
-        """It failed before this life."""
-        self.reason, self.fix, self.log_tail = failure.message, failure.fix, failure.log_tail
+        self.failure = failure
+        self.reason, self.fix = failure.message, failure.fix
 
     def status(self) -> VersionStatus:
         spec = self.group.spec
@@ -71,7 +77,7 @@ class Entry:
             replicas=() if is_at_rest else self.group.statuses,
             reason=self.reason,
             fix=self.fix,
-            log_tail=(self.group.log_tail or self.log_tail) if self.reason else (),
+            log_tail=self.log_tail if self.reason else (),
             info=self.info,
         )
 

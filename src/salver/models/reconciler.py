@@ -89,6 +89,7 @@ class Reconciler:
         """All that should be served from now on; what is not among it ends. Before `start` it is only known."""
         if self._stopping.is_set():
             return
+        before = self.models()
         wanted = {model.name: model for model in models}
         for name in wanted.keys() - self._casts.keys():
             self._casts[name] = Cast(wanted[name])
@@ -98,7 +99,8 @@ class Reconciler:
                 if entry.state is VersionState.FAILED and entry.id.version in cast.wanted.failures:
                     entry.is_failure_kept = True
             self._reconcile(cast)
-        self._publish_soon()
+        if self.models() != before:
+            self._publish_soon()
 
     def start(self) -> None:
         """Start the workers of every version that is wanted."""
@@ -106,6 +108,9 @@ class Reconciler:
         for entry in self._entries.values():
             if entry.has_begun:
                 entry.group.start()
+            elif entry.state is VersionState.FAILED:
+                self._on_change(entry.status())
+        self._publish_soon()
 
     async def stop(self) -> None:
         """End every worker; returns when none is left. What is wanted after that does not count."""
@@ -210,6 +215,8 @@ class Reconciler:
             entry.note_failure(failure)
             entry.is_failure_kept = True
             self._move(entry, Event.FAILED)
+            if self._is_started:
+                self._on_change(entry.status())
 
     def _scale(self, entry: Entry, replicas: int) -> None:
         leaving = entry.group.scale(replicas)
@@ -283,9 +290,10 @@ class Reconciler:
     def _now_serves(self, entry: Entry, worker: Worker) -> None:
         cast = self._casts[entry.id.model]
         entry.reached.add(worker.id)
-        is_first, entry.has_served = not entry.has_served, True
+        is_news = not entry.has_served or entry.is_failure_kept
+        entry.has_served, entry.is_failure_kept = True, False
         self._on_change(entry.status())
-        if is_first and not entry.is_ending:
+        if is_news and not entry.is_ending:
             self.on_failure(entry.id, None)
         self._reconcile(cast)
 
@@ -296,7 +304,7 @@ class Reconciler:
             self._note(entry, f"The worker {replica_id} ended: {reason}.", "")
             self._move(entry, Event.REPLICA_LOST if group.ready_count else Event.DIED)
             if group.has_failed and not group.ready_count:
-                self._move(entry, Event.FAILED)
+                self._fail(entry)
             self._reconcile(self._casts[entry.id.model])
         self._publish_soon()
 
@@ -311,7 +319,7 @@ class Reconciler:
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
         entry = self._entries[group]
         failure = self._explain(group.spec, failure)
-        entry.reason, entry.fix = failure.message, failure.fix
+        entry.note_failure(_kept(failure, group.log_tail))
         log.error(
             "load_failed",
             extra={
@@ -323,8 +331,15 @@ class Reconciler:
         )
         self._happened(group, Event.FAILED)
         if entry.state is VersionState.FAILED:
-            self.on_failure(entry.id, _kept(failure, group.log_tail))
+            self.on_failure(entry.id, entry.failure)
             self._reconcile(self._casts[entry.id.model])
+
+    def _fail(self, entry: Entry) -> None:
+        """No replica serves that could prove wrong the one that cannot be loaded."""
+        before = entry.state
+        self._move(entry, Event.FAILED)
+        if before is not entry.state:
+            self.on_failure(entry.id, entry.failure)
 
     def changed(self, group: ReplicaGroup) -> None:
         self._publish_soon()

@@ -116,7 +116,12 @@ class MemoryWorker:
         self._check_alive()
         ours, theirs = socket.socketpair()
         link = EchoLink(self.links, link_number)
-        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
         if not self.is_alive:
             transport.close()
         return ours
