@@ -39,6 +39,7 @@ from salver.models.places import Places
 from salver.models.remotes.http import HttpFetcher, HttpLimits
 from salver.models.remotes.references import parse_remotes
 from salver.models.repository import Repository
+from salver.models.residence import Residence
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.specs import replica_spec
 from salver.models.states import SERVING
@@ -179,6 +180,13 @@ def _control_half(
     control.reconciler.on_failure = catalogue.note_failure
     management = Management(catalogue, state.audit, directory.emptied("uploads"), _places(settings.models))
     control.add_operations(management.bodies())
+    control.residence = Residence(
+        catalogue,
+        control.reconciler,
+        control.count_batches,
+        budget_bytes=settings.models.memory_budget_mb * 1024 * 1024,
+    )
+    control.watch(control.residence.watch())
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from salver.errors import Code, LoadError, RequestError, SalverError
 from salver.models import edits
-from salver.models.catalogue import Asked, Catalogue, Publication
+from salver.models.catalogue import Asked, Catalogue
 from salver.models.discovery import discover
+from salver.models.intake import Publication
 from salver.models.opening import Opening, open_models
 from salver.models.repository import Repository
 from salver.models.sources import ModelSource

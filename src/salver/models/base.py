@@ -14,6 +14,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often folders of models and remotes are looked at for new versions; 0 looks at the start only."""
     quiet_s: Annotated[float, msgspec.Meta(ge=0)] = 5.0
     """How long a version's files must stay as they are before it counts; a half-copied folder is never loaded."""
+    memory_budget_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """What the workers of all models may hold together, in MiB, when one is loaded on demand; 0 sets no bound."""
     model_store: str = ""
     """Folder from which models may be registered by name, as clients of MMS do; none unless it is given."""
     remotes: tuple[str, ...] = ()

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -17,17 +16,18 @@ from msgspec.structs import replace
 
 from salver.errors import Code, RequestError
 from salver.models import desired
-from salver.models.admission import check_first, check_name, check_number, check_revision, next_version
+from salver.models.admission import check_first, check_name, check_number, check_revision
 from salver.models.edits import Edit, MakeEdit, answering_now, with_replicas
-from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
+from salver.models.intake import Intake, Publication
+from salver.models.known import KnownModel, KnownVersion, MakeSpec
 from salver.models.manifestfile import ManifestFile
 from salver.models.outcome import Outcome, VersionList
 from salver.models.planning import plan
-from salver.models.stock import Stock, Stocked, stored_version
+from salver.models.stock import Stock, stored_version
 from salver.models.wanted import WantedModel
 from salver.models.wanting import state_of, version_list, wanted_model
-from salver.store.base import CatalogueChange, Store, VersionRecord
-from salver.types import ModelStatus, ModelVersion, VersionFailure
+from salver.store.base import CatalogueChange, Store
+from salver.types import ModelStatus, ModelVersion, Scale, VersionFailure
 
 T = TypeVar("T")
 
@@ -50,22 +50,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The latest one that whoever asks has seen; None: whatever it is."""
 
 
-class Publication(msgspec.Struct, frozen=True, kw_only=True):
-    """A version to be: its artefact, and what it is to be called."""
-
-    artefact: Path | None
-    """An uploaded file, or with `is_copied` a file or folder of this machine; None: for a plan."""
-    file_name: str
-    version: int | None = None
-    """None: one more than the highest."""
-    is_promoted: bool = False
-    is_copied: bool = False
-    is_first: bool = False
-    """Whether there may be no such model yet."""
-    replicas: int | None = None
-    """How many replicas each version gets with it; None: as it was set."""
-
-
 class Catalogue:
     """Owned by one event loop; what blocks for the disk is done in a thread."""
 
@@ -83,6 +67,7 @@ class Catalogue:
         self._stock = stock
         self._lives = lives
         self._make_spec = make_spec
+        self._intake = Intake(stock, make_spec, clock)
         self._models = dict(models)
         self._clock = clock
         self._shelving = asyncio.Lock()
@@ -96,7 +81,7 @@ class Catalogue:
 
     def want(self) -> None:
         """Tell the reconciler what should be served."""
-        self._lives.want([wanted_model(model) for model in self._models.values() if not model.is_nothing])
+        self._lives.want([self._wanted(model) for model in self._models.values() if not model.is_nothing])
 
     def manifest_file(self, id: ModelVersion) -> ManifestFile | None:
         """The model.toml of a version, for messages that name its lines."""
@@ -107,6 +92,62 @@ class Catalogue:
     def versions(self, name: str) -> VersionList:
         """Every version of a model. Raises RequestError(MODEL_NOT_FOUND)."""
         return version_list(self._known(name), self._status(name))
+
+    # What sleeps
+
+    def sleeper(self, name: str, version: int | None) -> ModelVersion:
+        """The version that is meant, None being the default one. Raises RequestError when it may not be woken."""
+        model = self._known(name)
+        status = self._status(name)
+        if version is None:
+            version = None if status is None else status.default_version
+        if version is None or version not in model.versions:
+            desired.check_version(name, 0 if version is None else version, model.numbers)
+        assert version is not None
+        if model.record.is_unloaded:
+            raise RequestError(
+                Code.MODEL_NOT_READY,
+                f"The model {name!r} is unloaded.",
+                fix=f"Load it with `salver load {name}`.",
+                retry_after_s=1.0,
+            )
+        return ModelVersion(name, version)
+
+    def is_awake(self, id: ModelVersion) -> bool:
+        """Whether the version may be in memory."""
+        model = self._models.get(id.model)
+        return model is None or not model.sleeps or id.version in model.awake
+
+    def wake(self, ids: Iterable[ModelVersion]) -> None:
+        """Have versions of models on demand loaded. They sleep again when the server starts anew."""
+        for id in ids:
+            model = self._models.get(id.model)
+            if model is not None:
+                model.awake |= {id.version}
+        self.want()
+
+    def put_to_sleep(self, ids: Collection[ModelVersion]) -> None:
+        for id in ids:
+            model = self._models.get(id.model)
+            if model is not None:
+                model.awake -= {id.version}
+        if ids:
+            self.want()
+
+    @property
+    def has_idle_limits(self) -> bool:
+        """Whether any model is to be put to sleep when nobody asks for it."""
+        return any(model.record.scale.idle_unload_s is not None for model in self._models.values())
+
+    def scale(self, name: str) -> Scale:
+        model = self._models.get(name)
+        return Scale() if model is None else model.record.scale
+
+    def size_bytes(self, id: ModelVersion) -> int:
+        """Of the version's artefact; 0 where it is not known."""
+        model = self._models.get(id.model)
+        version = None if model is None else model.versions.get(id.version)
+        return 0 if version is None or version.stored is None else version.stored.size_bytes
 
     # Changes
 
@@ -130,7 +171,9 @@ class Catalogue:
         async def edit(model: KnownModel) -> tuple[Edit, KnownVersion | None]:
             if publication.is_first:
                 check_first(model.name, model.numbers)
-            version = await self._version_of(model, asked, publication)
+            version = await self._intake.version(
+                model, publication, by=asked.by, is_plan=asked.is_plan, used=self._digests()
+            )
             is_there = model.versions.get(version.number) is version
             record = with_replicas(model.record, publication.replicas)
             if publication.is_promoted:
@@ -247,8 +290,14 @@ class Catalogue:
         )
 
     def _take_over(self, model: KnownModel, change: CatalogueChange, edit: Edit, new: KnownVersion | None) -> None:
+        was_asleep = model.sleeps and not model.awake
+        if not model.sleeps:
+            model.awake = frozenset(state_of(model, self._status(model.name)).serving)
         for record in change.put:
             model.record = record
+        if edit.wakes or (new is not None and not was_asleep):
+            wanted = wanted_model(model).specs
+            model.awake |= {spec.id.version for spec in wanted} | ({new.number} if new is not None else set())
         if new is not None:
             model.put(new)
         for number in edit.remove:
@@ -273,59 +322,6 @@ class Catalogue:
         async with self._shelving:
             for digest in digests - self._digests():
                 await asyncio.to_thread(self._stock.forget, digest)
-
-    # Publishing
-
-    async def _version_of(self, model: KnownModel, asked: Asked, publication: Publication) -> KnownVersion:
-        """The version that the publication makes, or is already. Raises RequestError or LoadError."""
-        number = next_version(model.numbers) if publication.version is None else publication.version
-        if asked.is_plan:
-            return self._free(model, placeholder(ModelVersion(model.name, number), publication.file_name))
-        stocked = await asyncio.to_thread(self._take, model.name, publication)
-        same = [
-            version
-            for version in model.versions.values()
-            if version.stored is not None and version.stored.digest == stocked.published.digest
-        ]
-        for version in same:
-            if publication.version in (None, version.number):
-                return version
-        try:
-            return self._free(model, self._published(stocked, number, asked.by))
-        except RequestError:
-            if stocked.published.digest not in self._digests():
-                await asyncio.to_thread(self._stock.forget, stocked.published.digest)
-            raise
-
-    def _take(self, name: str, publication: Publication) -> Stocked:
-        """Blocks for the disk."""
-        if publication.artefact is None:
-            raise RequestError(Code.INVALID_INPUT, "There is no artefact in this request.", fix="Send it as the body.")
-        if publication.is_copied:
-            return self._stock.take(publication.artefact, name, self._digests())
-        return self._stock.take_upload(publication.artefact, publication.file_name, name, self._digests())
-
-    def _published(self, stocked: Stocked, number: int, by: str) -> KnownVersion:
-        source = replace(stocked.source, version=number)
-        record = VersionRecord(
-            model=source.name,
-            version=number,
-            digest=stocked.published.digest,
-            size_bytes=stocked.published.size_bytes,
-            source=source.source,
-            created_at=self._clock(),
-            created_by=by,
-        )
-        return KnownVersion(spec=self._make_spec(source), stored=record, manifest_file=source.manifest_file)
-
-    def _free(self, model: KnownModel, version: KnownVersion) -> KnownVersion:
-        if version.number in model.versions:
-            raise RequestError(
-                Code.CONFLICT,
-                f"The model {model.name!r} has a version {version.number} already, and a version never changes.",
-                fix="Leave the version out to get the next number, or choose one that is free.",
-            )
-        return version
 
     def _forget_if_nothing(self, model: KnownModel) -> None:
         """A name that was only tried is no model."""
@@ -355,6 +351,9 @@ class Catalogue:
         running = [] if status is None else [version.id for version in status.versions]
         wanted = [] if model is None else [spec.id for spec in wanted_model(model).specs]
         return {*running, *wanted}
+
+    def _wanted(self, model: KnownModel) -> WantedModel:
+        return wanted_model(model, asleep=set(model.numbers) - model.awake if model.sleeps else ())
 
     def _outcome(self, model: KnownModel, edit: Edit, new: KnownVersion | None, *, is_plan: bool) -> Outcome:
         before = state_of(model, self._status(model.name))

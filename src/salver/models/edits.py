@@ -30,6 +30,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     """Versions whose failure is forgotten."""
     is_end: bool = False
     """Whether nothing is left of the model."""
+    wakes: bool = False
+    """Whether what is wanted of it is loaded now, even where it is loaded on demand."""
 
 
 MakeEdit: TypeAlias = Callable[[ModelState], Edit]
@@ -123,7 +125,7 @@ def load(version: int | None) -> MakeEdit:
             desired.check_version(state.name, version, state.known)
         numbers = state.known if version is None else (version,)
         retry = tuple(number for number in numbers if number in state.failures)
-        return Edit(record=desired.loaded(state.record), retry=retry, version=version)
+        return Edit(record=desired.loaded(state.record), retry=retry, version=version, wakes=True)
 
     return edit
 

@@ -57,7 +57,15 @@ class KnownModel:
         """Held by whoever changes it: changes of one model come one after the other."""
         self.is_gone = False
         """Whether it was deleted, for whoever waits to change it."""
+        self.awake: frozenset[int] = frozenset()
+        """Versions that somebody asked for, where they are loaded on demand."""
         self._record = record
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether its versions are loaded only when somebody asks for them."""
+        scale = self.record.scale
+        return scale.is_on_demand and not scale.is_pinned
 
     @property
     def record(self) -> ModelRecord:

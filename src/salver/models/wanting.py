@@ -12,7 +12,7 @@ from salver.models.planning import ModelState
 from salver.models.policy import wanted_versions
 from salver.models.states import SERVING
 from salver.models.wanted import WantedModel
-from salver.types import ModelStatus, ModelVersion, VersionState
+from salver.types import ModelStatus, VersionState
 
 
 def state_of(model: KnownModel, status: ModelStatus | None) -> ModelState:
@@ -30,7 +30,7 @@ def state_of(model: KnownModel, status: ModelStatus | None) -> ModelState:
     )
 
 
-def wanted_model(model: KnownModel, asleep: Collection[ModelVersion] = ()) -> WantedModel:
+def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel:
     """What should be served of it; `asleep` are versions that nobody needs now. Of an unloaded model all are."""
     state = state_of(model, None)
     record = state.record
@@ -44,7 +44,7 @@ def wanted_model(model: KnownModel, asleep: Collection[ModelVersion] = ()) -> Wa
         policy=record.policy,
         scale=record.scale,
         failures=state.failures,
-        asleep=tuple(number for number in wanted if record.is_unloaded or ModelVersion(model.name, number) in asleep),
+        asleep=tuple(number for number in wanted if record.is_unloaded or number in asleep),
     )
 
 

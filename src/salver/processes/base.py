@@ -56,6 +56,12 @@ class Control(Protocol):
     async def operate(self, request: ControlRequest) -> msgspec.Raw:
         """Run the operation and return its result as MessagePack. Raises SalverError."""
 
+    async def wake(self, model: str, version: int | None) -> None:
+        """Have a version that sleeps loaded, the default one for None; returns when it serves, or cannot.
+
+        However many ask, it is loaded once. Raises SalverError when it may not be woken, or there is no room for it.
+        """
+
     def denied(self, event: AuditEvent) -> None:
         """Somebody was refused; never blocks."""
 

@@ -14,8 +14,9 @@ import msgspec
 from salver.access.audit import AuditEvent, AuditLog
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
-from salver.models.catalogue import Asked, Catalogue, Publication
+from salver.models.catalogue import Asked, Catalogue
 from salver.models.edits import MakeEdit
+from salver.models.intake import Publication
 from salver.models.outcome import Outcome, VersionList
 from salver.models.places import Places
 from salver.operations import models
