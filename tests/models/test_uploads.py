@@ -53,7 +53,7 @@ def refusal(repository: Repository, upload: Path, name: str | None = None) -> st
     assert caught.value.code is Code.INVALID_INPUT
     assert repository.digests() == ()
     assert repository.sweep([]) == 0
-    return caught.value.message.removeprefix(f"{name or upload.name} ")
+    return caught.value.message.removeprefix(f"The upload {name or upload.name!r} ")
 
 
 @pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz", ".TGZ"])

@@ -79,7 +79,7 @@ class Repository:
 
         Raises LoadError as `publish` does.
         """
-        with self._in_words(name), self._stage("publishing") as stage:
+        with self._in_words(f"The upload {name!r}"), self._stage("publishing") as stage:
             if not is_packed_folder(name):
                 return self._publish(upload, name, stage)
             folder = stage / "unpacked"
