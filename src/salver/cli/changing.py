@@ -90,8 +90,8 @@ def change_options(function: Decorated) -> Decorated:
 
 def show_plan(outcome: Outcome) -> None:
     out = console()
-    for number, step in enumerate(outcome.steps, start=1):
-        out.print(f"{number}. {step}")
+    for step in outcome.steps:
+        out.print(step)
     if not outcome.steps:
         out.print("nothing would change")
     for warning in outcome.warnings:
