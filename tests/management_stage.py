@@ -54,7 +54,7 @@ class Stage:
             lambda spec, failure: failure,
         )
         stock = Stock(Repository(folder / "repository"), folder)
-        opening = open_models(store, stock, (), spec_of)
+        opening = open_models(store, stock, (), spec_of, {})
         self.catalogue = Catalogue(store, stock, self.control.reconciler, spec_of, opening.models)
         self.control.reconciler.on_failure = self.catalogue.note_failure
         clock = asyncio.get_running_loop().time

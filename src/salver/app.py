@@ -36,14 +36,17 @@ from salver.models.discovery import discover
 from salver.models.explanation import explained
 from salver.models.opening import Opening, open_models
 from salver.models.places import Places
+from salver.models.remotes.base import Source
+from salver.models.remotes.folder import FolderSource
 from salver.models.remotes.http import HttpFetcher, HttpLimits
-from salver.models.remotes.references import parse_remotes
+from salver.models.remotes.references import Remote, parse_remotes
 from salver.models.repository import Repository
 from salver.models.residence import Residence
-from salver.models.sources import Discovery, FailedSource, ModelSource
+from salver.models.sources import Discovery, FailedSource, ModelSource, joined
 from salver.models.specs import replica_spec
 from salver.models.states import SERVING
 from salver.models.stock import Stock
+from salver.models.watch import Watch
 from salver.net.ports import join_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
@@ -99,13 +102,18 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
     with directory.lock():
         artifacts = directory.folder("artifacts")
         remove_unfinished(artifacts)
-        discovery = discover(paths, artifacts)
+        discoveries = {
+            path: discover([path], artifacts, has_all_versions=settings.models.watch_s > 0) for path in paths
+        }
+        discovery = joined(list(discoveries.values()))
         store = open_store(settings.processes.state_url or directory.state)
         audit = AuditLog(store)
         try:
             stock = Stock(Repository(directory.folder("repository")), artifacts)
-            opening = open_models(store, stock, discovery.models, lambda source: _spec(source, settings))
-            state = State(store, Administration(store), audit, stock, opening)
+            origins = {source.id: path for path, found in discoveries.items() for source in found.models}
+            opening = open_models(store, stock, discovery.models, lambda source: _spec(source, settings), origins)
+            folders = _watched(settings.models, discoveries, artifacts)
+            state = State(store, Administration(store), audit, stock, opening, folders)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_run(settings, directory, discovery, state, on_event))
         finally:
@@ -122,6 +130,8 @@ class State(NamedTuple):
     audit: AuditLog
     stock: Stock
     opening: Opening
+    folders: Sequence[FolderSource]
+    """Those of the command line that are watched."""
 
 
 async def _run(
@@ -178,7 +188,8 @@ def _control_half(
         state.opening.models,
     )
     control.reconciler.on_failure = catalogue.note_failure
-    management = Management(catalogue, state.audit, directory.emptied("uploads"), _places(settings.models))
+    uploads = directory.emptied("uploads")
+    management = Management(catalogue, state.audit, uploads, _places(settings.models))
     control.add_operations(management.bodies())
     control.residence = Residence(
         catalogue,
@@ -187,6 +198,7 @@ def _control_half(
         budget_bytes=settings.models.memory_budget_mb * 1024 * 1024,
     )
     control.watch(control.residence.watch())
+    control.watch(_watch(settings.models, directory, catalogue, state.folders, on_event).run())
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:
@@ -208,6 +220,36 @@ def _places(settings: ModelSettings) -> Places:
         HttpFetcher(os.environ, limits),
         allow_urls=settings.allow_urls,
     )
+
+
+def _watched(settings: ModelSettings, discoveries: Mapping[str, Discovery], artifacts: Path) -> list[FolderSource]:
+    if not settings.watch_s:
+        return []
+    return [FolderSource(path, artifacts, quiet_s=settings.quiet_s, known=found) for path, found in discoveries.items()]
+
+
+def _watch(
+    settings: ModelSettings,
+    directory: DataDirectory,
+    catalogue: Catalogue,
+    folders: Sequence[FolderSource],
+    on_event: OnEvent,
+) -> Watch:
+    stores = [remote for remote in parse_remotes(settings.remotes).values() if remote.scheme == "s3"]
+    return Watch(
+        catalogue,
+        folders,
+        [_bucket(remote, settings) for remote in stores],
+        every_s=settings.watch_s,
+        scratch=directory.folder("uploads"),
+        on_note=lambda text: on_event(Noted(text=text)),
+    )
+
+
+def _bucket(remote: Remote, settings: ModelSettings) -> Source:
+    from salver.models.remotes.s3 import S3Source  # an extra
+
+    return S3Source(remote, os.environ, quiet_s=settings.quiet_s)
 
 
 def _announce(directory: DataDirectory, doors: Sequence[Door], on_event: OnEvent) -> None:

@@ -94,7 +94,7 @@ class Server:
         self.lives = Lives()
         stock = Stock(self.repository, artifacts)
         sources = discover([str(path) for path in given], artifacts).models
-        self.opening: Opening = open_models(store, stock, sources, spec_of)
+        self.opening: Opening = open_models(store, stock, sources, spec_of, {source.id: "given" for source in sources})
         self.catalogue = Catalogue(store, stock, self.lives, spec_of, self.opening.models, clock=lambda: 100.0)
         self.catalogue.want()
 

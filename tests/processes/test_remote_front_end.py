@@ -76,6 +76,12 @@ class ToldControl:
             raise RequestError(Code.INVALID_INPUT, "There is no such key.", fix="Look at the list.")
         return msgspec.Raw(msgspec.msgpack.encode(request.operation))
 
+    async def wake(self, model: str, version: int | None) -> None:
+        await self.may_answer.wait()
+        if model == "none":
+            raise RequestError(Code.MODEL_NOT_FOUND, "There is no model named 'none'.")
+        self.heard.append((model, version))
+
     def denied(self, event: AuditEvent) -> None:
         self.heard.append(event)
 
@@ -152,6 +158,26 @@ def test_what_the_control_half_says_reaches_the_front_end() -> None:
         await near.drain()
         far.counted = Report(connections=3)
         assert await near.report() == far.counted
+
+    play(story)
+
+
+def test_a_front_end_has_a_version_woken_and_hears_when_that_is_done() -> None:
+    async def story(stage: Stage) -> None:
+        stage.control.may_answer.clear()
+        waking = asyncio.ensure_future(stage.back.wake("m", None))
+        await settle()
+        assert not waking.done()
+        stage.control.may_answer.set()
+        await waking
+        await stage.back.wake("m", 2)
+        assert stage.control.heard == [("m", None), ("m", 2)]
+        with pytest.raises(SalverError, match="no model named"):
+            await stage.back.wake("none", 1)
+        stage.near.close()
+        with pytest.raises(RequestError) as raised:
+            await stage.back.wake("m", 1)
+        assert raised.value.code is Code.SHUTTING_DOWN
 
     play(story)
 

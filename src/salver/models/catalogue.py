@@ -19,10 +19,11 @@ from salver.models import desired
 from salver.models.admission import check_first, check_name, check_number, check_revision
 from salver.models.edits import Edit, MakeEdit, answering_now, with_replicas
 from salver.models.intake import Intake, Publication
-from salver.models.known import KnownModel, KnownVersion, MakeSpec
+from salver.models.known import KnownModel, KnownVersion, MakeSpec, given_version
 from salver.models.manifestfile import ManifestFile
 from salver.models.outcome import Outcome, VersionList
 from salver.models.planning import plan
+from salver.models.sources import ModelSource
 from salver.models.stock import Stock, stored_version
 from salver.models.wanted import WantedModel
 from salver.models.wanting import state_of, version_list, wanted_model
@@ -148,6 +149,26 @@ class Catalogue:
         model = self._models.get(id.model)
         version = None if model is None else model.versions.get(id.version)
         return 0 if version is None or version.stored is None else version.stored.size_bytes
+
+    # What folders hold
+
+    def has(self, id: ModelVersion) -> bool:
+        model = self._models.get(id.model)
+        return model is not None and id.version in model.versions
+
+    def found(self, origin: str, sources: Sequence[ModelSource]) -> None:
+        """What a watched folder holds now, all of it. A version of that number that is there already stays."""
+        there = {source.id for source in sources}
+        for model in self._models.values():
+            for version in list(model.versions.values()):
+                if version.origin == origin and version.spec.id not in there:
+                    model.drop(version.number)
+        for source in [source for source in sources if not self.has(source.id)]:
+            model = self._models.setdefault(source.name, KnownModel(source.name))
+            model.put(given_version(source, self._make_spec, origin))
+        for model in list(self._models.values()):
+            self._forget_if_nothing(model)
+        self.want()
 
     # Changes
 
@@ -325,7 +346,7 @@ class Catalogue:
 
     def _forget_if_nothing(self, model: KnownModel) -> None:
         """A name that was only tried is no model."""
-        if model.is_nothing and not model.is_gone:
+        if model.is_nothing and not model.is_gone and not model.changing.locked():
             model.is_gone = True
             del self._models[model.name]
 

@@ -27,6 +27,8 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """None: one more than the highest."""
     is_promoted: bool = False
     is_copied: bool = False
+    told: str = ""
+    """Where it comes from, for people; empty: the file's name."""
     is_first: bool = False
     """Whether there may be no such model yet."""
     replicas: int | None = None
@@ -57,7 +59,7 @@ class Intake:
             if is_same and publication.version in (None, version.number):
                 return version
         try:
-            return _free(model, self._published(stocked, number, by))
+            return _free(model, self._published(stocked, number, by, publication.told))
         except RequestError:
             if stocked.published.digest not in used:
                 await asyncio.to_thread(self._stock.forget, stocked.published.digest)
@@ -71,8 +73,8 @@ class Intake:
             return self._stock.take(publication.artefact, name, used)
         return self._stock.take_upload(publication.artefact, publication.file_name, name, used)
 
-    def _published(self, stocked: Stocked, number: int, by: str) -> KnownVersion:
-        source = replace(stocked.source, version=number)
+    def _published(self, stocked: Stocked, number: int, by: str, told: str) -> KnownVersion:
+        source = replace(stocked.source, version=number, source=told or stocked.source.source)
         record = VersionRecord(
             model=source.name,
             version=number,

@@ -28,6 +28,8 @@ class KnownVersion(msgspec.Struct, frozen=True, kw_only=True):
     manifest_file: ManifestFile | None = None
     failure: VersionFailure | None = None
     """Why it cannot be loaded; it is not tried again until somebody asks."""
+    origin: str = ""
+    """The argument of the command line that it comes from."""
 
     @property
     def number(self) -> int:
@@ -37,6 +39,11 @@ class KnownVersion(msgspec.Struct, frozen=True, kw_only=True):
     def is_broken(self) -> bool:
         """Whether not even its artefact can be read."""
         return not self.spec.path
+
+
+def given_version(source: ModelSource, make_spec: MakeSpec, origin: str) -> KnownVersion:
+    """A version that is served where it lies."""
+    return KnownVersion(spec=make_spec(source), manifest_file=source.manifest_file, origin=origin)
 
 
 def placeholder(id: ModelVersion, source: str) -> KnownVersion:

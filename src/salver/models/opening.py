@@ -5,15 +5,16 @@ The command line goes before the store: of two versions with one number, its own
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from salver.models.known import KnownModel, KnownVersion, MakeSpec
+from salver.models.known import KnownModel, MakeSpec, given_version
 from salver.models.policy import wanted_versions
 from salver.models.sources import ModelSource
 from salver.models.stock import Stock, stored_version
 from salver.store.base import Store
+from salver.types import ModelVersion
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +24,13 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def open_models(store: Store, stock: Stock, given: Sequence[ModelSource], make_spec: MakeSpec) -> Opening:
-    """Reads the store and the repository, and frees this of what was left unfinished: not for an event loop."""
+def open_models(
+    store: Store, stock: Stock, given: Sequence[ModelSource], make_spec: MakeSpec, origins: Mapping[ModelVersion, str]
+) -> Opening:
+    """Reads the store and the repository, and frees this of what was left unfinished: not for an event loop.
+
+    `origins` names the argument that each given version comes from.
+    """
     stock.sweep()
     models = {record.name: KnownModel(record.name, record) for record in store.models()}
     for record in store.versions():
@@ -34,7 +40,7 @@ def open_models(store: Store, stock: Stock, given: Sequence[ModelSource], make_s
     for source in given:
         model = models.setdefault(source.name, KnownModel(source.name))
         notes += _covered(model, source)
-        model.put(KnownVersion(spec=make_spec(source), manifest_file=source.manifest_file))
+        model.put(given_version(source, make_spec, origins.get(source.id, "")))
     notes += [note for source in given for note in _not_wanted(models[source.name], source)]
     return Opening(models={name: model for name, model in models.items() if not model.is_nothing}, notes=tuple(notes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from salver.telemetry.counters import BatchCount, merged
 from salver.telemetry.exposition import render
 from salver.types import VersionStatus
 
+log = logging.getLogger("salver.control")
 T = TypeVar("T")
 
 
@@ -59,6 +61,7 @@ class ControlHalf:
     def watch(self, watching: Coroutine[Any, Any, None]) -> None:
         """Have something looked after until the end."""
         task = asyncio.get_running_loop().create_task(watching)
+        task.add_done_callback(_has_ended)
         self._watching.append(task)
 
     def add_operations(self, bodies: Mapping[str, Callable[[ControlRequest], Awaitable[Any]]]) -> None:
@@ -165,6 +168,11 @@ class ControlHalf:
         for task in self._watching:
             task.cancel()
         await self.reconciler.stop()
+
+
+def _has_ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("watch_failed", exc_info=task.exception())
 
 
 def _event(request: ControlRequest, outcome: str, detail: str) -> AuditEvent:
