@@ -559,6 +559,20 @@ def test_who_waits_for_a_version_hears_when_it_serves_failed_sleeps_or_is_gone()
     play(story)
 
 
+def test_who_waited_for_a_version_finds_every_front_end_led_to_it() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.served(spec(1))
+        stage.front_ends[1].turns = 100
+        stage.reconciler.want([model(spec(2))])
+        stage.engine._on_start = MemoryWorker.become_ready
+        await stage.reconciler.settled([TWO])
+        assert [front_end.models[0].default_version for front_end in stage.front_ends] == [2, 2]
+        await stage.reconciler.settled([ONE])
+        assert stage.living(1) == []
+
+    play(story)
+
+
 def test_who_waits_is_not_left_waiting_when_the_server_stops() -> None:
     async def story(stage: Stage) -> None:
         await stage.want(model(spec(1)))

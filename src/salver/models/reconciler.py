@@ -128,7 +128,10 @@ class Reconciler:
             await self._publishing
 
     async def settled(self, ids: Collection[ModelVersion]) -> None:
-        """Returns when each of them is where it should be for now: it serves, failed, sleeps, or is gone."""
+        """Returns when each of them is where it should be for now: it serves, failed, sleeps, or is gone.
+
+        By then every front end leads requests as the model's signpost says.
+        """
         while not all(self._is_settled(id) for id in ids):
             if self._news is None or self._news.done():
                 self._news = asyncio.get_running_loop().create_future()
@@ -144,7 +147,7 @@ class Reconciler:
         newest = entries[-1]
         fits = spec is None or lifeline.is_same_form(newest.group.spec, spec)
         is_at_rest = newest.state in (VersionState.FAILED, VersionState.UNLOADED)
-        return fits and (newest.is_serving or is_at_rest)
+        return fits and (newest.is_serving or is_at_rest) and cast.told == cast.signpost
 
     # What is
 
