@@ -440,6 +440,22 @@ def test_replicas_that_are_too_many_finish_what_they_have() -> None:
     play(story)
 
 
+def test_replicas_that_leave_one_after_the_other_do_not_end_each_other() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.served(spec(1, replicas=3))
+        stage.front_ends[0].busy = {"m-1-2", "m-1-3"}
+        await stage.want(model(spec(1, replicas=2)))
+        await stage.want(model(spec(1)))
+        stage.front_ends[0].busy = {"m-1-2"}
+        await asyncio.sleep(1)
+        assert [worker.id for worker in stage.living(1)] == ["m-1-1", "m-1-2"]
+        stage.front_ends[0].busy = set()
+        await asyncio.sleep(1)
+        assert [worker.id for worker in stage.living(1)] == ["m-1-1"]
+
+    play(story)
+
+
 def test_a_replica_that_is_not_ready_goes_first() -> None:
     async def story(stage: Stage) -> None:
         await stage.want(model(spec(1, replicas=2)))

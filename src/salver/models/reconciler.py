@@ -228,7 +228,7 @@ class Reconciler:
     async def _see_off(self, entry: Entry, worker_ids: Sequence[str]) -> None:
         """End replicas that are one too many, once they have answered what they had."""
         await self._let_go(worker_ids)
-        await entry.group.end()
+        await entry.group.end(worker_ids)
         self._publish_soon()
 
     def _drain(self, cast: Cast, entry: Entry) -> None:
