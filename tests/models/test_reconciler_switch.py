@@ -440,6 +440,22 @@ def test_replicas_that_are_too_many_finish_what_they_have() -> None:
     play(story)
 
 
+def test_replicas_that_leave_one_after_the_other_do_not_end_each_other() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.served(spec(1, replicas=3))
+        stage.front_ends[0].busy = {"m-1-2", "m-1-3"}
+        await stage.want(model(spec(1, replicas=2)))
+        await stage.want(model(spec(1)))
+        stage.front_ends[0].busy = {"m-1-2"}
+        await asyncio.sleep(1)
+        assert [worker.id for worker in stage.living(1)] == ["m-1-1", "m-1-2"]
+        stage.front_ends[0].busy = set()
+        await asyncio.sleep(1)
+        assert [worker.id for worker in stage.living(1)] == ["m-1-1"]
+
+    play(story)
+
+
 def test_a_replica_that_is_not_ready_goes_first() -> None:
     async def story(stage: Stage) -> None:
         await stage.want(model(spec(1, replicas=2)))
@@ -555,6 +571,20 @@ def test_who_waits_for_a_version_hears_when_it_serves_failed_sleeps_or_is_gone()
         await asyncio.wait_for(sleeps, 1)
         await stage.want()
         await asyncio.wait_for(stage.reconciler.settled([ONE, TWO]), 1)
+
+    play(story)
+
+
+def test_who_waited_for_a_version_finds_every_front_end_led_to_it() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.served(spec(1))
+        stage.front_ends[1].turns = 100
+        stage.reconciler.want([model(spec(2))])
+        stage.engine._on_start = MemoryWorker.become_ready
+        await stage.reconciler.settled([TWO])
+        assert [front_end.models[0].default_version for front_end in stage.front_ends] == [2, 2]
+        await stage.reconciler.settled([ONE])
+        assert stage.living(1) == []
 
     play(story)
 

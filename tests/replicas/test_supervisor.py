@@ -509,13 +509,16 @@ def test_more_replicas_are_started_beside_the_others(play: Callable[..., None]) 
 
 def test_replicas_that_leave_count_no_more_and_live_until_they_are_ended(play: Callable[..., None]) -> None:
     async def story(stage: Stage) -> None:
-        assert stage.group.scale(1) == ("m-1-2", "m-1-3")
+        leaving = stage.group.scale(1)
+        assert leaving == ("m-1-2", "m-1-3")
         assert len(stage.group.statuses) == stage.group.ready_count == 1
         assert stage.group.worker("m-1-3") is stage.engine.workers[2]
         assert stage.group.worker_ids == ("m-1-1", "m-1-2", "m-1-3")
         assert len(stage.engine.living) == 3
         heard = len(stage.notes.heard)
-        await stage.group.end()
+        await stage.group.end(leaving[1:])
+        assert [worker.id for worker in stage.engine.living] == ["m-1-1", "m-1-2"]
+        await stage.group.end(leaving)
         assert [worker.id for worker in stage.engine.living] == ["m-1-1"]
         assert stage.notes.heard[heard:] == [], "that is no loss"
         await asyncio.sleep(100)
@@ -529,7 +532,8 @@ def test_a_replica_that_leaves_is_not_replaced_and_is_no_news(play: Callable[...
         loads, fails, dies = stage.engine.workers[1:]
         stage.engine.workers[0].become_ready()
         await settle()
-        assert len(stage.group.scale(1)) == 3
+        leaving = stage.group.scale(1)
+        assert len(leaving) == 3
         heard = len(stage.notes.heard)
         loads.become_ready()
         fails.fail(NO_WEIGHTS)
@@ -538,7 +542,7 @@ def test_a_replica_that_leaves_is_not_replaced_and_is_no_news(play: Callable[...
         assert stage.notes.heard[heard:] == []
         assert len(stage.engine.workers) == 4
         stage.group.replace(loads.id, "it was told to")
-        await stage.group.end()
+        await stage.group.end(leaving)
         assert stage.group.worker_ids == ("m-1-1",)
 
     play(story, replicas=4, on_start=None)
@@ -551,7 +555,7 @@ def test_a_replica_that_waits_for_its_next_start_leaves_at_once(play: Callable[.
             stage.engine.workers[worker].die()
             await settle()
         assert stage.group.scale(1) == ()
-        await stage.group.end()
+        await stage.group.end(())
         await asyncio.sleep(100)
         assert [worker.id for worker in stage.engine.living] == ["m-1-1"]
 

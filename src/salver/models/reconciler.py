@@ -128,8 +128,11 @@ class Reconciler:
             await self._publishing
 
     async def settled(self, ids: Collection[ModelVersion]) -> None:
-        """Returns when each of them is where it should be for now: all its replicas serve, or those that can; it has
-        failed; it sleeps; or it is gone."""
+        """Returns when each of them is where it should be for now: it serves with all replicas that can, it has failed,
+        it sleeps, or it is gone.
+
+        By then every front end leads requests as the model's signpost says.
+        """
         while not all(self._is_settled(id) for id in ids):
             if self._news is None or self._news.done():
                 self._news = asyncio.get_running_loop().create_future()
@@ -146,7 +149,8 @@ class Reconciler:
         fits = spec is None or lifeline.is_same_form(newest.group.spec, spec)
         is_at_rest = newest.state in (VersionState.FAILED, VersionState.UNLOADED)
         has_all = newest.state is VersionState.READY or newest.group.has_failed
-        return is_at_rest and fits if not newest.is_serving else fits and has_all
+        is_done = has_all if newest.is_serving else is_at_rest
+        return fits and is_done and cast.told == cast.signpost
 
     # What is
 
@@ -227,7 +231,7 @@ class Reconciler:
     async def _see_off(self, entry: Entry, worker_ids: Sequence[str]) -> None:
         """End replicas that are one too many, once they have answered what they had."""
         await self._let_go(worker_ids)
-        await entry.group.end()
+        await entry.group.end(worker_ids)
         self._publish_soon()
 
     def _drain(self, cast: Cast, entry: Entry) -> None:

@@ -127,11 +127,10 @@ class ReplicaGroup:
             slot.stopping.set()
         return tuple(slot.worker.id for slot in leaving if slot.worker is not None)
 
-    async def end(self) -> None:
-        """End the replicas that leave: what runs may finish within the grace."""
-        leaving = list(self._leaving)
-        await self._end(leaving)
-        self._leaving = [slot for slot in self._leaving if slot not in leaving]
+    async def end(self, worker_ids: Collection[str]) -> None:
+        """End these workers of replicas that leave: what runs may finish within the grace."""
+        await self._end([slot for slot in self._leaving if slot.replica_id in worker_ids])
+        self._leaving = [slot for slot in self._leaving if slot.task is not None and not slot.task.done()]
 
     def retire(self) -> None:
         """From now on no worker is started."""
