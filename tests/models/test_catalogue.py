@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zipfile
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,31 @@ def test_a_file_of_this_machine_is_copied(start: Any, model: Any) -> None:
         await server.push(model(1), is_copied=True)
         model(1).unlink()
         assert start().wanted() == (1,)
+
+    play(story)
+
+
+def test_a_folder_of_this_machine_is_copied_with_its_model_toml(start: Any, model: Any) -> None:
+    async def story() -> None:
+        model(1).with_name("model.toml").write_text('description = "adds"\n')
+        server = start()
+        await server.push(model(1).parent, is_copied=True)
+        assert server.catalogue.manifest_file(ModelVersion("m", 1)).manifest.description == "adds"
+
+    play(story)
+
+
+def test_several_models_are_no_version(start: Any, model: Any, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as packed:
+        for number, name in ((1, "one"), (2, "two")):
+            packed.write(model(number), f"{name}/1/model.py")
+
+    async def story() -> None:
+        server = start()
+        with pytest.raises(LoadError, match="holds 2 models") as raised:
+            await server.push(tmp_path / "both.zip")
+        assert refusal(raised) is Code.FORMAT_UNKNOWN
+        assert server.repository.digests() == ()
 
     play(story)
 
