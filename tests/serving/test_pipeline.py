@@ -11,7 +11,7 @@ from tests.serving.conftest import HandLink, HandLoop, Kept, Watch, request_of, 
 
 from salver.errors import Code, RequestError
 from salver.serving.pipeline import Pipeline
-from salver.types import ModelRoute, ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
+from salver.types import ModelRoute, ModelStatus, ModelVersion, Scale, VersionInfo, VersionState, VersionStatus
 
 
 class Stage:
@@ -338,6 +338,19 @@ def test_what_a_name_means_is_found_anew_after_a_change(stage: Stage) -> None:
     assert stage.pipeline.find("m", None, None).version.id.version == 2
     assert stage.pipeline.find("m", None, "stable").version.id.version == 2
     assert stage.pipeline.find("m", 1, None) is first
+
+
+def test_a_version_that_sleeps_is_found_for_whoever_has_it_woken(stage: Stage) -> None:
+    asleep = model_of(info_of(2), state=VersionState.UNLOADED, labels={"stable": 2}, scale=Scale(is_on_demand=True))
+    stage.serve(asleep)
+    sleeper = stage.pipeline.sleeper
+    two = ModelVersion("m", 2)
+    assert (sleeper("m", None, None), sleeper("m", 2, None), sleeper("m", None, "stable")) == (two, two, two)
+    assert (sleeper("n", None, None), sleeper("m", 9, None), sleeper("m", None, "canary")) == (None, None, None)
+    stage.serve(msgspec.structs.replace(asleep, scale=Scale()))
+    assert sleeper("m", None, None) is None, "somebody unloaded it"
+    stage.serve(model_of(info_of(2), scale=Scale(is_on_demand=True)))
+    assert sleeper("m", None, None) is None, "it serves"
 
 
 def test_what_is_unknown_is_refused_by_what_it_is(stage: Stage) -> None:

@@ -200,6 +200,16 @@ class Pipeline:
             raise RequestError(Code.VERSION_NOT_FOUND, f"The model {model!r} has no version {version}.")
         raise _not_ready(found)
 
+    def sleeper(self, model: str, version: int | None, label: str | None) -> ModelVersion | None:
+        """The version that would answer for a name, when it sleeps and is loaded for whoever asks; else None."""
+        status = self._models.get(model)
+        if status is None or not status.scale.is_on_demand:
+            return None
+        if version is None:
+            version = status.default_version if label is None else status.labels.get(label)
+        found = next((entry for entry in status.versions if entry.id.version == version), None)
+        return found.id if found is not None and found.state is VersionState.UNLOADED else None
+
     @property
     def is_idle(self) -> bool:
         return all(queue.is_idle for queue in self._queues.values()) and self._departures.is_idle
