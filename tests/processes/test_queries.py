@@ -134,6 +134,12 @@ def test_models_are_listed_by_name_as_far_as_the_caller_may_see_them(stage: Any)
     assert [each.name for each in served.ask(models.LIST, models.ListModels(), FENCED)] == ["a"]
 
 
+def test_replicas_of_a_version_that_is_drained_do_not_start(stage: Any) -> None:
+    drained = msgspec.structs.replace(entry("a"), state=VersionState.DRAINING)
+    served = stage(model(drained))
+    assert served.ask(models.GET, models.GetModel(model="a")).versions == (drained,)
+
+
 def test_a_replica_that_no_live_link_reaches_is_not_called_ready(stage: Any) -> None:
     served = stage(model(entry("a", replicas=2)))
     served.reach("a-1-2")

@@ -11,7 +11,7 @@ from salver import __version__
 from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
-from salver.models.states import SERVING
+from salver.models.states import ENDING, SERVING
 from salver.operations import access, models, server
 from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
@@ -80,6 +80,8 @@ class Queries:
         return msgspec.structs.replace(status, versions=tuple(self._as_seen_here(entry) for entry in status.versions))
 
     def _as_seen_here(self, entry: VersionStatus) -> VersionStatus:
+        if entry.state in ENDING:
+            return entry
         queue = self._pipeline.queues.get(entry.id)
         reached = {link.replica_id for link in queue.links} if queue is not None else set()
         replicas = tuple(
