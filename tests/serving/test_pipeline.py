@@ -165,7 +165,7 @@ def test_a_version_that_is_drained_takes_nothing_new_and_answers_what_it_has(sta
     link = stage.attach(info.id)
     flies, waits = stage.submit(info), stage.submit(info)
     stage.serve(model_of(other), model_of(info, state=VersionState.DRAINING))
-    assert stage.refusal("m", 1).message == "The model 'm' is not ready: it is DRAINING."
+    assert stage.refusal("m", 1).message.endswith("is not ready: it is being stopped (DRAINING).")
     assert not stage.let_go("r1")
     assert not stage.pipeline.is_idle
     link.double()
