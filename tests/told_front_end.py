@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from salver.processes.channel import ChannelClosed
 from salver.store.base import KeyRecord
@@ -31,6 +31,8 @@ class ToldFrontEnd:
         self.counted = Report()
         self.done: list[str] = []
         self.abandoned_because = ""
+        self.busy: set[str] = set()
+        """Replicas that have requests of this front end, until the test takes them out."""
         self._links: dict[str, socket.socket] = {}
 
     @property
@@ -74,6 +76,13 @@ class ToldFrontEnd:
         assert replica_id not in self.links, f"a second link to {replica_id}"
         self._links[replica_id] = sock
         self.done.append(f"attach {replica_id}")
+
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        await self._take_in()
+        for replica_id in set(replica_ids) - self.busy:
+            if replica_id in self.links:
+                self._links.pop(replica_id).close()
+        return not set(replica_ids) & set(self.links)
 
     async def listen(self) -> None:
         await self._take_in()

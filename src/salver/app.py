@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import uvloop
@@ -29,11 +30,23 @@ from salver.events import (
     Stopping,
 )
 from salver.models.archive import remove_unfinished
+from salver.models.base import ModelSettings
+from salver.models.catalogue import Catalogue
 from salver.models.discovery import discover
 from salver.models.explanation import explained
-from salver.models.sources import Discovery, FailedSource, ModelSource
+from salver.models.opening import Opening, open_models
+from salver.models.places import Places
+from salver.models.remotes.base import Source
+from salver.models.remotes.folder import FolderSource
+from salver.models.remotes.http import HttpFetcher, HttpLimits
+from salver.models.remotes.references import Remote, parse_remotes
+from salver.models.repository import Repository
+from salver.models.residence import Residence
+from salver.models.sources import Discovery, FailedSource, ModelSource, joined
 from salver.models.specs import replica_spec
 from salver.models.states import SERVING
+from salver.models.stock import Stock
+from salver.models.watch import Watch
 from salver.net.ports import join_port
 from salver.operations import access, inference, models, server
 from salver.processes.base import Control, Door
@@ -42,12 +55,14 @@ from salver.processes.control import ControlHalf
 from salver.processes.doors import check_exposure, open_doors, url_of
 from salver.processes.fleet import Fleet, FrontEndProcesses, SingleFrontEnd
 from salver.processes.frontend import FrontEnd, FrontEndSettings
+from salver.processes.management import Management
 from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
 from salver.settings import Settings
+from salver.store.base import Store, VersionRecord
 from salver.store.directory import DataDirectory, RunningServer
 from salver.store.sql import open_store
 from salver.telemetry import logging as event_log
@@ -72,6 +87,7 @@ class FrontEndArgument(msgspec.Struct, frozen=True):
     settings: Settings
     doors: tuple[Door, ...]
     socket_path: str | None
+    uploads: str
 
 
 def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int:
@@ -86,33 +102,47 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
     with directory.lock():
         artifacts = directory.folder("artifacts")
         remove_unfinished(artifacts)
-        discovery = discover(paths, artifacts)
-        store = open_store(directory.state)
+        discoveries = {
+            path: discover([path], artifacts, has_all_versions=settings.models.watch_s > 0) for path in paths
+        }
+        discovery = joined(list(discoveries.values()))
+        store = open_store(settings.processes.state_url or directory.state)
         audit = AuditLog(store)
         try:
-            administration = Administration(store)
+            stock = Stock(Repository(directory.folder("repository")), artifacts)
+            origins = {source.id: path for path, found in discoveries.items() for source in found.models}
+            opening = open_models(store, stock, discovery.models, lambda source: _spec(source, settings), origins)
+            folders = _watched(settings.models, discoveries, artifacts)
+            state = State(store, Administration(store), audit, stock, opening, folders)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_run(settings, directory, discovery, administration, audit, on_event))
+                return runner.run(_run(settings, directory, discovery, state, on_event))
         finally:
             directory.withdraw()
             audit.close()
             store.close()
 
 
+class State(NamedTuple):
+    """What the control half stands on."""
+
+    store: Store
+    administration: Administration
+    audit: AuditLog
+    stock: Stock
+    opening: Opening
+    folders: Sequence[FolderSource]
+    """Those of the command line that are watched."""
+
+
 async def _run(
-    settings: Settings,
-    directory: DataDirectory,
-    discovery: Discovery,
-    administration: Administration,
-    audit: AuditLog,
-    on_event: OnEvent,
+    settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
 ) -> int:
     signals = StopSignals(asyncio.get_running_loop())
-    control = _control_half(settings, directory, discovery, administration, audit, on_event)
+    control = _control_half(settings, directory, discovery, state, on_event)
     sockets = open_doors(settings.net, share=settings.processes.processes > 1)
-    fleet = _fleet(settings, control, sockets, str(directory.socket))
+    fleet = _fleet(settings, control, sockets, directory)
     try:
-        first = administration.make_first_key(local_admin(os.getuid()))
+        first = state.administration.make_first_key(local_admin(os.getuid()))
         if first is not None:  # not before the ports are ours: it is shown this once
             on_event(FirstRunKey(key=first[0]))
         if await signals.allow(fleet.start()):
@@ -139,29 +169,87 @@ async def _run(
 
 
 def _control_half(
-    settings: Settings,
-    directory: DataDirectory,
-    discovery: Discovery,
-    administration: Administration,
-    audit: AuditLog,
-    on_event: OnEvent,
+    settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
 ) -> ControlHalf:
     """The half that knows what is to be served, before anybody can ask whether the server is ready."""
-    manifests = {source.id: source.manifest_file for source in discovery.models}
     control = ControlHalf(
         LocalEngine(directory.folder("run"), os.environ),
         settings.replicas,
-        administration,
-        audit,
+        state.administration,
+        state.audit,
         on_change=lambda status: _tell(status, on_event),
-        explain=lambda spec, failure: explained(failure, manifests.get(spec.id)),
+        explain=lambda spec, failure: explained(failure, catalogue.manifest_file(spec.id)),
     )
-    for note in discovery.notes:
+    catalogue = Catalogue(
+        state.store,
+        state.stock,
+        control.reconciler,
+        lambda source: _spec(source, settings),
+        state.opening.models,
+    )
+    control.reconciler.on_failure = catalogue.note_failure
+    uploads = directory.emptied("uploads")
+    management = Management(catalogue, state.audit, uploads, _places(settings.models))
+    control.add_operations(management.bodies())
+    control.residence = Residence(
+        catalogue,
+        control.reconciler,
+        control.count_batches,
+        budget_bytes=settings.models.memory_budget_mb * 1024 * 1024,
+    )
+    control.watch(control.residence.watch())
+    control.watch(_watch(settings.models, directory, catalogue, state.folders, on_event).run())
+    for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:
         on_event(_found(source))
-    control.reconciler.want([_spec(source, settings) for source in discovery.models])
+    for model in state.opening.models.values():
+        for version in model.versions.values():
+            if version.stored is not None:
+                on_event(_kept(version.spec, version.stored))
+    catalogue.want()
     return control
+
+
+def _places(settings: ModelSettings) -> Places:
+    folder = Path(settings.model_store).expanduser() if settings.model_store else None
+    limits = HttpLimits(max_bytes=settings.max_artefact_gb * 1024**3)
+    return Places(
+        folder,
+        parse_remotes(settings.remotes),
+        HttpFetcher(os.environ, limits),
+        allow_urls=settings.allow_urls,
+    )
+
+
+def _watched(settings: ModelSettings, discoveries: Mapping[str, Discovery], artifacts: Path) -> list[FolderSource]:
+    if not settings.watch_s:
+        return []
+    return [FolderSource(path, artifacts, quiet_s=settings.quiet_s, known=found) for path, found in discoveries.items()]
+
+
+def _watch(
+    settings: ModelSettings,
+    directory: DataDirectory,
+    catalogue: Catalogue,
+    folders: Sequence[FolderSource],
+    on_event: OnEvent,
+) -> Watch:
+    stores = [remote for remote in parse_remotes(settings.remotes).values() if remote.scheme == "s3"]
+    return Watch(
+        catalogue,
+        folders,
+        [_bucket(remote, settings) for remote in stores],
+        every_s=settings.watch_s,
+        scratch=directory.folder("uploads"),
+        on_note=lambda text: on_event(Noted(text=text)),
+    )
+
+
+def _bucket(remote: Remote, settings: ModelSettings) -> Source:
+    from salver.models.remotes.s3 import S3Source  # an extra
+
+    return S3Source(remote, os.environ, quiet_s=settings.quiet_s)
 
 
 def _announce(directory: DataDirectory, doors: Sequence[Door], on_event: OnEvent) -> None:
@@ -174,38 +262,40 @@ def _announce(directory: DataDirectory, doors: Sequence[Door], on_event: OnEvent
 # Front ends
 
 
-def _fleet(settings: Settings, control: ControlHalf, sockets: Mapping[Door, socket.socket], path: str) -> Fleet:
+def _fleet(
+    settings: Settings, control: ControlHalf, sockets: Mapping[Door, socket.socket], directory: DataDirectory
+) -> Fleet:
     doors = tuple(sockets)
+    path, uploads = str(directory.socket), str(directory.folder("uploads"))
     if settings.processes.processes == 1:
         return SingleFrontEnd(
             control,
-            lambda: _front_end(settings, doors, sockets.__getitem__, control, _slab(settings), path),
+            lambda: _front_end(
+                FrontEndArgument(settings, doors, path, uploads), sockets.__getitem__, control, _slab(settings)
+            ),
         )
     arguments = [
-        msgspec.json.encode(FrontEndArgument(settings, doors, path if number == 0 else None)).decode()
+        msgspec.json.encode(FrontEndArgument(settings, doors, path if number == 0 else None, uploads)).decode()
         for number in range(settings.processes.processes)
     ]
     return FrontEndProcesses(control, arguments, lambda: _slab(settings))
 
 
 def _front_end(
-    settings: Settings,
-    doors: Sequence[Door],
-    open_door: Callable[[Door], socket.socket],
-    control: Control,
-    slab: Slab,
-    socket_path: str | None,
+    argument: FrontEndArgument, open_door: Callable[[Door], socket.socket], control: Control, slab: Slab
 ) -> FrontEnd:
     loop = asyncio.get_running_loop()
+    settings = argument.settings
     return FrontEnd(
         FrontEndSettings(
             net=settings.net,
             access=settings.access,
             deadline_s=settings.serving.deadline_s,
             deadline_grace_s=settings.replicas.deadline_grace_s,
-            socket_path=socket_path,
+            socket_path=argument.socket_path,
+            uploads=argument.uploads,
         ),
-        doors,
+        argument.doors,
         open_door,
         slab,
         OPERATIONS,
@@ -265,14 +355,7 @@ def _front_end_made_of(argument: FrontEndArgument, slab_fd: int, control: Contro
     event_log.configure(settings.telemetry.log_level)
     settle_down()
     slab = Slab(settings.replicas.slab_mb * 1024 * 1024, inherited_fd=slab_fd)
-    return _front_end(
-        settings,
-        argument.doors,
-        lambda door: join_port(door.host, door.port),
-        control,
-        slab,
-        argument.socket_path,
-    )
+    return _front_end(argument, lambda door: join_port(door.host, door.port), control, slab)
 
 
 # Models
@@ -287,6 +370,17 @@ def _found(source: ModelSource) -> ModelFound:
         environment=source.environment,
         label=source.recognition.label,
         notes=source.notes,
+    )
+
+
+def _kept(spec: ReplicaSpec, stored: VersionRecord) -> ModelFound:
+    """A version of the repository."""
+    return ModelFound(
+        name=stored.model,
+        version=stored.version,
+        runtime=spec.runtime,
+        source=f"the repository ({stored.source})",
+        environment=spec.python,
     )
 
 

@@ -88,7 +88,7 @@ FIXES: dict[Code, str] = {
     Code.SETTINGS_INVALID: "Correct the setting; `salver config` shows each value and where it came from.",
     Code.PORT_TAKEN: "Stop the other program, or choose another port with the flag that the message names.",
     Code.DATA_DIRECTORY_LOCKED: "Stop the other server, or choose another data directory with --data-dir.",
-    Code.STATE_DAMAGED: "Restore the data directory from a backup, or start with an empty one.",
+    Code.STATE_DAMAGED: "Restore a backup with `salver state restore`, or start with an empty data directory.",
     Code.INTERNAL: "This is a fault of Salver; please report it with the request id.",
 }
 

@@ -183,6 +183,7 @@ class VersionState(enum.Enum):
     FAILED = "FAILED"
     DRAINING = "DRAINING"
     STOPPED = "STOPPED"
+    UNLOADED = "UNLOADED"
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +196,18 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     rss_bytes: int = 0
     reason: str = ""
+
+
+class VersionFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a version cannot be loaded; kept until somebody asks to try again."""
+
+    code: str
+    message: str
+    fix: str = ""
+    exception: str = ""
+    log_tail: tuple[str, ...] = ()
+    at: float = 0.0
+    """Seconds since the epoch."""
 
 
 class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +230,60 @@ class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
         return sum(replica.state == "READY" for replica in self.replicas)
 
 
+class PolicyKind(enum.Enum):
+    """Which of a model's versions are loaded, as TensorFlow Serving names its three policies."""
+
+    LATEST = "latest"
+    SPECIFIC = "specific"
+    ALL = "all"
+
+
+class Preserve(enum.Enum):
+    """What a switch of versions keeps: answers (the new one is ready first), or memory (the old one stops first)."""
+
+    AVAILABILITY = "availability"
+    RESOURCES = "resources"
+
+
+class VersionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions of a model are wanted. `count` is for `latest`, `versions` for `specific`."""
+
+    kind: PolicyKind = PolicyKind.LATEST
+    count: int = 1
+    versions: tuple[int, ...] = ()
+    preserve: Preserve = Preserve.AVAILABILITY
+
+
+class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions answer requests that name none: each gets its weight's share of all weights (above 0).
+
+    `sticky` keeps a caller with one version: `principal` by who asks, `header:NAME` by a header's value; empty: chance.
+    """
+
+    weights: dict[int, int]
+    sticky: str = ""
+
+
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """How many replicas each version of a model has, and whether it may be unloaded while nobody asks for it."""
+
+    replicas: int | None = None
+    """None: as model.toml says."""
+    min_replicas: int = 1
+    max_replicas: int | None = None
+    """What `replicas` may be set to; None: no bound."""
+    is_on_demand: bool = False
+    """Whether it is loaded by the first request for it, and unloaded when it is idle or others need the memory."""
+    idle_unload_s: float | None = None
+    """On demand: how long nobody may ask before it is unloaded; None: only when others need the memory."""
+    is_pinned: bool = False
+    """Whether it stays loaded whatever others need."""
+
+
+STABLE = "stable"
+"""The label of the version that answers requests that name none, where a model has this label."""
+
+
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A model, its versions (highest first), the default one and the labels."""
 
@@ -224,6 +291,9 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[VersionStatus, ...]
     default_version: int | None
     labels: dict[str, int] = {}
+    policy: VersionPolicy = VersionPolicy()
+    route: ModelRoute | None = None
+    scale: Scale = Scale()
 
 
 def nested_list_shape(values: Any) -> tuple[int, ...]:

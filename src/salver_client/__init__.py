@@ -3,20 +3,28 @@
 It needs nothing of the server's code.
 """
 
+from salver_client.changes import How
 from salver_client.client import AsyncClient, Client
 from salver_client.errors import SalverClientError
 from salver_client.results import (
     AuditLine,
     CreatedKey,
+    Failure,
     Key,
     Model,
+    Outcome,
+    Policy,
     Prediction,
     Ranked,
     Readiness,
     Replica,
+    Route,
+    Scale,
     Signature,
+    StoredVersion,
     TensorSpec,
     Version,
+    VersionList,
 )
 
 __all__ = [
@@ -24,14 +32,22 @@ __all__ = [
     "AuditLine",
     "Client",
     "CreatedKey",
+    "Failure",
+    "How",
     "Key",
     "Model",
+    "Outcome",
+    "Policy",
     "Prediction",
     "Ranked",
     "Readiness",
     "Replica",
+    "Route",
     "SalverClientError",
+    "Scale",
     "Signature",
+    "StoredVersion",
     "TensorSpec",
     "Version",
+    "VersionList",
 ]

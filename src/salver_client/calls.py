@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
+from salver_client.artefacts import Artefact
 from salver_client.errors import SalverClientError
 from salver_client.inputs import Form, Inputs, Piece, encode_inputs
 from salver_client.results import AuditLine, CreatedKey, Key, Model, Prediction, Readiness
@@ -40,7 +41,7 @@ class Call(Generic[Result]):
     method: str
     path: str
     parse: Callable[[Reply], Result]
-    body: Piece | Form | None = None
+    body: Piece | Form | Artefact | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     accepted: frozenset[int] = frozenset()
     is_read: bool = False

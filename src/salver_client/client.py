@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from salver_client import calls, steps
+from salver_client import calls, changes, steps
+from salver_client.artefacts import Artefact, opened
 from salver_client.calls import Call, Reply
+from salver_client.changes import LEFT, How, Left
 from salver_client.errors import SalverClientError
 from salver_client.inputs import Form, Inputs
-from salver_client.results import AuditLine, CreatedKey, Key, Model, Prediction, Readiness
+from salver_client.results import (
+    AuditLine,
+    CreatedKey,
+    Key,
+    Model,
+    Outcome,
+    Prediction,
+    Readiness,
+    VersionList,
+)
 from salver_client.steps import Finished, Pause, Send, Steps, begin, proceed
 from salver_client.unix import AsyncUnixTransport, UnixTransport
 
 Result = TypeVar("Result")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+HOW = How()
 
 
 def http_options(url: str, key: str | None, timeout: float, socket_path: str | None) -> dict[str, Any]:
@@ -42,6 +55,10 @@ def build_request(http: httpx.Client | httpx.AsyncClient, send: Send, timeout: f
     body: dict[str, Any] = {}
     if isinstance(call.body, Form):
         body["files"] = [(name, (piece.file_name, piece.data, piece.content_type)) for name, piece in call.body.pieces]
+    elif isinstance(call.body, Artefact):
+        headers["Content-Length"] = str(call.body.size_bytes)
+        is_async = isinstance(http, httpx.AsyncClient)
+        body["content"] = call.body.async_chunks() if is_async else call.body.chunks()
     elif call.body is not None:
         headers["Content-Type"] = call.body.content_type
         body["content"] = call.body.data
@@ -128,6 +145,90 @@ class Client:
     def metrics(self) -> str:
         """Counters and gauges in the Prometheus text format."""
         return self._ask(calls.metrics())
+
+    def versions(self, model: str) -> VersionList:
+        """Every version of a model, loaded or not."""
+        return self._ask(changes.versions(model))
+
+    def push(
+        self, path: str | Path, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+    ) -> Outcome:
+        """Publish a file or a folder as a version of the model; without a number it gets the next one."""
+        if how.plan:
+            return self._ask(changes.push(model, None, Path(path).name or "model", version, promote, how))
+        with opened(path) as artefact:
+            return self._ask(changes.push(model, artefact, artefact.name, version, promote, how))
+
+    def fetch(
+        self, location: str, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+    ) -> Outcome:
+        """Have the server publish what it fetches itself: `remote:path@sha256:...`, or a name in its model store."""
+        return self._ask(changes.fetch(model, location, version, promote, how))
+
+    def promote(self, model: str, version: int, *, how: How = HOW) -> Outcome:
+        """Let the version answer requests that name none."""
+        return self._ask(changes.promote(model, version, how))
+
+    def rollback(self, model: str, *, how: How = HOW) -> Outcome:
+        """Let the version answer that did so before the last promotion."""
+        return self._ask(changes.rollback(model, how))
+
+    def label(self, model: str, label: str, version: int | None, *, how: How = HOW) -> Outcome:
+        """Let the label name the version; with None take it away."""
+        return self._ask(changes.label(model, label, version, how))
+
+    def route(self, model: str, weights: Mapping[int, int], *, sticky: str = "", how: How = HOW) -> Outcome:
+        """Share requests that name no version by weight; no weights: take the route away."""
+        return self._ask(changes.route(model, weights, sticky, how))
+
+    def scale(
+        self,
+        model: str,
+        replicas: int | Left | None = LEFT,
+        *,
+        min_replicas: int | Left | None = LEFT,
+        max_replicas: int | Left | None = LEFT,
+        on_demand: bool | Left = LEFT,
+        idle_unload_s: float | Left | None = LEFT,
+        pinned: bool | Left = LEFT,
+        how: How = HOW,
+    ) -> Outcome:
+        """Set what is given of the scale; the rest stays."""
+        fields = {
+            "replicas": replicas,
+            "min_replicas": min_replicas,
+            "max_replicas": max_replicas,
+            "on_demand": on_demand,
+            "idle_unload_s": idle_unload_s,
+            "pinned": pinned,
+        }
+        return self._ask(changes.scale(model, fields, how))
+
+    def policy(
+        self,
+        model: str,
+        policy: str,
+        *,
+        count: int = 1,
+        versions: Sequence[int] = (),
+        preserve: str = "availability",
+        how: How = HOW,
+    ) -> Outcome:
+        """Which versions are loaded: `latest` (so many), `specific` (these) or `all`."""
+        fields = {"policy": policy, "count": count, "versions": list(versions), "preserve": preserve}
+        return self._ask(changes.policy(model, fields, how))
+
+    def load(self, model: str, version: int | None = None, *, how: How = HOW) -> Outcome:
+        """Load a model that was unloaded, and try again what has failed."""
+        return self._ask(changes.load(model, version, how))
+
+    def unload(self, model: str, *, how: How = HOW) -> Outcome:
+        """Unload a model; what is known of it stays."""
+        return self._ask(changes.unload(model, how))
+
+    def delete(self, model: str, version: int | None = None, *, how: How = HOW) -> Outcome:
+        """Delete a version, or without one the model, for good."""
+        return self._ask(changes.delete(model, version, how))
 
     def create_key(
         self,
@@ -240,6 +341,78 @@ class AsyncClient:
 
     async def metrics(self) -> str:
         return await self._ask(calls.metrics())
+
+    async def versions(self, model: str) -> VersionList:
+        return await self._ask(changes.versions(model))
+
+    async def push(
+        self, path: str | Path, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+    ) -> Outcome:
+        if how.plan:
+            return await self._ask(changes.push(model, None, Path(path).name or "model", version, promote, how))
+        with opened(path) as artefact:
+            return await self._ask(changes.push(model, artefact, artefact.name, version, promote, how))
+
+    async def fetch(
+        self, location: str, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+    ) -> Outcome:
+        return await self._ask(changes.fetch(model, location, version, promote, how))
+
+    async def promote(self, model: str, version: int, *, how: How = HOW) -> Outcome:
+        return await self._ask(changes.promote(model, version, how))
+
+    async def rollback(self, model: str, *, how: How = HOW) -> Outcome:
+        return await self._ask(changes.rollback(model, how))
+
+    async def label(self, model: str, label: str, version: int | None, *, how: How = HOW) -> Outcome:
+        return await self._ask(changes.label(model, label, version, how))
+
+    async def route(self, model: str, weights: Mapping[int, int], *, sticky: str = "", how: How = HOW) -> Outcome:
+        return await self._ask(changes.route(model, weights, sticky, how))
+
+    async def scale(
+        self,
+        model: str,
+        replicas: int | Left | None = LEFT,
+        *,
+        min_replicas: int | Left | None = LEFT,
+        max_replicas: int | Left | None = LEFT,
+        on_demand: bool | Left = LEFT,
+        idle_unload_s: float | Left | None = LEFT,
+        pinned: bool | Left = LEFT,
+        how: How = HOW,
+    ) -> Outcome:
+        fields = {
+            "replicas": replicas,
+            "min_replicas": min_replicas,
+            "max_replicas": max_replicas,
+            "on_demand": on_demand,
+            "idle_unload_s": idle_unload_s,
+            "pinned": pinned,
+        }
+        return await self._ask(changes.scale(model, fields, how))
+
+    async def policy(
+        self,
+        model: str,
+        policy: str,
+        *,
+        count: int = 1,
+        versions: Sequence[int] = (),
+        preserve: str = "availability",
+        how: How = HOW,
+    ) -> Outcome:
+        fields = {"policy": policy, "count": count, "versions": list(versions), "preserve": preserve}
+        return await self._ask(changes.policy(model, fields, how))
+
+    async def load(self, model: str, version: int | None = None, *, how: How = HOW) -> Outcome:
+        return await self._ask(changes.load(model, version, how))
+
+    async def unload(self, model: str, *, how: How = HOW) -> Outcome:
+        return await self._ask(changes.unload(model, how))
+
+    async def delete(self, model: str, version: int | None = None, *, how: How = HOW) -> Outcome:
+        return await self._ask(changes.delete(model, version, how))
 
     async def create_key(
         self,

@@ -120,13 +120,61 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which versions answer requests that name none, by weight; `sticky` says what keeps a caller with one."""
+
+    weights: Mapping[int, int]
+    sticky: str = ""
+
+    @classmethod
+    def of(cls, json: Json) -> Route:
+        weights = {int(version): weight for version, weight in json["weights"].items()}
+        return cls(weights=weights, sticky=json["sticky"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Which versions are loaded (latest, specific, all), and what a switch keeps (availability, resources)."""
+
+    policy: str
+    count: int
+    versions: tuple[int, ...]
+    preserve: str
+
+    @classmethod
+    def of(cls, json: Json) -> Policy:
+        return cls(
+            policy=json["policy"], count=json["count"], versions=tuple(json["versions"]), preserve=json["preserve"]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How many replicas each version has (None: as its model.toml says), and whether it may sleep."""
+
+    replicas: int | None
+    min_replicas: int
+    max_replicas: int | None
+    on_demand: bool
+    idle_unload_s: float | None
+    pinned: bool
+
+    @classmethod
+    def of(cls, json: Json) -> Scale:
+        return cls(**{name: json[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model with its versions, highest first."""
+    """A model with its versions, highest first. In a list of models policy and scale are not told."""
 
     name: str
     default_version: int | None
     labels: Mapping[str, int]
     versions: tuple[Version, ...]
+    route: Route | None = None
+    policy: Policy | None = None
+    scale: Scale | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -140,7 +188,121 @@ class Model:
             default_version=json["default_version"],
             labels=json["labels"],
             versions=tuple(map(Version.of, json["versions"])),
+            route=Route.of(json["route"]) if json.get("route") is not None else None,
+            policy=Policy.of(json["policy"]) if json.get("policy") is not None else None,
+            scale=Scale.of(json["scale"]) if json.get("scale") is not None else None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a version cannot be loaded; it is not tried again until somebody asks."""
+
+    code: str
+    message: str
+    fix: str
+    exception: str
+    log_tail: tuple[str, ...]
+    at: datetime
+
+    @classmethod
+    def of(cls, json: Json) -> Failure:
+        return cls(
+            code=json["code"],
+            message=json["message"],
+            fix=json["fix"],
+            exception=json["exception"],
+            log_tail=tuple(json["log_tail"]),
+            at=datetime.fromisoformat(json["at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One version, loaded or not (`state` is None then); one of the command line has no digest."""
+
+    version: int
+    state: str | None
+    is_default: bool
+    labels: tuple[str, ...]
+    weight: int
+    source: str
+    digest: str
+    size_bytes: int
+    created_at: datetime | None
+    created_by: str
+    failure: Failure | None
+
+    @classmethod
+    def of(cls, json: Json) -> StoredVersion:
+        return cls(
+            version=json["version"],
+            state=json["state"],
+            is_default=json["default"],
+            labels=tuple(json["labels"]),
+            weight=json["weight"],
+            source=json["source"],
+            digest=json["digest"],
+            size_bytes=json["size_bytes"],
+            created_at=_moment(json["created_at"]),
+            created_by=json["created_by"],
+            failure=None if json["failure"] is None else Failure.of(json["failure"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionList:
+    """A model's versions, highest first; `revision` counts the changes of the model."""
+
+    model: str
+    revision: int
+    versions: tuple[StoredVersion, ...]
+
+    @classmethod
+    def of(cls, json: Json) -> VersionList:
+        return cls(
+            model=json["model"],
+            revision=json["revision"],
+            versions=tuple(map(StoredVersion.of, json["versions"])),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a change did, or as a plan would do, and how the model stands now (None: nothing is left of it).
+
+    A change is kept even when its version cannot be loaded: the states in `now` tell.
+    """
+
+    model: str
+    version: int | None
+    is_plan: bool
+    steps: tuple[str, ...]
+    warnings: tuple[str, ...]
+    revision: int
+    is_settled: bool
+    now: Model | None
+
+    @property
+    def failures(self) -> tuple[Version, ...]:
+        """Versions that should serve and cannot."""
+        return () if self.now is None else tuple(each for each in self.now.versions if each.state in BROKEN)
+
+    @classmethod
+    def of(cls, json: Json) -> Outcome:
+        return cls(
+            model=json["model"],
+            version=json["version"],
+            is_plan=json["plan"],
+            steps=tuple(json["steps"]),
+            warnings=tuple(json["warnings"]),
+            revision=json["revision"],
+            is_settled=json["settled"],
+            now=None if json["now"] is None else Model.of(json["now"]),
+        )
+
+
+BROKEN = frozenset({"FAILED", "CRASHLOOP"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from salver_worker.runtimes.base import (
     tensor,
 )
 from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
+from salver_worker.warmup import warm_up
 
 
 class Loaded(NamedTuple):
@@ -92,7 +93,9 @@ def _check_body(model: Model, request: LoadRequest) -> Check:
     wanted = request.manifest.get("example")
     if wanted:
         example.run_body(wanted, request.folder, body_model)
-    return Check(BodyPredictor(body_model), model.signature, time.monotonic() - started if wanted else None)
+    example_s = time.monotonic() - started if wanted else None
+    warm_up(request.folder, lambda recorded: example.run_body(recorded, request.folder, body_model))
+    return Check(BodyPredictor(body_model), model.signature, example_s)
 
 
 def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Check:
@@ -104,10 +107,21 @@ def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Che
         cast(SelectiveModel, model).leave_out(plan.unread)
         plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
     predictor = TensorPredictor(tensor_model, plan)
-    wanted = manifest.get("example")
+    check = _check_example(model, request, spec, plan, predictor)
+    warm_up(
+        request.folder,
+        lambda recorded: example.run_tensors(recorded, plan.signature, request.folder, predictor.rehearse),
+    )
+    return check
+
+
+def _check_example(
+    model: Model, request: LoadRequest, spec: RuntimeSpec, plan: ConversionPlan, predictor: TensorPredictor
+) -> Check:
+    wanted = request.manifest.get("example")
     if not wanted:
         if spec.trust == "data":
-            _warm_up(tensor_model)
+            _run_zeros(cast(TensorModel, model))
         return Check(predictor, plan.signature, None)
     started = time.monotonic()
     answer = example.run_tensors(wanted, plan.signature, request.folder, predictor.rehearse)
@@ -127,7 +141,7 @@ def _learned(signature: Signature, answer: Arrays, model: Model) -> Signature:
     return {**signature, "outputs": outputs}
 
 
-def _warm_up(model: TensorModel) -> None:
+def _run_zeros(model: TensorModel) -> None:
     """Run one row of zeros where every other dimension is known: the first caller must not pay for the first run."""
     inputs = {}
     for spec in model.signature["inputs"]:

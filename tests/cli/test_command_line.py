@@ -15,7 +15,11 @@ def test_help_lists_every_command_and_examples(run):
     assert "salver serve model.onnx" in ran.out
 
 
-@pytest.mark.parametrize("arguments", [[name] for name in COMMANDS if name != "keys"] + [["keys", "create"], ["keys"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[name] for name in COMMANDS if name not in ("keys", "state")]
+    + [["keys", "create"], ["keys"], ["state", "check"], ["state"]],
+)
 def test_every_command_has_help(run, arguments):
     ran = run(*arguments, "--help")
     assert ran.code == 0
@@ -36,7 +40,12 @@ def test_the_version_is_told(run):
     [
         (["serv"], "Did you mean 'serve'?", "`salver --help`"),
         (["serve", "--prt", "1", "x"], "No such option '--prt'", "`salver serve --help`"),
-        (["serve"], "Missing argument 'PATHS...'", "`salver serve --help`"),
+        (["push"], "Missing argument 'PATH'", "`salver push --help`"),
+        (["label", "m", "canary"], "Give a version, or --delete", "`salver label --help`"),
+        (["route", "m"], "Give weights as VERSION=WEIGHT", "`salver route --help`"),
+        (["route", "m", "1:50"], "'1:50' is not VERSION=WEIGHT", "`salver route --help`"),
+        (["scale", "m"], "Give a number of replicas", "`salver scale --help`"),
+        (["policy", "m", "latest", "3"], "Versions are for the policy", "`salver policy --help`"),
         (["serve", "x", "--port", "http"], "--port: port must be a whole number from 0 to 65535", "Port of all"),
         (["keys", "revoke"], "Missing argument 'ID'", "`salver keys revoke --help`"),
         (["--colour"], "No such option '--colour'", "`salver --help`"),

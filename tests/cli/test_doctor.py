@@ -18,11 +18,13 @@ from salver.cli.checks import (
     check_ports,
     check_python,
     check_space,
+    check_state,
 )
 from salver.cli.workercheck import check_worker
 from salver.net.base import NetSettings
 from salver.processes.base import ProcessSettings
 from salver.store.directory import DataDirectory, RunningServer
+from salver.store.sql import open_store
 
 
 def settings_for(folder) -> ProcessSettings:
@@ -164,3 +166,22 @@ def test_a_clock_before_the_installation_is_wrong():
 
 def test_a_finding_reads_as_a_row():
     assert Finding("clock", State.FINE, "12:00") == Finding("clock", State.FINE, "12:00", "")
+
+
+def test_a_database_for_the_state_is_tried(postgres_url):
+    (new,) = check_state(postgres_url)
+    assert (new.state, new.message.endswith("its tables will be made at the first start")) == (State.FINE, True)
+    open_store(postgres_url).close()
+    (made,) = check_state(postgres_url)
+    assert (made.state, made.message.endswith("can be reached")) == (State.FINE, True)
+
+
+def test_a_database_that_is_away_or_cannot_be_is_wrong():
+    (away,) = check_state("postgresql://salver:secret@127.0.0.1:1/salver")
+    (strange,) = check_state("mysql://salver:secret@db/salver")
+    assert (away.state, strange.state) == (State.WRONG, State.WRONG)
+    assert "secret" not in f"{away} {strange}"
+
+
+def test_nothing_is_said_of_a_database_where_none_is_named():
+    assert list(check_state("")) == []

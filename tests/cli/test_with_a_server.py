@@ -97,7 +97,7 @@ def test_the_start_tells_which_settings_were_chosen_and_where(served):
 
 def test_models_are_listed_without_naming_an_address(run):
     header, row = run("models").out.splitlines()
-    assert header.split() == ["MODEL", "VERSION", "STATE", "REPLICAS", "RUNTIME", "LABELS", "REASON"]
+    assert header.split() == ["MODEL", "VERSION", "STATE", "REPLICAS", "RUNTIME", "LABELS", "WEIGHT", "REASON"]
     assert row.split() == ["parrot", "1", "(default)", "READY", "1/1", "echo"]
 
 

@@ -29,6 +29,8 @@ class Outcome(NamedTuple):
     retry_after: str | None = None
     pid: int = 0
     """The worker that answered."""
+    version: int = 0
+    """The version that answered, where the model says so."""
 
 
 class Load:
@@ -95,7 +97,7 @@ def ask(
         return Outcome(kind, wire.name, sent_at, seconds, answer.headers.get("Retry-After"))
     row: dict[str, Any] = wire.row(answer.json())
     kind = "right" if row["answer"] == right_answer(nonce) else "wrong"
-    return Outcome(kind, wire.name, sent_at, seconds, pid=row["pid"])
+    return Outcome(kind, wire.name, sent_at, seconds, pid=row["pid"], version=row.get("version", 0))
 
 
 def quantile(values: list[float], share: float) -> float:

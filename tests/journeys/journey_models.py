@@ -63,4 +63,4 @@ def write_model(folder: Path, code: str, **manifest: Any) -> Path:
 def _line(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"{key} = {str(value).lower()}"
-    return f"{key} = {value!r}" if not isinstance(value, str) else f'{key} = "{value}"'
+    return f"{key} = {value!r}" if type(value) is not str else f'{key} = "{value}"'

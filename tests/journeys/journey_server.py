@@ -18,6 +18,7 @@ import requests
 
 START_S = 30.0
 STOP_S = 20.0
+SALVER = ("-m", "salver")
 POLL_S = (0.005, 0.03)
 """The first and the longest pause between two looks."""
 T = TypeVar("T")
@@ -39,12 +40,14 @@ def eventually(condition: Callable[[], T], within_s: float, what: str) -> T:
 class Server:
     """One `salver serve`, and all processes that belong to it."""
 
-    def __init__(self, paths: tuple[Any, ...], folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, paths: tuple[Any, ...], folder: Path, settings: dict[str, Any], program: tuple[str, ...] = SALVER
+    ) -> None:
         self.data = Path(settings["data_dir"])
         self._mark = uuid.uuid4().hex
         self._out = folder / f"out-{self._mark[:6]}.txt"
         self._err = folder / f"err-{self._mark[:6]}.txt"
-        command = [sys.executable, "-m", "salver", "serve", *map(str, paths), *flags(settings)]
+        command = [sys.executable, *program, "serve", *map(str, paths), *flags(settings)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 command,
@@ -211,9 +214,12 @@ def _is_fault(line: str) -> bool:
 
 
 @contextmanager
-def serving(*paths: Any, folder: Path, wait: str = "ready", **settings: Any) -> Iterator[Server]:
+def serving(
+    *paths: Any, folder: Path, wait: str = "ready", program: tuple[str, ...] = SALVER, **settings: Any
+) -> Iterator[Server]:
     """A running server on `paths`; keywords are settings. `wait`: for "ready", "announced" or "nothing"."""
-    running = Server(paths, folder, {"port": 0, "data_dir": folder / "data", "access_log": "off", **settings})
+    chosen = {"port": 0, "data_dir": folder / "data", "access_log": "off", **settings}
+    running = Server(paths, folder, chosen, program)
     try:
         if wait == "ready":
             running.wait_ready()

@@ -207,14 +207,14 @@ def test_an_archive_that_changes_meanwhile_is_refused(
 
 def test_somebody_who_was_quicker_wins(make_mar: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive, cache = make_mar("noop.mar", handler="h"), tmp_path / "cache"
-    extract = archive_module._extract
+    extract = archive_module.extract
 
     def extract_slowly(archive: Path, folder: Path, limits: ArchiveLimits) -> None:
         monkeypatch.undo()
         (unpack(archive, cache) / "mark").touch()
         extract(archive, folder, limits)
 
-    monkeypatch.setattr(archive_module, "_extract", extract_slowly)
+    monkeypatch.setattr(archive_module, "extract", extract_slowly)
     assert (unpack(archive, cache) / "mark").exists()
     assert len(list(cache.iterdir())) == 1
 

@@ -395,3 +395,14 @@ def test_a_home_folder_is_understood(
     make_file("iris.joblib", PICKLE)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert only(find("x=~/iris.joblib")).folder == tmp_path
+
+
+def test_all_numbered_versions_are_found_when_they_are_asked_for(
+    make_file: MakeFile, tmp_path: Path, onnx_model: bytes
+) -> None:
+    for version in (1, 2, 10):
+        make_file(f"models/spam/{version}/model.onnx", onnx_model)
+    make_file("models/spam/11/model.onnx", b"")
+    found = discover([str(tmp_path / "models")], tmp_path, has_all_versions=True)
+    assert [model.version for model in found.models] == [1, 2, 10]
+    assert [failure.source for failure in found.failures] == [str(tmp_path / "models" / "spam" / "11")]

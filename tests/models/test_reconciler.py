@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import msgspec
 import pytest
 
 from salver.models.reconciler import Reconciler, version_info
+from salver.models.wanted import all_wanted
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
 from salver.replicas.memory import READY, MemoryEngine, MemoryWorker
 from salver.types import (
@@ -55,7 +56,7 @@ class Stage:
             self.told.append,
             lambda spec, failure: msgspec.structs.replace(failure, message=f"{spec.id}: {failure.message}"),
         )
-        self.reconciler.want(specs)
+        self.reconciler.want(all_wanted(specs))
 
     async def publish(self) -> None:
         await asyncio.sleep(0)
@@ -66,6 +67,10 @@ class Stage:
         if not isinstance(worker, MemoryWorker) or not worker.is_alive:
             raise WorkerLost
         self.attached.append((worker.id, len(self.published)))
+
+    async def let_go(self, replica_ids: Collection[str], timeout_s: float) -> bool:
+        await asyncio.sleep(0)
+        return True
 
     @property
     def entry(self) -> VersionStatus:

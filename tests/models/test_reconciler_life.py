@@ -13,12 +13,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from salver.models.reconciler import Reconciler
-from salver.models.states import SERVING
+from salver.models.states import ENDING, SERVING
+from salver.models.wanted import WantedModel, all_wanted
 from salver.processes.audience import TELL_TIMEOUT_S, Audience
 from salver.processes.channel import ChannelClosed
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec
 from salver.replicas.memory import MemoryEngine, MemoryWorker
-from salver.types import BatchSettings, ModelVersion, VersionState, VersionStatus
+from salver.types import (
+    BatchSettings,
+    ModelVersion,
+    Preserve,
+    VersionFailure,
+    VersionPolicy,
+    VersionState,
+    VersionStatus,
+)
 from told_front_end import ToldFrontEnd
 from virtual_time import VirtualTimeLoop, settle
 
@@ -54,6 +63,9 @@ class LifeOfAServer(RuleBasedStateMachine):
         self.joining: list[asyncio.Task[None]] = []
         self.is_stopped = False
         self.is_settled = False
+        self.is_draining = False
+        """Whether something may be on its way out, which takes time."""
+        self.failures: dict[int, VersionFailure] = {}
 
     @initialize(replicas=st.lists(st.integers(1, 3), min_size=1, max_size=2), joins=st.booleans())
     def want(self, replicas: list[int], joins: bool) -> None:
@@ -63,13 +75,20 @@ class LifeOfAServer(RuleBasedStateMachine):
             self.reconciler = Reconciler(
                 self.engine, limits, self.audience, self.told.append, lambda spec, failure: failure
             )
+            self.reconciler.on_failure = self.note_failure
             specs = [spec_of(number, count) for number, count in enumerate(replicas, 1)]
-            self.reconciler.want(specs)
+            self.reconciler.want(all_wanted(specs))
             if joins:
                 await self.audience.add(self.new_front_end(0))
             self.reconciler.start()
 
         self.play(begin())
+
+    def note_failure(self, id: ModelVersion, failure: VersionFailure | None) -> None:
+        if failure is None:
+            self.failures.pop(id.version, None)
+        else:
+            self.failures[id.version] = failure
 
     def play(self, work: Any) -> None:
         self.is_settled = False
@@ -101,7 +120,8 @@ class LifeOfAServer(RuleBasedStateMachine):
     @rule(is_long=st.booleans())
     def all_comes_to_rest(self, is_long: bool) -> None:
         """At once, or after all the pauses; what is stuck needs time in any case."""
-        needs_time = is_long or any(front_end.is_stuck for front_end in self.front_ends)
+        needs_time = is_long or self.is_draining or any(front_end.is_stuck for front_end in self.front_ends)
+        self.is_draining = False
 
         async def rest() -> None:
             await asyncio.sleep(QUIET_S if needs_time else 0)
@@ -110,6 +130,32 @@ class LifeOfAServer(RuleBasedStateMachine):
         self.play(rest())
         self.is_settled = all(task.done() for task in self.joining)
         assert self.is_settled or not needs_time
+
+    @rule(
+        specs=st.dictionaries(st.integers(1, 3), st.tuples(st.integers(1, 3), st.sampled_from(["/m", "/n"]))),
+        asleep=st.lists(st.integers(1, 3), max_size=1),
+        preserve=st.sampled_from(Preserve),
+        retries=st.booleans(),
+    )
+    def somebody_wants(
+        self, specs: dict[int, tuple[int, str]], asleep: list[int], preserve: Preserve, retries: bool
+    ) -> None:
+        if retries:
+            self.failures.clear()
+        wanted = WantedModel(
+            name="m",
+            specs=tuple(spec_of(number, count, path) for number, (count, path) in specs.items()),
+            known=tuple(specs),
+            asleep=tuple(asleep),
+            policy=VersionPolicy(preserve=preserve),
+            failures=dict(self.failures),
+        )
+
+        async def want() -> None:
+            self.reconciler.want([wanted])
+
+        self.is_draining = True
+        self.play(want())
 
     @rule(index=st.integers(0, 9))
     def a_worker_becomes_ready(self, index: int) -> None:
@@ -228,11 +274,11 @@ class LifeOfAServer(RuleBasedStateMachine):
         self.loop.close()
 
 
-def spec_of(number: int, replicas: int) -> ReplicaSpec:
+def spec_of(number: int, replicas: int, path: str = "/m") -> ReplicaSpec:
     return ReplicaSpec(
         id=ModelVersion("m", number),
         runtime="echo",
-        path="/m",
+        path=path,
         folder="/",
         python=sys.executable,
         replicas=replicas,
@@ -241,6 +287,8 @@ def spec_of(number: int, replicas: int) -> ReplicaSpec:
 
 
 def check(entry: VersionStatus) -> None:
+    if entry.state in ENDING:
+        return
     ready, wanted = entry.replicas_ready, entry.replicas_wanted
     states = [replica.state for replica in entry.replicas]
     assert (entry.state in SERVING) == (ready > 0)
@@ -248,12 +296,15 @@ def check(entry: VersionStatus) -> None:
         assert entry.info is not None
     if entry.state is VersionState.READY:
         assert ready == wanted
-        assert entry.reason == ""
+        assert entry.reason == "" or entry.reason.startswith("Its new form cannot be loaded")
     if entry.state is VersionState.QUEUED:
         assert set(states) == {"STARTING"}
     if entry.state is VersionState.FAILED:
         assert entry.reason
-    assert (entry.state is VersionState.FAILED) == ("FAILED" in states and not ready)
+    if entry.replicas:
+        assert (entry.state is VersionState.FAILED) == ("FAILED" in states and not ready)
+    else:
+        assert entry.state in (VersionState.FAILED, VersionState.UNLOADED), "it is not started"
     if entry.state is VersionState.CRASHLOOP:
         assert entry.reason
 

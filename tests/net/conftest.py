@@ -191,9 +191,13 @@ class NoControl:
         self.denials: list[Any] = []
         self.cancelled: list[tuple[str, int, int]] = []
         self.operations: list[ControlRequest] = []
+        self.answer: Callable[[ControlRequest], Any] | None = None
+        """What becomes of operations; None: they are refused."""
 
     async def operate(self, request: ControlRequest) -> msgspec.Raw:
         self.operations.append(request)
+        if self.answer is not None:
+            return msgspec.Raw(msgspec.msgpack.encode(self.answer(request)))
         raise SalverError(Code.CONFLICT, "There is no control half in this test.")
 
     def denied(self, event: Any) -> None:
@@ -217,7 +221,7 @@ class Records(logging.Handler):
 class Server:
     """A front end on a thread of its own. `on_loop` runs something there; nothing else may touch it."""
 
-    def __init__(self, net: NetSettings, anonymous: Any, slab_bytes: int) -> None:
+    def __init__(self, net: NetSettings, anonymous: Any, slab_bytes: int, uploads: str | None) -> None:
         self.now = 1000.0
         self.records = Records()
         self.control = NoControl()
@@ -225,6 +229,7 @@ class Server:
         self.full = self.slab.free_bytes
         self._net = net
         self._anonymous = anonymous
+        self._uploads = uploads
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, daemon=True)
 
@@ -259,6 +264,7 @@ class Server:
                 deadline_s=30.0,
                 deadline_grace_s=5.0,
                 socket_path=None,
+                uploads=self._uploads,
             ),
             (door,),
             lambda _: sock,
@@ -374,8 +380,10 @@ def make_server() -> Iterator[MakeServer]:
     with contextlib.ExitStack() as stack:
         servers: list[Server] = []
 
-        def make(*, anonymous: str = "all", slab_bytes: int = 4 * 1024 * 1024, **net: Any) -> Server:
-            server = stack.enter_context(Server(NetSettings(port=0, **net), anonymous, slab_bytes))
+        def make(
+            *, anonymous: str = "all", slab_bytes: int = 4 * 1024 * 1024, uploads: str | None = None, **net: Any
+        ) -> Server:
+            server = stack.enter_context(Server(NetSettings(port=0, **net), anonymous, slab_bytes, uploads))
             servers.append(server)
             return server
 

@@ -179,6 +179,74 @@ def test_what_was_read_last_is_told_last() -> None:
     play(story)
 
 
+# Letting go
+
+
+def test_everybody_lets_go_of_a_worker_when_it_has_what_it_waited_for() -> None:
+    async def story(stage: Stage) -> None:
+        one, two = await stage.joined(), await stage.joined(turns=3)
+        await stage.attached("m-1-1")
+        two.busy = {"m-1-1"}
+        letting_go = asyncio.ensure_future(stage.audience.let_go(["m-1-1"], 60.0))
+        await asyncio.sleep(30)
+        assert not letting_go.done()
+        assert (set(one.links), set(two.links)) == (set(), {"m-1-1"})
+        await stage.audience.publish()
+        two.busy = set()
+        assert await letting_go
+        assert not two.links
+
+    play(story)
+
+
+def test_a_link_that_is_on_its_way_is_let_go_of_too() -> None:
+    async def story(stage: Stage) -> None:
+        front_end = await stage.joined(turns=10)
+        attaching = asyncio.ensure_future(stage.attached("m-1-1"))
+        await asyncio.sleep(0)
+        assert await stage.audience.let_go(["m-1-1"], 60.0)
+        await attaching
+        assert not front_end.links
+        assert front_end.done[-1] == "attach m-1-1"
+
+    play(story)
+
+
+def test_who_does_not_let_go_in_time_is_not_waited_for() -> None:
+    async def story(stage: Stage) -> None:
+        front_end = await stage.joined()
+        await stage.attached("m-1-1")
+        front_end.busy = {"m-1-1"}
+        began = stage.now
+        assert not await stage.audience.let_go(["m-1-1"], 60.0)
+        assert stage.now - began == pytest.approx(60.0)
+        assert not front_end.abandoned_because
+
+    play(story)
+
+
+@pytest.mark.parametrize("trouble", ["gone", "stuck", "fault", "leaves"])
+def test_a_front_end_in_trouble_has_nothing_or_is_asked_again(trouble: str) -> None:
+    async def story(stage: Stage) -> None:
+        front_end, sound = await stage.joined(), await stage.joined()
+        await stage.attached("m-1-1")
+        front_end.busy = {"m-1-1"}
+        front_end.is_gone, front_end.is_stuck = trouble == "gone", trouble == "stuck"
+        front_end.fault = ZeroDivisionError() if trouble == "fault" else None
+        letting_go = asyncio.ensure_future(stage.audience.let_go(["m-1-1"], 60.0))
+        await asyncio.sleep(10)
+        assert letting_go.done() == (trouble == "gone")
+        front_end.is_stuck, front_end.fault, front_end.busy = False, None, set()
+        if trouble == "leaves":
+            front_end.busy = {"m-1-1"}
+            await stage.audience.remove(front_end)
+            front_end.close()
+        assert await letting_go
+        assert not sound.links
+
+    play(story)
+
+
 # Front ends in trouble
 
 

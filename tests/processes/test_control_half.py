@@ -13,6 +13,7 @@ from salver.access.administration import Administration
 from salver.access.audit import AuditEvent, AuditLog
 from salver.access.permit import Principal
 from salver.errors import Code, SalverError
+from salver.models.wanted import all_wanted
 from salver.operations import access, server
 from salver.operations.base import Home
 from salver.processes.base import ControlRequest
@@ -88,7 +89,7 @@ def play(story: Callable[[Stage], Awaitable[None]]) -> None:
 
 def test_every_operation_of_the_control_half_has_a_body() -> None:
     wanted = {row.name for row in (*access.OPERATIONS, *server.OPERATIONS) if row.home is Home.CONTROL}
-    assert wanted == set(RESULTS)
+    assert wanted <= set(RESULTS)
 
     async def story(stage: Stage) -> None:
         assert wanted == set(stage.control._operations)
@@ -217,7 +218,7 @@ def test_a_denial_goes_to_the_audit_log() -> None:
 
 def test_batches_are_cancelled_and_workers_replaced_by_their_ids() -> None:
     async def story(stage: Stage) -> None:
-        stage.control.reconciler.want([SPEC])
+        stage.control.reconciler.want(all_wanted([SPEC]))
         stage.control.reconciler.start()
         await settle()
         (worker,) = stage.engine.workers
@@ -243,7 +244,7 @@ def test_the_end_comes_in_order_and_front_ends_have_their_workers_until_they_hav
     async def story(stage: Stage) -> None:
         front_end = Watching()
         await stage.control.front_ends.add(front_end)
-        stage.control.reconciler.want([SPEC])
+        stage.control.reconciler.want(all_wanted([SPEC]))
         stage.control.reconciler.start()
         await settle()
         loop = asyncio.get_running_loop()

@@ -22,6 +22,7 @@ from salver.access.administration import Administration
 from salver.access.audit import AuditLog
 from salver.app import FrontEndArgument
 from salver.errors import Code, StartupError
+from salver.models.wanted import all_wanted
 from salver.net.ports import open_port
 from salver.processes import audience, keeper
 from salver.processes.base import Door
@@ -56,11 +57,11 @@ class Stage:
             lambda status: None,
             lambda spec, failure: failure,
         )
-        self.control.reconciler.want([SPEC])
+        self.control.reconciler.want(all_wanted([SPEC]))
         self.is_ending = False
         self.url = f"http://127.0.0.1:{port}"
         door = Door(host="127.0.0.1", port=port, wires=ALL_WIRES)
-        text = argument or msgspec.json.encode(FrontEndArgument(settings, (door,), None)).decode()
+        text = argument or msgspec.json.encode(FrontEndArgument(settings, (door,), None, "/nowhere")).decode()
         self.fleet = FrontEndProcesses(self.control, [text] * count, lambda: Slab(SLAB_BYTES))
 
     @property

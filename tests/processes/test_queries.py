@@ -12,7 +12,7 @@ from salver import __version__
 from salver.access.permit import ANYONE, Principal
 from salver.errors import Code, RequestError
 from salver.operations import access, models, server
-from salver.operations.base import Call, Operation
+from salver.operations.base import Call, Home, Operation
 from salver.processes.base import ControlRequest
 from salver.processes.queries import RESULTS, Queries
 from salver.replicas.link import Link
@@ -134,6 +134,12 @@ def test_models_are_listed_by_name_as_far_as_the_caller_may_see_them(stage: Any)
     assert [each.name for each in served.ask(models.LIST, models.ListModels(), FENCED)] == ["a"]
 
 
+def test_replicas_of_a_version_that_is_drained_do_not_start(stage: Any) -> None:
+    drained = msgspec.structs.replace(entry("a"), state=VersionState.DRAINING)
+    served = stage(model(drained))
+    assert served.ask(models.GET, models.GetModel(model="a")).versions == (drained,)
+
+
 def test_a_replica_that_no_live_link_reaches_is_not_called_ready(stage: Any) -> None:
     served = stage(model(entry("a", replicas=2)))
     served.reach("a-1-2")
@@ -221,4 +227,22 @@ def test_what_only_the_control_half_can_do_is_passed_on_with_who_asked(stage: An
 
 
 def test_every_answer_of_the_control_half_has_a_type() -> None:
-    assert set(RESULTS) == {row.name for row in (*access.OPERATIONS, server.METRICS)}
+    rows = (*access.OPERATIONS, *server.OPERATIONS, *models.OPERATIONS)
+    assert set(RESULTS) == {row.name for row in rows if row.home is Home.CONTROL}
+
+
+@pytest.mark.parametrize("state", [VersionState.STARTING, VersionState.FAILED, VersionState.DRAINING])
+def test_a_version_beside_the_one_that_answers_does_not_make_the_server_unready(
+    stage: Any, state: VersionState
+) -> None:
+    served = stage(model(entry("a", 2, state=state), entry("a", 1), default_version=1))
+    served.reach("a-1-1")
+    assert served.ask(server.READY, server.GetHealth()).is_ready
+    other = stage(model(entry("a", 2), entry("a", 1, state=state), default_version=1))
+    other.reach("a-2-1")
+    assert not other.ask(server.READY, server.GetHealth()).is_ready
+
+
+def test_a_model_that_sleeps_does_not_make_the_server_unready(stage: Any) -> None:
+    served = stage(model(entry("a", replicas=0, state=VersionState.UNLOADED)))
+    assert served.ask(server.READY, server.GetHealth()).is_ready

@@ -76,6 +76,12 @@ class ToldControl:
             raise RequestError(Code.INVALID_INPUT, "There is no such key.", fix="Look at the list.")
         return msgspec.Raw(msgspec.msgpack.encode(request.operation))
 
+    async def wake(self, model: str, version: int | None) -> None:
+        await self.may_answer.wait()
+        if model == "none":
+            raise RequestError(Code.MODEL_NOT_FOUND, "There is no model named 'none'.")
+        self.heard.append((model, version))
+
     def denied(self, event: AuditEvent) -> None:
         self.heard.append(event)
 
@@ -156,6 +162,26 @@ def test_what_the_control_half_says_reaches_the_front_end() -> None:
     play(story)
 
 
+def test_a_front_end_has_a_version_woken_and_hears_when_that_is_done() -> None:
+    async def story(stage: Stage) -> None:
+        stage.control.may_answer.clear()
+        waking = asyncio.ensure_future(stage.back.wake("m", None))
+        await settle()
+        assert not waking.done()
+        stage.control.may_answer.set()
+        await waking
+        await stage.back.wake("m", 2)
+        assert stage.control.heard == [("m", None), ("m", 2)]
+        with pytest.raises(SalverError, match="no model named"):
+            await stage.back.wake("none", 1)
+        stage.near.close()
+        with pytest.raises(RequestError) as raised:
+            await stage.back.wake("m", 1)
+        assert raised.value.code is Code.SHUTTING_DOWN
+
+    play(story)
+
+
 def test_a_data_link_arrives_as_a_socket_of_the_front_end() -> None:
     async def story(stage: Stage) -> None:
         await stage.near.publish(MODELS)
@@ -165,6 +191,20 @@ def test_a_data_link_arrives_as_a_socket_of_the_front_end() -> None:
             assert ours.fileno() == -1, "the front end has it, nobody else"
             worker.send(b"hello")
             assert stage.far.links["m-1-1"].recv(10) == b"hello"
+
+    play(story)
+
+
+def test_a_front_end_says_when_it_has_let_go_of_a_worker() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.near.publish(MODELS)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await stage.near.attach(ID, "m-1-1", 3, ours)
+            stage.far.busy = {"m-1-1"}
+            assert not await stage.near.let_go({"m-1-1"})
+            stage.far.busy = set()
+            assert await stage.near.let_go({"m-1-1"})
 
     play(story)
 

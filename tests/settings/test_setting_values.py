@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from salver.settings.values import as_text, checked, expectation, from_text, from_texts
+from salver.settings.values import as_text, checked, expectation, from_text, from_texts, without_password
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -93,3 +93,21 @@ def test_what_is_expected_is_said_in_words(type_, words):
 )
 def test_a_value_is_written_as_a_variable_would_spell_it(value, text):
     assert as_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("postgresql://salver:secret@db/salver", "postgresql://salver:***@db/salver"),
+        ("postgresql://salver:se:c@r/et@db/salver", "postgresql://salver:***@db/salver"),
+        ("postgresql://:secret@db/salver", "postgresql://:***@db/salver"),
+        ("postgresql://db/salver?user=x&password=secret&a=b", "postgresql://db/salver?user=x&password=***&a=b"),
+        ("postgresql://salver@db:5432/salver", "postgresql://salver@db:5432/salver"),
+        ("", ""),
+        ("~/.salver", "~/.salver"),
+        (8080, 8080),
+        (("a", "b"), ("a", "b")),
+    ],
+)
+def test_a_password_in_a_url_is_not_shown(value, shown):
+    assert without_password(value) == shown

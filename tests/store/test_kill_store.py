@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 from salver.store.sql import open_store
 
@@ -24,9 +23,9 @@ while True:
 """
 
 
-def write_until_killed(path: Path, keys: int) -> list[str]:
+def write_until_killed(location: str, keys: int) -> list[str]:
     """The ids that a writer acknowledged before it was killed, at some moment after the first `keys` of them."""
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen([sys.executable, "-c", WRITER, location], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         ids = [writer.stdout.readline().strip() for _ in range(keys)]
         writer.kill()
@@ -34,13 +33,13 @@ def write_until_killed(path: Path, keys: int) -> list[str]:
     return ids + [id.strip() for id in rest if id.endswith("\n")]
 
 
-def test_every_acknowledged_key_is_there_after_kill_nine(tmp_path: Path) -> None:
+def test_every_acknowledged_key_is_there_after_kill_nine(location: str) -> None:
     chance = random.Random(4)
     acknowledged: list[str] = []
 
     for _ in range(3):
-        acknowledged += write_until_killed(tmp_path / "state.db", chance.randrange(1, 60))
-        store = open_store(tmp_path / "state.db")
+        acknowledged += write_until_killed(location, chance.randrange(1, 60))
+        store = open_store(location)
         keys = store.keys()
         stored = {record.id for record in keys}
         newest = store.audit(1)[0].sequence

@@ -185,11 +185,22 @@ def test_a_url_of_sqlite_is_a_path(path: Path, key: MakeKey) -> None:
     store.close()
 
 
-def test_another_database_is_refused_without_its_password() -> None:
-    error = refusal("postgresql://salver:secret@db/salver")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://salver:secret@db/salver",
+        "postgresql://salver:secret@db",
+        "postgresql://salver:p@secret@db/salver",
+        "postgresql://salver:secret@db:x/y",
+        "sqlite://",
+    ],
+)
+def test_what_is_no_place_for_a_state_is_refused_without_its_password(url: str) -> None:
+    error = refusal(url)
 
     assert error.code is Code.SETTINGS_INVALID
-    assert "secret" not in str(error)
+    assert error.message.startswith("The state cannot be kept in ")
+    assert "secret" not in f"{error} {error.log_detail}"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])

@@ -34,6 +34,12 @@ PERMISSIONS = (
     Permission(name="models.list", description="See which models are served.", reach=Reach.LISTING),
     Permission(name="models.get", description="Read a model's versions, states and signature.", reach=Reach.MODEL),
     Permission(name="models.predict", description="Send requests to a model.", reach=Reach.MODEL),
+    Permission(name="models.publish", description="Add versions to a model, which are then served.", reach=Reach.MODEL),
+    Permission(
+        name="models.promote", description="Choose the version that answers: labels and routes.", reach=Reach.MODEL
+    ),
+    Permission(name="models.operate", description="Scale, load and unload a model; set its policy.", reach=Reach.MODEL),
+    Permission(name="models.delete", description="Delete a model or a version of it for good.", reach=Reach.MODEL),
     Permission(name="metrics.read", description="Read counters and gauges of the whole server.", reach=Reach.SERVER),
     Permission(name="keys.create", description="Make keys, with no more rights than one's own.", reach=Reach.SERVER),
     Permission(name="keys.list", description="See which keys exist; never a key itself.", reach=Reach.SERVER),

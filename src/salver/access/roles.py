@@ -20,6 +20,8 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 _READ = frozenset({"models.list", "models.get", "metrics.read"})
 _PREDICT = _READ | {"models.predict"}
 
+_OPERATE = _READ | {"models.publish", "models.promote", "models.operate", "models.delete"}
+
 ANONYMOUS = Role(
     name="anonymous",
     description="Callers without a key, where the server lets them in; never the role of a key.",
@@ -37,7 +39,7 @@ KEY_ROLES = (
     Role(
         name="developer", description="Builds models and tries them; may not change what is live.", permissions=_PREDICT
     ),
-    Role(name="operator", description="Runs the server; may not call its models.", permissions=_READ),
+    Role(name="operator", description="Runs the server and its models; may not call them.", permissions=_OPERATE),
     ADMIN,
 )
 """The roles that a key may have."""

@@ -56,6 +56,7 @@ def run_checks(settings: Settings) -> Iterator[Finding]:
     yield check_python()
     yield from check_optional_packages()
     yield from check_data_directory(settings.processes)
+    yield from check_state(settings.processes.state_url)
     yield from check_ports(settings.net)
     yield check_open_files(settings.net)
     yield check_clock(time.time(), Path(salver.__file__).stat().st_mtime)
@@ -115,6 +116,23 @@ def check_space(path: Path, free: int) -> Finding:
         return Finding("disk space", State.FINE, text)
     state = State.NOTE if free >= FREE_AT_ALL else State.WRONG
     return Finding("disk space", state, text, "Free some space, or choose a folder on another disk with --data-dir.")
+
+
+def check_state(url: str) -> Iterator[Finding]:
+    """Whether the database that keeps the state can be reached; nothing to say of the data directory's own."""
+    if not url:
+        return
+    from salver.store.backup import has_state
+    from salver.store.databases import database_at
+
+    try:
+        database = database_at(url)
+        is_new = not has_state(database)
+    except SalverError as error:
+        yield Finding("state", State.WRONG, error.message, error.fix)
+    else:
+        later = "; its tables will be made at the first start" if is_new else ""
+        yield Finding("state", State.FINE, f"{database.name} can be reached{later}")
 
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:

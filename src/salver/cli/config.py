@@ -10,7 +10,7 @@ import msgspec
 from salver.cli.options import SettingsCommand, json_option, resolution, setting_options
 from salver.cli.terminal import show_json, show_table
 from salver.settings import catalogue
-from salver.settings.values import as_text
+from salver.settings.values import as_text, without_password
 
 
 class EffectiveSetting(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ def command(context: click.Context, as_json: bool) -> None:
     rows = [
         EffectiveSetting(
             name=setting.name,
-            value=resolved.value(setting),
+            value=without_password(resolved.value(setting)),
             source=resolved.origins[setting.name].source.value,
             where=resolved.origins[setting.name].where,
             flag=setting.flag,

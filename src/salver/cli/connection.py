@@ -33,9 +33,18 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
 
 def server_options(function: Decorated) -> Decorated:
     """Adds `--url`, `--key`, `--data-dir` and `--config`."""
+    return _door_options(setting_options("data_dir")(function))
+
+
+def server_or_state_options(function: Decorated) -> Decorated:
+    """Adds `--state-url` too, for a command that works without a server."""
+    return _door_options(setting_options("data_dir", "state_url")(function))
+
+
+def _door_options(function: Decorated) -> Decorated:
     url = click.option("--url", envvar="SALVER_URL", help="Address of the server [found in the data directory].")
     key = click.option("--key", envvar="SALVER_KEY", help="API key [none; this machine's own server may need none].")
-    return url(key(setting_options("data_dir")(function)))
+    return url(key(function))
 
 
 @contextmanager
@@ -55,6 +64,12 @@ def connected(context: click.Context, url: str | None, key: str | None) -> Itera
 
 def data_directory(context: click.Context) -> DataDirectory:
     return DataDirectory(resolution(context).settings.processes.data_dir)
+
+
+def state_location(context: click.Context) -> str | Path:
+    """Where the state is kept: the database that the settings name, or the data directory's own file."""
+    processes = resolution(context).settings.processes
+    return processes.state_url or DataDirectory(processes.data_dir).state
 
 
 def find_door(url: str | None, key: str | None, directory: DataDirectory) -> Door:

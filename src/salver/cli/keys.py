@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 import click
 
-from salver.cli.connection import connected, data_directory, running_server, server_options
+from salver.cli.connection import connected, data_directory, running_server, server_or_state_options, state_location
 from salver.cli.options import json_option
 from salver.cli.terminal import show_json, show_table
 from salver.store.directory import DataDirectory
@@ -65,7 +66,7 @@ def command() -> None:
     """Make, list and revoke API keys.
 
     Without --url, the server that runs on the data directory is asked, at its Unix socket: its own user needs no key
-    there. When none runs, the data directory itself is changed.
+    there. When none runs, the state itself is changed.
 
     \b
     Examples:
@@ -82,7 +83,7 @@ def command() -> None:
 @click.option("--expires-in-days", type=float, default=90.0, show_default=True, help="0 for a key without an end.")
 @click.option("--requests-per-second", type=float, help="Budget of the key [no limit].")
 @json_option
-@server_options
+@server_or_state_options
 @click.pass_context
 def create(
     context: click.Context,
@@ -115,7 +116,7 @@ def create(
 
 @command.command("list")
 @json_option
-@server_options
+@server_or_state_options
 @click.pass_context
 def list_(context: click.Context, as_json: bool, url: str | None, key: str | None) -> None:
     """List all keys, oldest first; never the keys themselves."""
@@ -130,7 +131,7 @@ def list_(context: click.Context, as_json: bool, url: str | None, key: str | Non
 @command.command("revoke")
 @click.argument("id")
 @json_option
-@server_options
+@server_or_state_options
 @click.pass_context
 def revoke(context: click.Context, id: str, as_json: bool, url: str | None, key: str | None) -> None:
     """Make the key with this ID invalid at once."""
@@ -146,7 +147,7 @@ def revoke(context: click.Context, id: str, as_json: bool, url: str | None, key:
 def _keys(context: click.Context, url: str | None, key: str | None) -> Iterator[Keys]:
     directory = data_directory(context)
     if url is None and running_server(directory) is None:
-        with _stored_keys(directory) as stored:
+        with _stored_keys(directory, state_location(context)) as stored:
             yield stored
     else:
         with connected(context, url, key) as client:
@@ -154,14 +155,14 @@ def _keys(context: click.Context, url: str | None, key: str | None) -> Iterator[
 
 
 @contextmanager
-def _stored_keys(directory: DataDirectory) -> Iterator[Keys]:
+def _stored_keys(directory: DataDirectory, location: str | Path) -> Iterator[Keys]:
     """The keys of a data directory that no server uses, held for as long as this lasts. Raises StartupError."""
     from salver.cli.stored import StoredKeys
     from salver.store.sql import open_store
 
     directory.prepare()
     with directory.lock():
-        store = open_store(directory.state)
+        store = open_store(location)
         try:
             yield StoredKeys(store, os.getuid())
         finally:

@@ -14,7 +14,7 @@ from salver.cli.terminal import console, show_json, show_table
 if TYPE_CHECKING:
     from salver_client.results import Model, Version
 
-COLUMNS = ("MODEL", "VERSION", "STATE", "REPLICAS", "RUNTIME", "LABELS", "REASON")
+COLUMNS = ("MODEL", "VERSION", "STATE", "REPLICAS", "RUNTIME", "LABELS", "WEIGHT", "REASON")
 
 
 @click.command("models")
@@ -50,12 +50,18 @@ def _row(model: Model, version: Version) -> tuple[str, ...]:
         f"{version.replicas_ready}/{version.replicas_wanted}",
         version.runtime,
         labels(model, version.version),
+        weight(model, version.version),
         version.reason,
     )
 
 
 def labels(model: Model, version: int) -> str:
     return ",".join(label for label, number in model.labels.items() if number == version)
+
+
+def weight(model: Model, version: int) -> str:
+    """The version's part of the route; empty where it has none."""
+    return "" if model.route is None else str(model.route.weights.get(version, ""))
 
 
 def _describe(model: Model, version: Version) -> None:
@@ -66,6 +72,7 @@ def _describe(model: Model, version: Version) -> None:
         "runtime": version.runtime,
         "replicas": f"{version.replicas_ready} of {version.replicas_wanted} ready",
         "labels": labels(model, version.version),
+        "weight": weight(model, version.version),
         "source": version.source,
         "environment": version.environment,
         "reason": version.reason,

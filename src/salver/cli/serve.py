@@ -8,18 +8,19 @@ import click
 
 from salver.cli.options import SettingsCommand, resolution, setting_options
 from salver.settings import Resolution, Source, catalogue
-from salver.settings.values import as_text
+from salver.settings.values import as_text, without_password
 
 
 @click.command("serve", cls=SettingsCommand)
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
 @setting_options()
 @click.pass_context
 def command(context: click.Context, paths: tuple[str, ...]) -> int:
-    """Serve the models at PATHS until Ctrl-C or SIGTERM.
+    """Serve the models at PATHS, and those that were pushed, until Ctrl-C or SIGTERM.
 
     A path is a model's file, a model's folder, a folder of numbered versions, or a folder of models; NAME=PATH gives
     the model another name, FILE.py:FUNCTION names a function, and `echo` is a model that answers what it was sent.
+    Models that `salver push` published, and whatever was set with it, are served again at every start.
     Every protocol answers at one port. Each setting below can also stand in salver.toml or in a SALVER_ variable.
 
     \b
@@ -44,4 +45,4 @@ def chosen(resolved: Resolution) -> Iterator[tuple[str, str, str]]:
     for setting in catalogue():
         origin = resolved.origins[setting.name]
         if origin.source is not Source.DEFAULT:
-            yield setting.name, as_text(resolved.value(setting)), origin.where
+            yield setting.name, as_text(without_password(resolved.value(setting))), origin.where

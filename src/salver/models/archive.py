@@ -41,6 +41,22 @@ def unpack(archive: Path, cache: Path, limits: ArchiveLimits | None = None) -> P
     return target
 
 
+def extract(archive: Path, folder: Path, limits: ArchiveLimits) -> tuple[zipfile.ZipInfo, ...]:
+    """Write the files of a zip into an empty folder; returns their entries.
+
+    Raises ArchiveRefused, ZipRefused and OSError; what was written by then stays.
+    """
+    size = archive.stat().st_size
+    with open_zip(archive) as zipped:
+        entries = check_entries(zipped.infolist(), size, limits)
+        left = limits.most_bytes(size)
+        for entry in entries:
+            left -= _write(zipped, entry, folder / entry.filename, left)
+    for inner in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        _sync(inner)
+    return entries
+
+
 def remove_unfinished(cache: Path) -> None:
     """Clear away what a server that was killed left behind. Only for who holds the data directory."""
     for folder in cache.glob(f"{_UNFINISHED}*"):
@@ -50,7 +66,8 @@ def remove_unfinished(cache: Path) -> None:
 def _unpack_beside(archive: Path, target: Path, limits: ArchiveLimits) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
     try:
-        _extract(archive, unfinished, limits)
+        unfinished.chmod(0o755)
+        extract(archive, unfinished, limits)
         if _digest(archive) != target.name:
             raise ArchiveRefused("changed while it was read")
         _put_in_place(unfinished, target)
@@ -61,18 +78,6 @@ def _unpack_beside(archive: Path, target: Path, limits: ArchiveLimits) -> None:
 def _digest(archive: Path) -> str:
     with archive.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _extract(archive: Path, folder: Path, limits: ArchiveLimits) -> None:
-    size = archive.stat().st_size
-    folder.chmod(0o755)
-    with open_zip(archive) as zipped:
-        entries = check_entries(zipped.infolist(), size, limits)
-        left = limits.most_bytes(size)
-        for entry in entries:
-            left -= _write(zipped, entry, folder / entry.filename, left)
-    for inner in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        _sync(inner)
 
 
 def _write(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, most: int) -> int:

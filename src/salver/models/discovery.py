@@ -19,14 +19,21 @@ from salver.models.recognisers import Recognition
 from salver.models.sources import Discovery, ModelSource, joined
 
 
-def discover(arguments: Sequence[str], artifacts: Path) -> Discovery:
+def discover(arguments: Sequence[str], artifacts: Path, *, has_all_versions: bool = False) -> Discovery:
     """What the arguments mean, archives unpacked below `artifacts`. Reads the disk: not for an event loop.
+
+    Of a model's numbered folders the highest is taken, or all of them with `has_all_versions`.
 
     Raises StartupError for what is not there or would be served twice, and LoadError when an argument means one model
     that cannot be served, or a folder without any that can. In a folder of models one bad model spoils no other: it is
     among the failures.
     """
-    return joined([_discover(_existing(text), artifacts) for text in arguments])
+    return joined([_discover(_existing(text), artifacts, None if has_all_versions else 1) for text in arguments])
+
+
+def place_of(argument: str) -> Path:
+    """The path that an argument means. Raises StartupError(SETTINGS_INVALID) when there is none."""
+    return _path(_existing(argument))
 
 
 def _existing(text: str) -> Argument:
@@ -45,13 +52,13 @@ def _path(argument: Argument) -> Path:
     return Path(argument.path).expanduser()
 
 
-def _discover(argument: Argument, artifacts: Path) -> Discovery:
+def _discover(argument: Argument, artifacts: Path, count: int | None) -> Discovery:
     path = _path(argument)
     if not path.exists():
         return Discovery(models=(_echo(argument, artifacts),))
     if not path.is_dir():
         return Discovery(models=(_file(argument, path, artifacts),))
-    found = discover_folder(path, argument.name, artifacts)
+    found = discover_folder(path, argument.name, artifacts, count)
     names = {model.name for model in found.models}
     if argument.name is not None and names != {argument.name}:
         message = (

@@ -3,8 +3,8 @@
 The rules are asked in this order:
 
 1. It is an artefact as a whole (an unpacked model archive): one model.
-2. It has folders whose names are numbers: one model, these are its versions, the highest is served. (Such a folder by
-   itself is that version of the model around it.)
+2. It has folders whose names are numbers: one model, these are its versions, the highest is served unless all are
+   asked for. (Such a folder by itself is that version of the model around it.)
 3. It has a model.toml: one model.
 4. One of its files is a model called `model`: one model, named as the folder.
 5. Its files hold one model, and no folder in it is one: one model, named as the folder.
@@ -62,45 +62,54 @@ def manifest_in(folder: Path) -> ManifestFile | None:
     return read_manifest(path) if path.is_file() else None
 
 
-def discover_folder(folder: Path, name: str | None, artifacts: Path) -> Discovery:
+def discover_folder(folder: Path, name: str | None, artifacts: Path, count: int | None = 1) -> Discovery:
     """Everything that the folder means; `name` is used when that is one model.
 
-    Raises LoadError when nothing in it can be served.
+    Of numbered versions the `count` highest are taken, or all. Raises LoadError when nothing in it can be served.
     """
-    view = _view(folder)
+    view = _view(folder, count)
     if view.is_one_model:
-        return Discovery(models=_one_model(view, name, artifacts))
-    inner, failures = _views(view.folders)
+        return _one_model(view, name, artifacts)
+    inner, failures = _views(view.folders, count)
     has_models_inside = failures or any(child.is_meant_as_model for child in inner)
     if not has_models_inside and (view.files.the_model or not view.files.has_model):
-        return Discovery(models=_one_model(view, name, artifacts))
+        return _one_model(view, name, artifacts)
     found = _several(view, inner, failures, artifacts)
     if not found.models:
         raise _none_served(folder, found.failures)
     return found
 
 
-def _view(folder: Path) -> FolderView:
+def _view(folder: Path, count: int | None) -> FolderView:
     folders = tuple(path for path in entries(folder) if path.is_dir())
     return FolderView(
         path=folder,
         whole=identify(folder),
-        versions=newest(numbered(path.name for path in folders)),
+        versions=newest(numbered(path.name for path in folders), count),
         has_manifest=(folder / FILE_NAME).is_file(),
         files=survey(folder),
         folders=folders,
     )
 
 
-def _one_model(view: FolderView, name: str | None, artifacts: Path) -> tuple[ModelSource, ...]:
-    """The versions of the model that the folder is."""
+def _one_model(view: FolderView, name: str | None, artifacts: Path) -> Discovery:
+    """The versions of the model that the folder is. One bad version spoils no other; raises when all are bad."""
     folder = view.path if view.path.name not in ("", "..") else view.path.resolve()
     if view.versions and not isinstance(view.whole, Recognition):
         places = [_Place(folder, folder / own, version) for version, own in view.versions.items()]
     else:
         version = version_of(folder.name)
         places = [_Place(folder if version is None else folder.parent, folder, version)]
-    return tuple(_source(place, name, artifacts) for place in places)
+    models: list[ModelSource] = []
+    failures: list[FailedSource] = []
+    for place in places:
+        try:
+            models.append(_source(place, name, artifacts))
+        except LoadError as error:
+            failures.append(FailedSource(source=str(place.version), error=error))
+    if not models:
+        raise failures[0].error
+    return Discovery(models=tuple(models), failures=tuple(failures))
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -127,13 +136,13 @@ def _source(place: _Place, name: str | None, artifacts: Path) -> ModelSource:
     return source_of(found, artifacts)
 
 
-def _views(folders: Sequence[Path]) -> tuple[list[FolderView], list[FailedSource]]:
+def _views(folders: Sequence[Path], count: int | None) -> tuple[list[FolderView], list[FailedSource]]:
     """What each of the folders is, and which could not be told."""
     views: list[FolderView] = []
     failures: list[FailedSource] = []
     for folder in folders:
         try:
-            views.append(_view(folder))
+            views.append(_view(folder, count))
         except LoadError as error:
             failures.append(FailedSource(source=str(folder), error=error))
     return views, failures
@@ -155,9 +164,12 @@ def _several(
             failed.append(FailedSource(source=str(path), error=error))
     for child in [child for child in inner if child.is_meant_as_model]:
         try:
-            models += _one_model(child, None, artifacts)
+            found = _one_model(child, None, artifacts)
         except LoadError as error:
             failed.append(FailedSource(source=str(child.path), error=error))
+        else:
+            models += found.models
+            failed += found.failures
     notes = tuple(f"{child.path} holds no model" for child in inner if not child.is_meant_as_model)
     return Discovery(models=tuple(models), failures=tuple(failed), notes=notes)
 

@@ -1,22 +1,39 @@
 """Closes the gap between the versions that should be served and the workers that run.
 
-What happens to workers comes in as events; the pure table of ``states.py`` says what that makes of a version. Every
-change is published before anybody may act on it.
+What should be comes in whole, as often as somebody likes; what happens to workers comes in as events. After each of
+them the pure ``lifeline.py`` says what is to be done, and this file does it, without ever waiting for it: what takes
+time is a task that reports back. The pure table of ``states.py`` says what an event makes of a version.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from typing import Any, Protocol
 
-from salver.models.states import Event, next_state
+from salver.models import lifeline
+from salver.models.cast import Cast
+from salver.models.entry import Entry
+from salver.models.lifeline import Action
+from salver.models.states import SERVING, Event, next_state
+from salver.models.wanted import WantedModel
 from salver.replicas.base import Engine, Failure, Ready, ReplicaSettings, ReplicaSpec, Worker
 from salver.replicas.supervisor import ReplicaGroup
-from salver.types import ModelStatus, ModelVersion, PayloadKind, VersionInfo, VersionState, VersionStatus
+from salver.types import (
+    ModelStatus,
+    ModelVersion,
+    PayloadKind,
+    VersionFailure,
+    VersionInfo,
+    VersionState,
+    VersionStatus,
+)
 
 log = logging.getLogger("salver.models")
+FailureListener = Callable[[ModelVersion, VersionFailure | None], None]
 
 
 class Publisher(Protocol):
@@ -28,36 +45,16 @@ class Publisher(Protocol):
     async def attach(self, version: ModelVersion, worker: Worker) -> None:
         """Returns when every front end can reach the worker. Raises WorkerLost."""
 
-
-class Entry:
-    """One wanted version: its state and its replicas."""
-
-    def __init__(self, spec: ReplicaSpec, group: ReplicaGroup) -> None:
-        self.spec = spec
-        self.group = group
-        self.state = VersionState.QUEUED
-        self.info: VersionInfo | None = None
-        self.reason = ""
-        self.fix = ""
-
-    def status(self) -> VersionStatus:
-        return VersionStatus(
-            id=self.spec.id,
-            state=self.state,
-            runtime=self.spec.runtime,
-            source=self.spec.source,
-            environment=self.spec.python,
-            replicas_wanted=self.spec.replicas,
-            replicas=self.group.statuses,
-            reason=self.reason,
-            fix=self.fix,
-            log_tail=self.group.log_tail if self.reason else (),
-            info=self.info,
-        )
+    async def let_go(self, replica_ids: Collection[str], timeout_s: float) -> bool:
+        """Returns when no front end has anything left at these workers, or when the time is over; which it was."""
 
 
 class Reconciler:
-    """Owns the life of every version. Listens to its replica groups; one loop."""
+    """Owns the life of every version. Listens to its replica groups; one loop.
+
+    `on_failure` is told on this loop why a version cannot be loaded, and None when it serves after that. Whoever keeps
+    failures gives them back with `want`, and takes one out to have the version tried again.
+    """
 
     def __init__(
         self,
@@ -67,101 +64,266 @@ class Reconciler:
         on_change: Callable[[VersionStatus], None],
         explain: Callable[[ReplicaSpec, Failure], Failure],
     ) -> None:
+        self.on_failure: FailureListener = _kept_by_nobody
         self._engine = engine
         self._settings = settings
         self._publisher = publisher
         self._on_change = on_change
         self._explain = explain
-        self._entries: dict[ModelVersion, Entry] = {}
+        self._casts: dict[str, Cast] = {}
+        self._entries: dict[ReplicaGroup, Entry] = {}
+        self._life_numbers = itertools.count(1)
+        self._worker_numbers: dict[ModelVersion, Iterator[int]] = {}
+        self._is_started = False
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._publishing: asyncio.Task[None] | None = None
         self._is_behind = False
         """Whether something changed that no front end has been told yet."""
+        self._news: asyncio.Future[None] | None = None
+        """Who waits for something to change waits for this."""
 
     # What is wanted
 
-    def want(self, specs: Sequence[ReplicaSpec]) -> None:
-        """These versions should be served: from now on they are known, as queued."""
-        for spec in specs:
-            group = ReplicaGroup(spec, self._engine, self._settings, self)
-            self._entries[spec.id] = Entry(spec, group)
+    def want(self, models: Sequence[WantedModel]) -> None:
+        """All that should be served from now on; what is not among it ends. Before `start` it is only known."""
+        if self._stopping.is_set():
+            return
+        before = self.models()
+        wanted = {model.name: model for model in models}
+        for name in wanted.keys() - self._casts.keys():
+            self._casts[name] = Cast(wanted[name])
+        for name, cast in list(self._casts.items()):
+            cast.wanted = wanted.get(name) or WantedModel(name=name)
+            for entry in cast.entries:
+                if entry.state is VersionState.FAILED and entry.id.version in cast.wanted.failures:
+                    entry.is_failure_kept = True
+            self._reconcile(cast)
+        if self.models() != before:
+            self._publish_soon()
 
     def start(self) -> None:
         """Start the workers of every version that is wanted."""
+        self._is_started = True
         for entry in self._entries.values():
-            entry.group.start()
+            if entry.has_begun:
+                entry.group.start()
+            elif entry.state is VersionState.FAILED:
+                self._on_change(entry.status())
+        self._publish_soon()
 
     async def stop(self) -> None:
-        """End every worker; returns when none is left."""
+        """End every worker; returns when none is left. What is wanted after that does not count."""
+        self._stopping.set()
+        self._stir()
+        ending = [entry for entry in self._entries.values() if entry.is_ending]
         for entry in self._entries.values():
             entry.group.retire()
-            self._move(entry, Event.DRAIN)
-        await asyncio.gather(*(entry.group.stop() for entry in self._entries.values()))
+            if entry not in ending:
+                self._move(entry, Event.DRAIN)
+        await asyncio.gather(*(entry.group.stop() for entry in self._entries.values()), *self._tasks)
         for entry in self._entries.values():
             self._move(entry, Event.STOPPED)
         if self._publishing is not None:
             await self._publishing
 
+    async def settled(self, ids: Collection[ModelVersion]) -> None:
+        """Returns when each of them is where it should be for now: it serves with all replicas that can, it has failed,
+        it sleeps, or it is gone.
+
+        By then every front end leads requests as the model's signpost says.
+        """
+        while not all(self._is_settled(id) for id in ids):
+            if self._news is None or self._news.done():
+                self._news = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._news)
+
+    def _is_settled(self, id: ModelVersion) -> bool:
+        cast = self._casts.get(id.model)
+        if cast is None or self._stopping.is_set():
+            return True
+        entries, spec = cast.of_version(id), cast.wanted.spec(id.version)
+        if not entries:
+            return spec is None
+        newest = entries[-1]
+        fits = spec is None or lifeline.is_same_form(newest.group.spec, spec)
+        is_at_rest = newest.state in (VersionState.FAILED, VersionState.UNLOADED)
+        has_all = newest.state is VersionState.READY or newest.group.has_failed
+        is_done = has_all if newest.is_serving else is_at_rest
+        return fits and is_done and cast.told == cast.signpost
+
     # What is
 
     def models(self) -> tuple[ModelStatus, ...]:
-        by_name: dict[str, list[VersionStatus]] = {}
-        for entry in self._entries.values():
-            by_name.setdefault(entry.spec.id.model, []).append(entry.status())
-        return tuple(_model_status(name, versions) for name, versions in sorted(by_name.items()))
+        return tuple(cast.status() for _, cast in sorted(self._casts.items()) if cast.entries)
 
     def ready_workers(self) -> list[tuple[ModelVersion, Worker]]:
-        return [(id, worker) for id, entry in self._entries.items() for worker in entry.group.ready_workers()]
+        """Those that new requests may go to."""
+        living = [(group, entry) for group, entry in self._entries.items() if not entry.is_ending]
+        return [(entry.id, worker) for group, entry in living for worker in group.ready_workers()]
 
     def group_of(self, replica_id: str) -> ReplicaGroup | None:
-        return next((entry.group for entry in self._entries.values() if entry.group.worker(replica_id)), None)
+        return next((group for group in self._entries if group.worker(replica_id)), None)
+
+    # What is to be done
+
+    def _reconcile(self, cast: Cast) -> None:
+        if self._stopping.is_set():
+            return
+        while actions := lifeline.decide(cast.situation()):
+            for action in actions:
+                self._act(cast, action)
+            self._publish_soon()
+        if not cast.entries and not cast.wanted.specs and self._casts.get(cast.wanted.name) is cast:
+            del self._casts[cast.wanted.name]
+        self._stir()
+
+    def _act(self, cast: Cast, action: Action) -> None:
+        match action:
+            case lifeline.Point(signpost):
+                cast.signpost = signpost
+            case lifeline.Start(spec):
+                self._begin(self._add(cast, spec))
+            case lifeline.Rest(spec, failure):
+                self._rest(self._add(cast, spec), failure)
+            case lifeline.Wake(number, spec):
+                entry = cast.entry(number)
+                entry.group.scale(spec.replicas)
+                self._move(entry, Event.WOKEN)
+                self._begin(entry)
+            case lifeline.Scale(number, replicas):
+                self._scale(cast.entry(number), replicas)
+            case lifeline.Drain(number):
+                self._drain(cast, cast.entry(number))
+            case lifeline.Forget(number):
+                entry = cast.entry(number)
+                cast.entries.remove(entry)
+                del self._entries[entry.group]
+
+    def _add(self, cast: Cast, spec: ReplicaSpec) -> Entry:
+        numbers = self._worker_numbers.setdefault(spec.id, itertools.count(1))
+        group = ReplicaGroup(spec, self._engine, self._settings, self, numbers)
+        entry = self._entries[group] = Entry(next(self._life_numbers), group)
+        cast.entries.append(entry)
+        return entry
+
+    def _begin(self, entry: Entry) -> None:
+        entry.has_begun = True
+        if self._is_started:
+            entry.group.start()
+
+    def _rest(self, entry: Entry, failure: VersionFailure | None) -> None:
+        if failure is None:
+            self._move(entry, Event.ASLEEP)
+        else:
+            entry.note_failure(failure)
+            entry.is_failure_kept = True
+            self._move(entry, Event.FAILED)
+            if self._is_started:
+                self._on_change(entry.status())
+
+    def _scale(self, entry: Entry, replicas: int) -> None:
+        leaving = entry.group.scale(replicas)
+        self._judge(entry)
+        if self._is_started:
+            self._spawn(self._see_off(entry, leaving))
+
+    async def _see_off(self, entry: Entry, worker_ids: Sequence[str]) -> None:
+        """End replicas that are one too many, once they have answered what they had."""
+        await self._let_go(worker_ids)
+        await entry.group.end(worker_ids)
+        self._publish_soon()
+
+    def _drain(self, cast: Cast, entry: Entry) -> None:
+        entry.group.retire()
+        self._move(entry, Event.DRAIN)
+        if self._is_started and entry.has_begun:
+            self._spawn(self._end(cast, entry))
+        else:
+            self._move(entry, Event.STOPPED)
+            entry.is_over = True
+
+    async def _end(self, cast: Cast, entry: Entry) -> None:
+        """Once every front end knows that the version ends, and has the answers it waited for, its workers stop."""
+        if entry.info is not None:  # front ends were told of it, and may have links already
+            await self._publisher.publish()
+            await self._let_go(entry.group.worker_ids)
+        await entry.group.stop()
+        self._move(entry, Event.STOPPED)
+        entry.is_over = True
+        self._reconcile(cast)
+
+    async def _let_go(self, worker_ids: Collection[str]) -> None:
+        """When the server stops there is nothing to wait for: front ends have finished."""
+        going = asyncio.ensure_future(self._publisher.let_go(worker_ids, self._settings.version_drain_s))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait([going, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (going, stopping):
+            task.cancel()
+        await asyncio.wait([going, stopping])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # What happens (replicas.supervisor.Listener)
 
     def worker_starting(self, group: ReplicaGroup) -> None:
         """No news for the user: what counts is whether it becomes ready. It does not mend a replica that has failed."""
-        entry = self._entries[group.spec.id]
+        entry = self._entries[group]
         if entry.state is not VersionState.FAILED:
             self._move(entry, Event.WORKER_STARTED)
         self._publish_soon()
 
     async def replica_ready(self, group: ReplicaGroup, worker: Worker, ready: Ready) -> None:
-        entry = self._entries[group.spec.id]
+        entry = self._entries[group]
+        if entry.is_ending:
+            return
         if entry.info is None:
             entry.info = version_info(group.spec, ready)
         if entry.state in (VersionState.STARTING, VersionState.CRASHLOOP, VersionState.FAILED):
             self._move(entry, Event.READY)
-        has_all = group.ready_count == group.spec.replicas
-        if has_all and entry.state is VersionState.DEGRADED:
-            self._move(entry, Event.RECOVERED)
-        elif not has_all and entry.state is VersionState.READY:
-            self._move(entry, Event.REPLICA_LOST)
-        if has_all:
-            entry.reason = entry.fix = ""
+        self._judge(entry)
         await self._publisher.publish()
+        if entry.is_ending or worker not in group.ready_workers():
+            return
         await self._publisher.attach(group.spec.id, worker)
+        self._now_serves(entry, worker)
+
+    def _now_serves(self, entry: Entry, worker: Worker) -> None:
+        cast = self._casts[entry.id.model]
+        entry.reached.add(worker.id)
+        is_news = not entry.has_served or entry.is_failure_kept
+        entry.has_served, entry.is_failure_kept = True, False
         self._on_change(entry.status())
+        if is_news and not entry.is_ending:
+            self.on_failure(entry.id, None)
+        self._reconcile(cast)
 
     def replica_lost(self, group: ReplicaGroup, replica_id: str, reason: str) -> None:
-        entry = self._entries[group.spec.id]
-        if entry.state not in (VersionState.DRAINING, VersionState.STOPPED):
+        entry = self._entries[group]
+        entry.reached.discard(replica_id)
+        if not entry.is_ending:
             self._note(entry, f"The worker {replica_id} ended: {reason}.", "")
             self._move(entry, Event.REPLICA_LOST if group.ready_count else Event.DIED)
             if group.has_failed and not group.ready_count:
-                self._move(entry, Event.FAILED)
+                self._fail(entry)
+            self._reconcile(self._casts[entry.id.model])
         self._publish_soon()
 
     def crash_looping(self, group: ReplicaGroup, reason: str) -> None:
         self._note(
-            self._entries[group.spec.id],
+            self._entries[group],
             f"Its worker died again and again, the last time because {reason}.",
             "Look at the last log lines; it is tried again after a pause that grows up to a minute.",
         )
         self._happened(group, Event.CRASH_LOOPED)
 
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
-        entry = self._entries[group.spec.id]
+        entry = self._entries[group]
         failure = self._explain(group.spec, failure)
-        entry.reason, entry.fix = failure.message, failure.fix
+        entry.note_failure(_kept(failure, group.log_tail))
         log.error(
             "load_failed",
             extra={
@@ -172,6 +334,16 @@ class Reconciler:
             },
         )
         self._happened(group, Event.FAILED)
+        if entry.state is VersionState.FAILED:
+            self.on_failure(entry.id, entry.failure)
+            self._reconcile(self._casts[entry.id.model])
+
+    def _fail(self, entry: Entry) -> None:
+        """No replica serves that could prove wrong the one that cannot be loaded."""
+        before = entry.state
+        self._move(entry, Event.FAILED)
+        if before is not entry.state:
+            self.on_failure(entry.id, entry.failure)
 
     def changed(self, group: ReplicaGroup) -> None:
         self._publish_soon()
@@ -182,19 +354,39 @@ class Reconciler:
             entry.reason, entry.fix = reason, fix
 
     def _happened(self, group: ReplicaGroup, event: Event) -> None:
-        self._move(self._entries[group.spec.id], event)
+        entry = self._entries[group]
+        self._move(entry, event)
         self._publish_soon()
-        self._on_change(self._entries[group.spec.id].status())
+        if not entry.is_ending:
+            self._on_change(entry.status())
+
+    def _judge(self, entry: Entry) -> None:
+        """Whether as many replicas serve as are wanted."""
+        if entry.state not in SERVING:
+            return
+        if entry.group.ready_count == entry.group.spec.replicas:
+            self._move(entry, Event.RECOVERED)
+            entry.reason = entry.fix = ""
+        else:
+            self._move(entry, Event.REPLICA_LOST)
 
     def _move(self, entry: Entry, event: Event) -> None:
         before, entry.state = entry.state, next_state(entry.state, event)
         if before is not entry.state:
             log.info(
                 "version_state",
-                extra={"version": str(entry.spec.id), "from": before.value, "to": entry.state.value},
+                extra={"version": str(entry.id), "from": before.value, "to": entry.state.value},
             )
 
+    # News
+
+    def _stir(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
     def _publish_soon(self) -> None:
+        if not self._is_started:
+            return
         self._is_behind = True
         if self._publishing is None or self._publishing.done():
             self._publishing = asyncio.get_running_loop().create_task(self._publish_changes())
@@ -203,7 +395,27 @@ class Reconciler:
         """What changes while front ends are told is told next, however much it is."""
         while self._is_behind:
             self._is_behind = False
+            telling = [(cast, cast.signpost) for cast in self._casts.values()]
             await self._publisher.publish()
+            for cast, signpost in telling:
+                if cast.told != signpost:
+                    cast.told = signpost
+                    self._reconcile(cast)
+
+
+def _kept_by_nobody(_id: ModelVersion, _failure: VersionFailure | None) -> None:
+    """Failures are forgotten when the server ends."""
+
+
+def _kept(failure: Failure, log_tail: tuple[str, ...]) -> VersionFailure:
+    return VersionFailure(
+        code=failure.code,
+        message=failure.message,
+        fix=failure.fix,
+        exception=failure.exception,
+        log_tail=log_tail,
+        at=time.time(),
+    )
 
 
 def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
@@ -222,10 +434,3 @@ def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
         example=spec.manifest.get("example"),
         details={**spec.details, **ready.details, "runtime": ready.runtime_version, "python": ready.python},
     )
-
-
-def _model_status(name: str, versions: list[VersionStatus]) -> ModelStatus:
-    versions.sort(key=lambda status: -status.id.version)
-    serving = [status for status in versions if status.info is not None]
-    default = next(iter(serving or versions)).id.version
-    return ModelStatus(name=name, versions=tuple(versions), default_version=default)

@@ -10,11 +10,12 @@
 
     QUEUED, STARTING, CRASHLOOP            ──failed──► FAILED ──worker started──► STARTING      a retry was asked for
     STARTING, READY, DEGRADED, CRASHLOOP   ──drain───► DRAINING ──stopped, died──► STOPPED
-    QUEUED, FAILED                         ──drain───► STOPPED                    nothing runs that could be drained
+    QUEUED, FAILED, UNLOADED               ──drain───► STOPPED                    nothing runs that could be drained
+    QUEUED ──asleep──► UNLOADED ──woken──► QUEUED                                 loaded when somebody asks for it
 
 READY and DEGRADED serve, and so does DRAINING for what it has already taken. A version has FAILED as soon as one of its
 replicas did and none serves; what its other replicas tell after that may still prove it wrong. STOPPED is the end: a
-version that is wanted again begins a new life at QUEUED.
+version that is wanted again begins a new life at QUEUED, and so does one that was put to sleep after it had served.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ CRASHLOOP = VersionState.CRASHLOOP
 FAILED = VersionState.FAILED
 DRAINING = VersionState.DRAINING
 STOPPED = VersionState.STOPPED
+UNLOADED = VersionState.UNLOADED
 
 
 class Event(enum.Enum):
@@ -42,7 +44,7 @@ class Event(enum.Enum):
     READY = "ready"
     """The first replica serves, none did before."""
     REPLICA_LOST = "replica lost"
-    """A replica ended; at least one other serves, fewer than wanted."""
+    """Fewer replicas serve than are wanted, at least one: a replica ended, or more are wanted than before."""
     RECOVERED = "recovered"
     """As many replicas serve as are wanted."""
     DIED = "died"
@@ -55,6 +57,10 @@ class Event(enum.Enum):
     """The version is no longer wanted: no new requests, those it has are finished."""
     STOPPED = "stopped"
     """The last worker has ended after a drain."""
+    ASLEEP = "asleep"
+    """The version is wanted, and is not to be loaded before somebody asks for it."""
+    WOKEN = "woken"
+    """Somebody asks for it."""
 
 
 MOVES: dict[VersionState, dict[Event, VersionState]] = {
@@ -62,6 +68,7 @@ MOVES: dict[VersionState, dict[Event, VersionState]] = {
         Event.WORKER_STARTED: STARTING,
         Event.FAILED: FAILED,
         Event.DRAIN: STOPPED,
+        Event.ASLEEP: UNLOADED,
     },
     STARTING: {
         Event.WORKER_STARTED: STARTING,
@@ -123,11 +130,18 @@ MOVES: dict[VersionState, dict[Event, VersionState]] = {
         Event.DRAIN: STOPPED,
         Event.STOPPED: STOPPED,
     },
+    UNLOADED: {
+        Event.WOKEN: QUEUED,
+        Event.DRAIN: STOPPED,
+    },
 }
 """Every legal move. What is not here is a fault of whoever reports the event."""
 
 SERVING = frozenset({READY, DEGRADED})
 """States in which new requests may go to a version."""
+
+ENDING = frozenset({DRAINING, STOPPED})
+"""States that lead nowhere but out."""
 
 
 def next_state(state: VersionState, event: Event) -> VersionState:

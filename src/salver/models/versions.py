@@ -26,6 +26,6 @@ def numbered(folder_names: Iterable[str]) -> dict[int, str]:
     return found
 
 
-def newest(versions: Mapping[int, str], count: int = 1) -> dict[int, str]:
-    """The `count` highest versions, highest first."""
+def newest(versions: Mapping[int, str], count: int | None = 1) -> dict[int, str]:
+    """The `count` highest versions, highest first; all of them when `count` is None."""
     return {version: versions[version] for version in sorted(versions, reverse=True)[:count]}

@@ -22,6 +22,8 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Host names that requests may carry besides the listening address and localhost; `*` allows all."""
     max_body_mb: Annotated[float, msgspec.Meta(gt=0)] = 64.0
     """Largest request body, in MiB, counted while it arrives and again after decompression."""
+    max_upload_mb: Annotated[float, msgspec.Meta(gt=0)] = 10_240.0
+    """Largest artefact that may be published over HTTP, in MiB; it goes to a file in the data directory."""
     max_header_kb: Annotated[int, msgspec.Meta(ge=1)] = 16
     """Largest request line and headers together, in KiB."""
     max_headers: Annotated[int, msgspec.Meta(ge=1)] = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +13,7 @@ from starlette.routing import compile_path
 
 from salver.errors import Code, RequestError, SalverError
 from salver.net.rendering import BODILESS, safe_headers
+from salver.net.uploads import ClientGone, Uploads
 from salver.operations.base import Answer, Credentials, Request, Route
 from salver.operations.gate import Gate, checked_request_id
 
@@ -35,8 +37,25 @@ class OrdinaryWire(Protocol):
     def error(self, error: SalverError, request: Request) -> Answer: ...
 
 
-class ClientGone(Exception):
-    """The client hung up before its request was whole."""
+class Upload:
+    """One body on its way to a file."""
+
+    def __init__(self, uploads: Uploads, receive: Receive) -> None:
+        self.is_begun = False
+        self._uploads = uploads
+        self._receive = receive
+        self._path: Path | None = None
+
+    async def receive(self) -> None:
+        self.is_begun = True
+        self._path = await self._uploads.receive(self._receive)
+
+    def named_in(self, request: Request) -> Request:
+        return msgspec.structs.replace(request, upload="" if self._path is None else str(self._path))
+
+    def remove(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 class OrdinaryRoad:
@@ -45,14 +64,24 @@ class OrdinaryRoad:
     Start-up fails when a row declares no known operation, so there is no address without a permission.
     """
 
-    def __init__(self, gate: Gate, wires: Sequence[OrdinaryWire], *, new_request_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        wires: Sequence[OrdinaryWire],
+        uploads: Uploads | None = None,
+        *,
+        new_request_id: Callable[[], str],
+    ) -> None:
+        """`uploads` is where large bodies go; without it the addresses that take them take what others do."""
         self._gate = gate
+        self._uploads = uploads
         self._wires = wires
         self._new_request_id = new_request_id
         self._rows: list[tuple[Any, Route, OrdinaryWire]] = []
         for wire in wires:
             gate.check_routes(wire.routes, wire.name)
             self._rows.extend((compile_path(route.path)[0], route, wire) for route in wire.routes)
+        self._upload_rows = [(pattern, route) for pattern, route, _ in self._rows if route.takes_upload]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _request_of(scope, self._new_request_id)
@@ -76,8 +105,10 @@ class OrdinaryRoad:
             if row is None:
                 return wire.unmatched(request)
             self._check_origin(row, request)
-            body = await _body(request, receive)
-            request = msgspec.structs.replace(request, body=body, path_params=parameters)
+            request = msgspec.structs.replace(request, path_params=parameters)
+            if row.takes_upload and self._uploads is not None:
+                return await self._upload(row, wire, request, state["credentials"], receive)
+            request = msgspec.structs.replace(request, body=await _body(request, receive))
             return await self._run(row, wire, request, state["credentials"])
         except SalverError as error:
             return wire.error(error, request)
@@ -89,16 +120,45 @@ class OrdinaryRoad:
                 RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error)), request
             )
 
-    async def _run(self, row: Route, wire: OrdinaryWire, request: Request, credentials: Credentials) -> Answer:
+    async def _run(
+        self,
+        row: Route,
+        wire: OrdinaryWire,
+        request: Request,
+        credentials: Credentials,
+        upload: Upload | None = None,
+    ) -> Answer:
         result = await self._gate.run(
             row.operation,
             credentials,
-            lambda: row.read(request),
+            lambda: row.read(request if upload is None else upload.named_in(request)),
+            receive=None if upload is None else upload.receive,
             model=row.model(request),
             wire=wire.name,
             request_id=request.request_id,
         )
         return row.write(result, request)
+
+    async def _upload(
+        self, row: Route, wire: OrdinaryWire, request: Request, credentials: Credentials, receive: Receive
+    ) -> Answer:
+        """The body goes to a file once the caller may send it; the file is gone when the answer is made."""
+        assert self._uploads is not None
+        upload = Upload(self._uploads, receive)
+        try:
+            return await self._run(row, wire, request, credentials, upload)
+        except SalverError as error:
+            length = _content_length(request)
+            is_read = upload.is_begun or await self._uploads.discard(receive, length)
+            return msgspec.structs.replace(wire.error(error, request), close=not is_read)
+        finally:
+            upload.remove()
+
+    def takes_upload(self, method: str, path: str) -> bool:
+        """Whether a body above the limit of other addresses is welcome at an address."""
+        return any(
+            method in route.methods and pattern.fullmatch(path) is not None for pattern, route in self._upload_rows
+        )
 
     def _match(self, request: Request) -> tuple[Route | None, OrdinaryWire, dict[str, str]]:
         """The row of an address. HEAD is answered wherever GET is: uvicorn leaves the body out."""
@@ -137,8 +197,8 @@ def _is_same_host(origin: str, host: str) -> bool:
 
 async def _body(request: Request, receive: Receive) -> bytes:
     """The request's whole body. Raises RequestError(PAYLOAD_TOO_LARGE), ClientGone."""
-    announced = request.header("content-length")
-    if announced is not None and int(announced) > MAX_BODY_BYTES:
+    announced = _content_length(request)
+    if announced is not None and announced > MAX_BODY_BYTES:
         raise _too_large()
     body = bytearray()
     while True:
@@ -150,6 +210,13 @@ async def _body(request: Request, receive: Receive) -> bytes:
             raise _too_large()
         if not message["more_body"]:
             return bytes(body)
+
+
+def _content_length(request: Request) -> int | None:
+    announced = request.header("content-length")
+    if announced is None:
+        return None if request.header("transfer-encoding") else 0
+    return int(announced)
 
 
 def _too_large() -> RequestError:

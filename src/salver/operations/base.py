@@ -51,6 +51,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     """Names in lower case."""
     body: bytes = b""
+    upload: str = ""
+    """Of an address that takes uploads: the path of a file with the body; empty when there is none."""
     base_url: str = ""
     """Scheme, host and port as the client named them, for documents that name their own address."""
     request_id: str = ""
@@ -222,3 +224,5 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     write: Callable[[Any, Request], Answer]
     model: Callable[[Request], str] = lambda request: request.path_params.get("model", "")
     """The model that the permission is about, for operations of model scope."""
+    takes_upload: bool = False
+    """Whether the body may be large: it goes to a file, and only when the caller may send it."""

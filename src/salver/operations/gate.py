@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from salver.access.authenticator import Authenticator
@@ -115,13 +115,15 @@ class Gate:
         credentials: Credentials,
         read: Callable[[], Any],
         *,
+        receive: Callable[[], Awaitable[None]] | None = None,
         model: str = "",
         wire: str = "",
         request_id: str = "",
     ) -> Any:
         """Run an operation for whoever asks. Raises SalverError.
 
-        `read` makes the parameters; it is called once the caller may, so that nobody else's input is looked at.
+        `read` makes the parameters; it is called once the caller may, so that nobody else's input is looked at. Before
+        it comes `receive`, which takes in what is too large to be taken in from everybody.
         """
         row = self._operations[operation]
         call = Call(
@@ -136,6 +138,8 @@ class Gate:
         error: SalverError | None = None
         try:
             self._permit(call, credentials)
+            if receive is not None:
+                await receive()
             return await self._bodies[row.name](call, read())
         except SalverError as failure:
             error = failure

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from salver.errors import SalverError
 from salver.processes.base import FrontEndHandle
@@ -23,6 +23,8 @@ TELL_TIMEOUT_S = 10.0
 ATTACH_TIMEOUT_S = 5.0
 """A worker that has not taken in a data link by then counts as lost."""
 REPORT_TIMEOUT_S = 2.0
+LET_GO_PAUSE_S = 0.02
+"""Between two questions whether a front end has finished what it had at some replicas."""
 FINISH_MARGIN_S = 5.0
 """What a front end may need beyond the time for requests in flight, before the server ends without it."""
 
@@ -92,6 +94,31 @@ class Audience:
             alive = {each.id for _, each in self._workers()}
             self._reached = (self._reached | {worker.id}) & alive
 
+    async def let_go(self, replica_ids: Collection[str], timeout_s: float) -> bool:
+        """Have every front end finish what it has at these replicas, and give them nothing new; whether all did.
+
+        Links that were on their way to front ends when this was called are among those that they let go of.
+        """
+        async with self._telling:
+            waiting = await self._not_let_go(self._front_ends, replica_ids)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while waiting:
+                    await asyncio.sleep(LET_GO_PAUSE_S)
+                    waiting = await self._not_let_go(waiting, replica_ids)
+        except TimeoutError:
+            log.warning("replicas_not_let_go", extra={"replicas": list(replica_ids), "timeout_s": timeout_s})
+        return not waiting
+
+    async def _not_let_go(
+        self, front_ends: Sequence[FrontEndHandle], replica_ids: Collection[str]
+    ) -> list[FrontEndHandle]:
+        """Those that have something left there; who is gone has nothing."""
+        asked = list(front_ends)
+        answers = await asyncio.gather(*(_has_let_go(each, replica_ids) for each in asked))
+        present = zip(asked, answers, strict=True)
+        return [each for each, has_let_go in present if not has_let_go and each in self._front_ends]
+
     async def drain(self) -> None:
         async with self._telling:
             await self._tell(lambda front_end: front_end.drain())
@@ -156,6 +183,17 @@ class Audience:
             log.warning("front_end_did_not_finish", extra={"error": repr(error)})
             front_end.abandon("it did not finish")
         await self.remove(front_end)
+
+
+async def _has_let_go(front_end: FrontEndHandle, replica_ids: Collection[str]) -> bool:
+    try:
+        async with asyncio.timeout(REPORT_TIMEOUT_S):
+            return await front_end.let_go(replica_ids)
+    except ChannelClosed:
+        return True
+    except Exception as error:  # noqa: BLE001  the boundary: it is asked again, and only so long
+        log.warning("front_end_gave_no_answer", extra={"error": repr(error)})
+        return False
 
 
 async def _report(front_end: FrontEndHandle) -> Report | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -20,6 +20,8 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: str = "~/.salver"
     """Folder of everything the server keeps; nothing is written anywhere else."""
+    state_url: str = ""
+    """Database of keys, models and the audit log: `postgresql://user@host/name`; empty is SQLite in `data_dir`."""
     processes: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Front-end processes that share the ports; with 1 everything but the models is in one process."""
     drain_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -54,6 +56,12 @@ class Control(Protocol):
     async def operate(self, request: ControlRequest) -> msgspec.Raw:
         """Run the operation and return its result as MessagePack. Raises SalverError."""
 
+    async def wake(self, model: str, version: int | None) -> None:
+        """Have a version that sleeps loaded, the default one for None; returns when it serves, or cannot.
+
+        However many ask, it is loaded once. Raises SalverError when it may not be woken, or there is no room for it.
+        """
+
     def denied(self, event: AuditEvent) -> None:
         """Somebody was refused; never blocks."""
 
@@ -75,6 +83,9 @@ class FrontEndHandle(Protocol):
 
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         """Takes the socket over."""
+
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        """Give these replicas no more work; whether all they had is answered and no link to them is left. Ask again."""
 
     async def listen(self) -> None:
         """Begin to answer. Raises StartupError(PORT_TAKEN)."""

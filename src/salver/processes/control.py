@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,15 +14,17 @@ from salver.access.administration import Administration
 from salver.access.audit import AuditEvent, AuditLog
 from salver.errors import Code, SalverError
 from salver.models.reconciler import Reconciler
+from salver.models.residence import Residence
 from salver.operations import access, server
 from salver.processes.audience import Audience
 from salver.processes.base import ControlRequest
 from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec
 from salver.store.base import AuditLine, KeyRecord
-from salver.telemetry.counters import merged
+from salver.telemetry.counters import BatchCount, merged
 from salver.telemetry.exposition import render
 from salver.types import VersionStatus
 
+log = logging.getLogger("salver.control")
 T = TypeVar("T")
 
 
@@ -43,6 +46,9 @@ class ControlHalf:
             lambda: self.reconciler.models(), lambda: self.reconciler.ready_workers(), administration.keys
         )
         self.reconciler = Reconciler(engine, replica_settings, self.front_ends, on_change, explain)
+        self._watching: list[asyncio.Task[None]] = []
+        self.residence: Residence | None = None
+        """Wakes what is loaded on demand."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: dict[str, Callable[[ControlRequest], Awaitable[Any]]] = {
             access.KEYS_CREATE.name: self._create_key,
@@ -51,6 +57,16 @@ class ControlHalf:
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
         }
+
+    def watch(self, watching: Coroutine[Any, Any, None]) -> None:
+        """Have something looked after until the end."""
+        task = asyncio.get_running_loop().create_task(watching)
+        task.add_done_callback(_has_ended)
+        self._watching.append(task)
+
+    def add_operations(self, bodies: Mapping[str, Callable[[ControlRequest], Awaitable[Any]]]) -> None:
+        """Further operations that are run here, by name."""
+        self._operations.update(bodies)
 
     # processes.base.Control
 
@@ -63,6 +79,15 @@ class ControlHalf:
         group = self.reconciler.group_of(replica_id)
         if group is not None:
             group.replace(replica_id, reason)
+
+    async def wake(self, model: str, version: int | None) -> None:
+        if self.residence is None:
+            raise SalverError(Code.INTERNAL, "Nothing is loaded on demand here.")
+        await self.residence.wake(model, version)
+
+    async def count_batches(self) -> Sequence[BatchCount]:
+        """What the queues of all front ends did so far."""
+        return merged(await self.front_ends.reports()).batches
 
     def denied(self, event: AuditEvent) -> None:
         self._audit.note_denial(event)
@@ -140,7 +165,14 @@ class ControlHalf:
         await self.front_ends.drain()
         await asyncio.sleep(drain_delay_s)
         await self.front_ends.finish(drain_timeout_s)
+        for task in self._watching:
+            task.cancel()
         await self.reconciler.stop()
+
+
+def _has_ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("watch_failed", exc_info=task.exception())
 
 
 def _event(request: ControlRequest, outcome: str, detail: str) -> AuditEvent:

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from salver.net.base import NetSettings
 from salver.net.edge import Edge
 from salver.net.http import LaneProtocol
 from salver.net.ordinary import OrdinaryRoad
+from salver.net.uploads import UploadProtocol, Uploads
 from salver.operations.base import Call, Operation
 from salver.operations.gate import Gate
 from salver.operations.inference import Predictions
@@ -73,6 +75,8 @@ class FrontEndSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_grace_s: float
     socket_path: str | None
     """Where this front end answers the server's own user; None when another one does."""
+    uploads: str | None = None
+    """The folder where it puts what is published; None: nothing is published here."""
 
 
 class WireMaker(Protocol):
@@ -146,6 +150,9 @@ class FrontEnd:
             raise
         self.pipeline.attach(version, link)
 
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        return self.pipeline.let_go(replica_ids)
+
     async def report(self) -> Report:
         return Report(
             requests=self.counters.requests(),
@@ -185,7 +192,10 @@ class FrontEnd:
         net = self.settings.net
         edge = Edge(net, self._predictions, wires, self._loop, self._slab, hosts=_hosts(net))
         self._edges.append(edge)
-        road = OrdinaryRoad(self.gate, wires, new_request_id=self.new_request_id)
+        max_upload_bytes = int(net.max_upload_mb * 1024 * 1024)
+        folder = self.settings.uploads
+        uploads = None if folder is None else Uploads(Path(folder), max_upload_bytes)
+        road = OrdinaryRoad(self.gate, wires, uploads, new_request_id=self.new_request_id)
         config = uvicorn.Config(
             road,
             lifespan="off",
@@ -197,7 +207,7 @@ class FrontEnd:
         )
         config.load()
         state = ServerState()
-        return lambda: LaneProtocol(edge, config, state)
+        return lambda: UploadProtocol(edge, config, state, road.takes_upload, max_upload_bytes)
 
     async def drain(self) -> None:
         self.is_draining = True

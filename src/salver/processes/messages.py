@@ -22,6 +22,13 @@ class BatchName(msgspec.Struct, frozen=True):
     batch_id: int
 
 
+class Sleeper(msgspec.Struct, frozen=True):
+    """A version that somebody asks for; None stands for the default one."""
+
+    model: str
+    version: int | None
+
+
 class Overdue(msgspec.Struct, frozen=True):
     replica_id: str
     reason: str

@@ -17,7 +17,7 @@ from salver.errors import Code, RequestError
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
 from salver.processes.frontend import FrontEnd
-from salver.processes.messages import Attachment, BatchName, Overdue, unknown
+from salver.processes.messages import Attachment, BatchName, Overdue, Sleeper, unknown
 from salver.store.base import KeyRecord
 from salver.types import ModelStatus
 
@@ -57,6 +57,12 @@ class RemoteControl:
     async def operate(self, request: ControlRequest) -> msgspec.Raw:
         try:
             return await self._channel.request("operate", request, msgspec.Raw)
+        except ChannelClosed as error:
+            raise RequestError(Code.SHUTTING_DOWN, "The server is stopping.", retry_after_s=1.0) from error
+
+    async def wake(self, model: str, version: int | None) -> None:
+        try:
+            await self._channel.request("wake", Sleeper(model, version), type(None))
         except ChannelClosed as error:
             raise RequestError(Code.SHUTTING_DOWN, "The server is stopping.", retry_after_s=1.0) from error
 
@@ -106,6 +112,8 @@ class Orders:
                 await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
             case "set_keys":
                 await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
+            case "let_go":
+                return await front_end.let_go(raw_value(body, tuple[str, ...]))
             case "listen":
                 await front_end.listen()
             case "report":

@@ -11,7 +11,7 @@ from salver import __version__
 from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
-from salver.models.states import SERVING
+from salver.models.states import ENDING, SERVING
 from salver.operations import access, models, server
 from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
@@ -25,6 +25,8 @@ RESULTS: dict[str, Any] = {
     access.KEYS_REVOKE.name: KeyRecord,
     access.AUDIT_READ.name: tuple[AuditLine, ...],
     server.METRICS.name: bytes,
+    models.VERSIONS.name: models.VersionList,
+    **{operation.name: models.Outcome for operation in models.CHANGES},
 }
 """What the operations of the control half answer."""
 
@@ -78,6 +80,8 @@ class Queries:
         return msgspec.structs.replace(status, versions=tuple(self._as_seen_here(entry) for entry in status.versions))
 
     def _as_seen_here(self, entry: VersionStatus) -> VersionStatus:
+        if entry.state in ENDING:
+            return entry
         queue = self._pipeline.queues.get(entry.id)
         reached = {link.replica_id for link in queue.links} if queue is not None else set()
         replicas = tuple(
@@ -102,6 +106,8 @@ class Queries:
                 links = self._links(version.id)
                 ready += min(links, version.replicas_wanted)
                 wanted += version.replicas_wanted
+                if not _is_missed(version, model):
+                    continue
                 if not links and may_know:
                     reasons.append(f"{version.id} has no live replica; it is {version.state.value}. {version.reason}")
                 elif not links:
@@ -130,6 +136,11 @@ class Queries:
             )
         )
         return msgspec.msgpack.decode(raw, type=RESULTS[name])
+
+
+def _is_missed(version: VersionStatus, model: ModelStatus) -> bool:
+    """Whether the model cannot do without this version now: others come and go beside the one that answers."""
+    return version.id.version == model.default_version and version.state is not VersionState.UNLOADED
 
 
 def _for_strangers(status: ModelStatus) -> ModelStatus:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from salver.access.audit import AuditEvent
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
-from salver.processes.messages import Attachment, BatchName, Overdue, unknown
+from salver.processes.messages import Attachment, BatchName, Overdue, Sleeper, unknown
 from salver.replicas.slab import Slab
 from salver.store.base import KeyRecord
 from salver.telemetry.counters import Report
@@ -49,6 +49,9 @@ class RemoteFrontEnd:
             words = Attachment(version, replica_id, link_number)
             await self._channel.request("attach", words, type(None), descriptor=sock.fileno())
 
+    async def let_go(self, replica_ids: Collection[str]) -> bool:
+        return await self._channel.request("let_go", tuple(replica_ids), bool)
+
     async def listen(self) -> None:
         await self._channel.request("listen", None, type(None))
 
@@ -80,6 +83,9 @@ class RemoteFrontEnd:
         match name:
             case "operate":
                 return await self._control.operate(raw_value(body, ControlRequest))
+            case "wake":
+                sleeper = raw_value(body, Sleeper)
+                await self._control.wake(sleeper.model, sleeper.version)
             case "denied":
                 self._control.denied(raw_value(body, AuditEvent))
             case "cancel_batch":

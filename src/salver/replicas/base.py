@@ -23,6 +23,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a worker may go on after the deadline of all requests in its batch; then it is killed and replaced."""
     stop_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     """How long a worker may take to stop when asked to."""
+    version_drain_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    """How long a version or a replica that is taken out may go on with the requests that it has; then it is stopped."""
     backoff_min_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     """First pause before a crashed worker is started again; it doubles with each crash."""
     backoff_max_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0

@@ -64,6 +64,8 @@ class MemoryWorker:
         self.pid: int | None = None
         self.rss = READY.rss
         self.is_hanging = False
+        self.answer_after_s = 0.0
+        """How long a batch takes, on links that are attached from now on."""
         self.printed: tuple[str, ...] = ()
         self.links: dict[int, asyncio.Transport] = {}
         """The worker's ends of its open data links, by number."""
@@ -115,8 +117,13 @@ class MemoryWorker:
         await asyncio.sleep(0)
         self._check_alive()
         ours, theirs = socket.socketpair()
-        link = EchoLink(self.links, link_number)
-        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
+        link = EchoLink(self.links, link_number, self.answer_after_s)
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: link, theirs)
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
         if not self.is_alive:
             transport.close()
         return ours
@@ -154,9 +161,10 @@ class MemoryWorker:
 class EchoLink(asyncio.Protocol):
     """The worker's end of a data link: each PREDICT comes back as a RESULT with the same tensors. It reads no slab."""
 
-    def __init__(self, links: dict[int, asyncio.Transport], number: int) -> None:
+    def __init__(self, links: dict[int, asyncio.Transport], number: int, answer_after_s: float = 0.0) -> None:
         self._links = links
         self._number = number
+        self._answer_after_s = answer_after_s
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -176,5 +184,10 @@ class EchoLink(asyncio.Protocol):
             body_at = frames.PREFIX_SIZE + prefix.header_length
             tensors = frames.decode_header(self._received[frames.PREFIX_SIZE : body_at])["tensors"]
             body = bytes(self._received[body_at:end])
-            self._transport.write(frames.encode_frame(frames.RESULT, prefix.id, {"tensors": tensors}, body))
             del self._received[:end]
+            answer = frames.encode_frame(frames.RESULT, prefix.id, {"tensors": tensors}, body)
+            asyncio.get_running_loop().call_later(self._answer_after_s, self._answer, answer)
+
+    def _answer(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from salver.replicas.backoff import is_crash_loop
@@ -18,6 +19,10 @@ class Slot:
     def __init__(self) -> None:
         self.worker: Worker | None = None
         """The living one."""
+        self.stopping = asyncio.Event()
+        """Set when no further worker is wanted here."""
+        self.task: asyncio.Task[None] | None = None
+        """Keeps a worker alive here; None before the start."""
         self.replica_id = ""
         """The present worker's; after its end still."""
         self.state = "STARTING"

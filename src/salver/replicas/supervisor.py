@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import Collection, Iterator
 from typing import Protocol
+
+import msgspec
 
 from salver.errors import Code, LoadError
 from salver.replicas.backoff import crashes_in_a_row, is_crash_loop, pause_s
@@ -44,15 +47,24 @@ class Listener(Protocol):
 class ReplicaGroup:
     """The replicas of one version. `start` is called once, `stop` at the end, even when nothing was started."""
 
-    def __init__(self, spec: ReplicaSpec, engine: Engine, settings: ReplicaSettings, listener: Listener) -> None:
+    def __init__(
+        self,
+        spec: ReplicaSpec,
+        engine: Engine,
+        settings: ReplicaSettings,
+        listener: Listener,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
+        """`numbers` are for the names of workers; groups of one version that live at the same time share them."""
         self.spec = spec
         self._engine = engine
         self._settings = settings
         self._listener = listener
         self._slots = [Slot() for _ in range(spec.replicas)]
-        self._numbers = itertools.count(1)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = asyncio.Event()
+        self._leaving: list[Slot] = []
+        """Of replicas that are one too many: they count no more, and finish what they have."""
+        self._numbers = numbers or itertools.count(1)
+        self._is_started = False
 
     @property
     def statuses(self) -> tuple[ReplicaStatus, ...]:
@@ -75,30 +87,71 @@ class ReplicaGroup:
 
     def worker(self, replica_id: str) -> Worker | None:
         """The living worker of this id."""
-        return next((slot.worker for slot in self._slots if slot.worker and slot.worker.id == replica_id), None)
+        workers = (slot.worker for slot in self._all_slots() if slot.worker is not None)
+        return next((worker for worker in workers if worker.id == replica_id), None)
+
+    @property
+    def worker_ids(self) -> tuple[str, ...]:
+        """Of all workers that live, those that are on their way out included."""
+        return tuple(slot.worker.id for slot in self._all_slots() if slot.worker is not None)
+
+    def _all_slots(self) -> list[Slot]:
+        return [*self._slots, *self._leaving]
 
     def ready_workers(self) -> list[Worker]:
         return [slot.worker for slot in self._slots if slot.worker is not None and slot.is_ready]
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep_alive(slot)) for slot in self._slots]
+        self._is_started = True
+        for slot in self._slots:
+            self._start(slot)
+
+    def _start(self, slot: Slot) -> None:
+        slot.task = asyncio.get_running_loop().create_task(self._keep_alive(slot))
+
+    def scale(self, replicas: int) -> tuple[str, ...]:
+        """Want another number of replicas: more are started, of too many some leave, those that are not ready first.
+
+        Returns the workers of those that leave: they count no more, and live until `end`.
+        """
+        self.spec = msgspec.structs.replace(self.spec, replicas=replicas)
+        added = [Slot() for _ in range(replicas - len(self._slots))]
+        staying = sorted(self._slots, key=lambda slot: not slot.is_ready)[:replicas]
+        leaving = [slot for slot in self._slots if slot not in staying]
+        self._slots = [slot for slot in self._slots if slot in staying] + added
+        if self._is_started:
+            for slot in added:
+                self._start(slot)
+            self._leaving += leaving
+        for slot in leaving:
+            slot.stopping.set()
+        return tuple(slot.worker.id for slot in leaving if slot.worker is not None)
+
+    async def end(self, worker_ids: Collection[str]) -> None:
+        """End these workers of replicas that leave: what runs may finish within the grace."""
+        await self._end([slot for slot in self._leaving if slot.replica_id in worker_ids])
+        self._leaving = [slot for slot in self._leaving if slot.task is not None and not slot.task.done()]
 
     def retire(self) -> None:
         """From now on no worker is started."""
-        self._stopping.set()
+        for slot in self._all_slots():
+            slot.stopping.set()
 
     async def stop(self) -> None:
         """End every worker: what runs may finish within the grace. No worker is left when this returns."""
         self.retire()
-        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        await self._end(self._all_slots())
+
+    async def _end(self, slots: Collection[Slot]) -> None:
+        workers = [slot.worker for slot in slots if slot.worker is not None]
         await asyncio.gather(*(worker.stop(self._settings.stop_grace_s) for worker in workers))
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        tasks = [slot.task for slot in slots if slot.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
 
     def replace(self, replica_id: str, reason: str) -> None:
         """Kill one worker; its task starts the next. Nothing happens when it is gone already."""
-        for slot in self._slots:
+        for slot in self._all_slots():
             if slot.worker is not None and slot.worker.id == replica_id:
                 self._kill(slot, slot.worker, reason)
 
@@ -112,9 +165,9 @@ class ReplicaGroup:
 
     async def _keep_alive(self, slot: Slot) -> None:
         try:
-            while not self._stopping.is_set():
+            while not slot.stopping.is_set():
                 lived_s = await self._one_life(slot)
-                if not self._stopping.is_set():
+                if not slot.stopping.is_set():
                     self._count_crash(slot, lived_s)
                     await self._pause(slot)
         except LoadFailed as failed:
@@ -146,13 +199,13 @@ class ReplicaGroup:
         """Load and watch the worker; how it ended, in words. It has ended whatever is raised."""
         death = asyncio.get_running_loop().create_task(worker.wait())
         try:
-            if self._stopping.is_set():
+            if slot.stopping.is_set():
                 worker.kill()
             else:
                 await self._load(worker, slot)
                 await self._watch(worker, slot, death)
         except WorkerLost:
-            if not self._stopping.is_set():
+            if not slot.stopping.is_set():
                 await asyncio.wait([death], timeout=LAST_WORDS_S)
                 worker.kill()
         except BaseException:
@@ -177,7 +230,8 @@ class ReplicaGroup:
                 )
             ) from None
         slot.become_ready(ready.rss, self._now())
-        await self._listener.replica_ready(self, worker, ready)
+        if slot not in self._leaving:
+            await self._listener.replica_ready(self, worker, ready)
 
     async def _watch(self, worker: Worker, slot: Slot, death: asyncio.Task[str]) -> None:
         """Ask for signs of life until the worker ends; one that gives none is killed."""
@@ -200,10 +254,13 @@ class ReplicaGroup:
         worker.kill()
 
     def _lost(self, slot: Slot, reason: str) -> None:
-        level = logging.INFO if self._stopping.is_set() else logging.WARNING
+        level = logging.INFO if slot.stopping.is_set() else logging.WARNING
         log.log(level, "worker_ended", extra={"replica": slot.replica_id, "reason": reason, "was_ready": slot.is_ready})
         slot.end(reason)
-        self._listener.replica_lost(self, slot.replica_id, reason)
+        if slot in self._leaving:
+            self._listener.changed(self)
+        else:
+            self._listener.replica_lost(self, slot.replica_id, reason)
 
     def _count_crash(self, slot: Slot, lived_s: float) -> None:
         slot.crashes = crashes_in_a_row(slot.crashes, lived_s)
@@ -217,12 +274,13 @@ class ReplicaGroup:
         settings = self._settings
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s(slot.crashes, settings.backoff_min_s, settings.backoff_max_s)):
-                await self._stopping.wait()
+                await slot.stopping.wait()
 
     def _give_up(self, slot: Slot, failure: Failure) -> None:
         slot.state = "FAILED"
         slot.reason = failure.message
-        self._listener.load_failed(self, failure)
+        if slot not in self._leaving:
+            self._listener.load_failed(self, failure)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

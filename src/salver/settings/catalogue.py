@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from salver.access.base import AccessSettings
+from salver.models.base import ModelSettings
 from salver.net.base import NetSettings
 from salver.processes.base import ProcessSettings
 from salver.replicas.base import ReplicaSettings
@@ -25,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     net: NetSettings = NetSettings()
     serving: ServingSettings = ServingSettings()
+    models: ModelSettings = ModelSettings()
     replicas: ReplicaSettings = ReplicaSettings()
     access: AccessSettings = AccessSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*:)\S*(?=@)|(?<=[?&]password=)[^&\s]+")
 NOUNS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -59,6 +61,13 @@ def as_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def without_password(value: Any) -> Any:
+    """The value as anybody may read it: a URL shows no password."""
+    if not isinstance(value, str):
+        return value
+    return _PASSWORD.sub(lambda found: f"{found[1] or ''}***", value)
 
 
 def _items(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,14 @@ class DataDirectory:
         path = self.path / name
         with self._in_words():
             path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def emptied(self, name: str) -> Path:
+        """A folder like `folder`, for files that no server before this one can still need. Raises StartupError."""
+        path = self.folder(name)
+        with self._in_words():
+            for left in path.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
         return path
 
     def lock(self) -> DirectoryLock:

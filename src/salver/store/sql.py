@@ -9,17 +9,18 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from salver.errors import Code, SalverError, StartupError
-from salver.store import failures
-from salver.store.base import AuditLine, KeyRecord
+from salver.errors import Code, SalverError
+from salver.store import conflicts, failures
+from salver.store.base import AuditLine, CatalogueChange, KeyRecord, ModelRecord, VersionRecord
 from salver.store.chain import chained, first_broken
-from salver.store.queries import api_keys, audit_lines, server_values
-from salver.store.sqlite import open_database
+from salver.store.databases import database_at
+from salver.store.queries import api_keys, audit_lines, model_versions, models, server_values
+from salver.types import VersionFailure
 
 
 def open_store(location: str | Path) -> SqlStore:
-    """The store at a path or a `sqlite:///` URL; made if there is none. Raises StartupError."""
-    return SqlStore(open_database(_path(location)))
+    """The store at a path, a `sqlite:///` or a `postgresql://` URL; made if there is none. Raises StartupError."""
+    return SqlStore(database_at(location).open())
 
 
 class SqlStore:
@@ -35,7 +36,7 @@ class SqlStore:
             try:
                 api_keys.add(connection, record)
             except sa.exc.IntegrityError as error:
-                raise SalverError(Code.CONFLICT, f"There is already a key with the id {record.id}.") from error
+                raise conflicts.key_exists(record.id) from error
 
     def keys(self) -> tuple[KeyRecord, ...]:
         with self._transaction() as connection:
@@ -69,8 +70,32 @@ class SqlStore:
         with self._transaction() as connection:
             server_values.put(connection, name, value)
 
+    def models(self) -> tuple[ModelRecord, ...]:
+        with self._transaction() as connection:
+            return models.by_name(connection)
+
+    def versions(self) -> tuple[VersionRecord, ...]:
+        with self._transaction() as connection:
+            return model_versions.by_number(connection)
+
+    def change_catalogue(self, change: CatalogueChange) -> None:
+        with self._transaction() as connection:
+            for name in change.remove_models:
+                models.remove(connection, name)
+                model_versions.remove_all(connection, name)
+            for id in change.remove:
+                model_versions.remove(connection, *id)
+            for model in change.put:
+                _put_model(connection, model)
+            for version in change.add:
+                _add_version(connection, version)
+
+    def set_failure(self, model: str, version: int, failure: VersionFailure | None) -> None:
+        with self._transaction() as connection:
+            model_versions.set_failure(connection, model, version, failure)
+
     def close(self) -> None:
-        """Let go of the file. Whoever uses the store afterwards gets SalverError(SHUTTING_DOWN)."""
+        """Let go of the database. Whoever uses the store afterwards gets SalverError(SHUTTING_DOWN)."""
         with self._lock:
             self._is_closed = True
             self._engine.dispose()
@@ -81,21 +106,26 @@ class SqlStore:
         with self._lock:
             if self._is_closed:
                 raise SalverError(Code.SHUTTING_DOWN, "The server's state is closed: the server is stopping.")
+            is_committing = False
             try:
                 with self._engine.begin() as connection:
                     yield connection
+                    is_committing = True
             except sa.exc.DBAPIError as error:
-                raise failures.at_work(error) from error
+                raise failures.at_work(error, is_committing=is_committing) from error
 
 
-def _path(location: str | Path) -> Path:
-    if isinstance(location, Path) or "://" not in location:
-        return Path(location)
-    url = sa.make_url(location)
-    if url.get_backend_name() != "sqlite" or not url.database:
-        raise StartupError(
-            Code.SETTINGS_INVALID,
-            f"The state cannot be kept in {url.render_as_string(hide_password=True)}.",
-            fix="Give the path of a file; this version keeps its state in SQLite.",
-        )
-    return Path(url.database)
+def _put_model(connection: sa.Connection, record: ModelRecord) -> None:
+    stored = models.revision(connection, record.name)
+    conflicts.check_revision(record, stored)
+    if stored is None:
+        models.add(connection, record)
+    else:
+        models.replace(connection, record)
+
+
+def _add_version(connection: sa.Connection, record: VersionRecord) -> None:
+    try:
+        model_versions.add(connection, record)
+    except sa.exc.IntegrityError as error:
+        raise conflicts.version_exists(record) from error

@@ -53,3 +53,32 @@ SERVER_VALUES = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+
+MODELS = sa.Table(
+    "models",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("policy", sa.Text, nullable=False),  # JSON, as are the next ones
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("route", sa.Text),
+    sa.Column("scale", sa.Text, nullable=False),
+    sa.Column("stable_history", sa.Text, nullable=False),
+    sa.Column("is_unloaded", sa.Boolean, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("updated_by", sa.Text, nullable=False),
+)
+
+MODEL_VERSIONS = sa.Table(
+    "model_versions",
+    METADATA,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("failure", sa.Text),  # JSON
+)
+"""Without a reference to `models`: a version may be there before anybody changed a setting of its model."""

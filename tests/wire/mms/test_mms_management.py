@@ -1,4 +1,4 @@
-"""The management API, as far as it only asks."""
+"""The management API, as far as it only asks. ``test_mms_registration.py`` has what it changes."""
 
 from __future__ import annotations
 
@@ -206,18 +206,6 @@ def test_the_api_describes_itself(wire: Wire, ordinary_request: Ordinary, method
     document = json.loads(route.write(ServerDescription(version="1", wires=()), request).body)
     assert document["info"]["title"] == "Model Server APIs"
     assert "/models/{model_name}" in document["paths"]
-
-
-@pytest.mark.parametrize(
-    ("method", "target"), [("POST", "/models?url=a.mar"), ("PUT", "/models/m?min_worker=2"), ("DELETE", "/models/m/")]
-)
-def test_changes_are_refused_with_the_way_to_make_them(
-    wire: Wire, ordinary_request: Ordinary, method: str, target: str
-) -> None:
-    status, type, message = error_of(wire.unmatched(ordinary_request(method, target)))
-    assert (status, type) == (405, "MethodNotAllowedException")
-    assert "later release" in message
-    assert "`salver serve`" in message
 
 
 @pytest.mark.parametrize(("method", "path"), [("PATCH", "/models"), ("OPTIONS", "/models/m"), ("GET", "/")])

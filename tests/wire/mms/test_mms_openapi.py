@@ -98,8 +98,8 @@ def test_the_management_api_has_the_paths_that_it_serves() -> None:
     assert {path: set(item) for path, item in document["paths"].items()} == {
         "/": {"options"},
         "/api-description": {"get"},
-        "/models": {"get"},
-        "/models/{model_name}": {"get"},
+        "/models": {"get", "post"},
+        "/models/{model_name}": {"get", "put", "delete"},
     }
 
 

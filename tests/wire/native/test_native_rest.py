@@ -108,6 +108,7 @@ def test_the_list_of_models_is_short(wire: NativeWire, ordinary_request: Ask, st
                 "name": "iris",
                 "default_version": 3,
                 "labels": {"stable": 3},
+                "route": None,
                 "versions": [
                     {
                         "version": 3,
@@ -391,7 +392,7 @@ def test_the_wire_knows_its_addresses(wire: NativeWire, path: str, is_ours: bool
         ("GET", "/api/v1/keys/k1", "DELETE"),
         ("GET", "/api/v1/models/m/predict", "POST"),
         ("PUT", "/api/v1/models/m/versions/3/predict", "POST"),
-        ("DELETE", "/api/v1/models/a.b", "GET, HEAD"),
+        ("PATCH", "/api/v1/models/a.b", "DELETE, GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
     ],
 )

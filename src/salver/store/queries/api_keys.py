@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from salver.store.base import KeyRecord
 from salver.store.tables import API_KEYS
 
-ALL_OLDEST_FIRST = sa.select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.id)
+ALL = sa.select(API_KEYS)
 ONE = sa.select(API_KEYS).where(API_KEYS.c.id == sa.bindparam("key_id"))
 ADD = sa.insert(API_KEYS)
 REVOKE = (
@@ -25,7 +25,9 @@ def add(connection: sa.Connection, record: KeyRecord) -> None:
 
 
 def all_oldest_first(connection: sa.Connection) -> tuple[KeyRecord, ...]:
-    return tuple(_record(row) for row in connection.execute(ALL_OLDEST_FIRST).mappings())
+    """Sorted here: databases differ in how they sort text."""
+    records = (_record(row) for row in connection.execute(ALL).mappings())
+    return tuple(sorted(records, key=lambda record: (record.created_at, record.id)))
 
 
 def one(connection: sa.Connection, id: str) -> KeyRecord | None:

@@ -27,8 +27,9 @@ def newest(connection: sa.Connection, limit: int) -> tuple[AuditLine, ...]:
 
 def all_oldest_first(connection: sa.Connection) -> Iterator[AuditLine]:
     """Every line, a thousand in memory at a time."""
-    rows = connection.execute(ALL_OLDEST_FIRST, execution_options={"yield_per": LINES_AT_ONCE}).mappings()
-    return (_line(row) for row in rows)
+    with connection.execute(ALL_OLDEST_FIRST, execution_options={"yield_per": LINES_AT_ONCE}) as result:
+        for row in result.mappings():
+            yield _line(row)
 
 
 def _line(row: sa.RowMapping) -> AuditLine:

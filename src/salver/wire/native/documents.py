@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from salver.errors import Code
-from salver.types import BatchSettings, PayloadKind, Signature, VersionState
+from salver.types import BatchSettings, PayloadKind, PolicyKind, Preserve, Signature, VersionState
 
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time in UTC, written as RFC 3339 has it: 2026-01-31T08:00:00Z."""
@@ -55,12 +55,40 @@ class VersionSummary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RouteDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions answer requests that name none, by weight; `sticky` says what keeps a caller with one."""
+
+    weights: dict[int, int]
+    sticky: str
+
+
+class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions are loaded, and what a switch keeps: answers (availability) or memory (resources)."""
+
+    policy: PolicyKind
+    count: int
+    versions: tuple[int, ...]
+    preserve: Preserve
+
+
+class ScaleDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How many replicas each version has (null: as model.toml says), and whether it may sleep."""
+
+    replicas: int | None
+    min_replicas: int
+    max_replicas: int | None
+    on_demand: bool
+    idle_unload_s: float | None
+    pinned: bool
+
+
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One model in the list of models; versions highest first."""
 
     name: str
     default_version: int | None
     labels: dict[str, int]
+    route: RouteDocument | None
     versions: tuple[VersionSummary, ...]
 
 
@@ -104,6 +132,9 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     default_version: int | None
     labels: dict[str, int]
+    route: RouteDocument | None
+    policy: PolicyDocument
+    scale: ScaleDocument
     versions: tuple[VersionDocument, ...]
 
 

@@ -10,17 +10,10 @@ from salver.operations import server
 from salver.operations.base import Answer, PredictRoute, Request, Route
 from salver.wire.native import home
 from salver.wire.native.addresses import parse_predict
+from salver.wire.native.changes import change_endpoints
 from salver.wire.native.documents import AddressDocument, ServerDocument
-from salver.wire.native.endpoints import (
-    Endpoint,
-    access_endpoints,
-    always,
-    answer_headers,
-    get,
-    health_endpoints,
-    json_answer,
-    model_endpoints,
-)
+from salver.wire.native.endpoint import Endpoint, always, answer_headers, get, json_answer
+from salver.wire.native.endpoints import access_endpoints, health_endpoints, model_endpoints
 from salver.wire.native.errors import error_answer
 from salver.wire.native.openapi.server import server_openapi
 from salver.wire.native.predict import NativePredictRoute
@@ -48,6 +41,7 @@ class NativeWire:
                 summary="An OpenAPI 3.1 document of these addresses.",
             ),
             *model_endpoints(),
+            *change_endpoints(),
             *health_endpoints(),
             *access_endpoints(),
         )

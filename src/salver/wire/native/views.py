@@ -10,7 +10,7 @@ import msgspec
 from salver.operations.access import CreatedKey
 from salver.operations.server import HealthReport
 from salver.store.base import AuditLine, KeyRecord
-from salver.types import ModelStatus, ReplicaStatus, VersionStatus
+from salver.types import ModelRoute, ModelStatus, ReplicaStatus, Scale, VersionPolicy, VersionStatus
 from salver.wire.native.documents import (
     AuditDocument,
     AuditLineDocument,
@@ -20,8 +20,11 @@ from salver.wire.native.documents import (
     ModelDocument,
     ModelsDocument,
     ModelSummary,
+    PolicyDocument,
     ReadyDocument,
     ReplicaDocument,
+    RouteDocument,
+    ScaleDocument,
     VersionDocument,
     VersionSummary,
 )
@@ -55,6 +58,7 @@ def model_summary(model: ModelStatus) -> ModelSummary:
         name=model.name,
         default_version=model.default_version,
         labels=model.labels,
+        route=route_document(model.route),
         versions=tuple(map(version_summary, model.versions)),
     )
 
@@ -75,7 +79,29 @@ def model_document(model: ModelStatus) -> ModelDocument:
         name=model.name,
         default_version=model.default_version,
         labels=model.labels,
+        route=route_document(model.route),
+        policy=policy_document(model.policy),
+        scale=scale_document(model.scale),
         versions=tuple(map(version_document, model.versions)),
+    )
+
+
+def route_document(route: ModelRoute | None) -> RouteDocument | None:
+    return None if route is None else RouteDocument(weights=route.weights, sticky=printable(route.sticky))
+
+
+def policy_document(policy: VersionPolicy) -> PolicyDocument:
+    return PolicyDocument(policy=policy.kind, count=policy.count, versions=policy.versions, preserve=policy.preserve)
+
+
+def scale_document(scale: Scale) -> ScaleDocument:
+    return ScaleDocument(
+        replicas=scale.replicas,
+        min_replicas=scale.min_replicas,
+        max_replicas=scale.max_replicas,
+        on_demand=scale.is_on_demand,
+        idle_unload_s=scale.idle_unload_s,
+        pinned=scale.is_pinned,
     )
 
 

@@ -23,6 +23,7 @@ STATES: dict[VersionState, str] = {
     VersionState.FAILED: "END",
     VersionState.DRAINING: "UNLOADING",
     VersionState.STOPPED: "END",
+    VersionState.UNLOADED: "START",
 }
 BROKEN = (VersionState.CRASHLOOP, VersionState.FAILED)
 

@@ -1,4 +1,4 @@
-"""MXNet Model Server's management API: what can be asked. What changes state over this port is refused by name."""
+"""MXNet Model Server's management API: its addresses. ``registration.py`` has what changes state."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from salver.operations.base import Answer, PredictRoute, Request, Route
 from salver.types import ModelStatus
 from salver.wire.torchserve import openapi
 from salver.wire.torchserve.answers import json_answer
-from salver.wire.torchserve.errors import NOT_ALLOWED, NOT_FOUND, Subject, error_answer
+from salver.wire.torchserve.errors import NOT_ALLOWED, NOT_FOUND, error_answer
 from salver.wire.torchserve.listing import describe_document, list_document
+from salver.wire.torchserve.registration import change_routes, registration_error, subject_of
 
-CHANGES = frozenset({"POST", "PUT", "DELETE"})
 MODEL_ADDRESS = re.compile(r"/models(/[^/]+)?/?")
-NOT_YET = (
-    "This port does not register, scale or remove models yet; that comes with a later release. "
-    "Start the server with `salver serve` and the models to serve."
-)
 
 
 class MmsManagementWire:
@@ -42,6 +38,7 @@ class MmsManagementWire:
                 read=lambda request: models.GetModel(model=request.path_params["model"]),
                 write=write_model,
             ),
+            *change_routes(),
             *(
                 Route(
                     methods=methods,
@@ -66,14 +63,14 @@ class MmsManagementWire:
 
     def unmatched(self, request: Request) -> Answer:
         is_model = MODEL_ADDRESS.fullmatch(request.path) is not None
-        if is_model and request.method in CHANGES:
-            return self.error(RequestError(Code.METHOD_NOT_ALLOWED, NOT_YET), request)
         if is_model or request.path == "/":
             return self.error(RequestError(Code.METHOD_NOT_ALLOWED, NOT_ALLOWED), request)
         return self.error(RequestError(Code.ROUTE_NOT_FOUND, NOT_FOUND), request)
 
     def error(self, error: SalverError, request: Request) -> Answer:
-        return error_answer(error, Subject(request.path_params.get("model", "")), request.request_id)
+        if request.method == "POST" and request.path == "/models":
+            return registration_error(error, request)
+        return error_answer(error, subject_of(request), request.request_id)
 
 
 def write_list(result: models.ModelList, request: Request) -> Answer:

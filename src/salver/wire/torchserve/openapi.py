@@ -40,10 +40,11 @@ def inference_document(version: str) -> Document:
 
 
 def management_document(version: str) -> Document:
-    """The management API, as far as it is served."""
+    """The management API."""
     model = parameter("model_name", "path", "The model's name.")
     limit = parameter("limit", "query", "At most so many models; 100 unless told.", "integer")
     token = parameter("next_page_token", "query", "The nextPageToken of the page before.")
+    synchronous = parameter("synchronous", "query", "Whether the answer waits for the workers.", "boolean")
     return document(
         TITLE,
         version,
@@ -51,10 +52,29 @@ def management_document(version: str) -> Document:
             "/": {"options": describe("apiDescription")},
             "/api-description": {"get": describe("apiDescriptionByName")},
             "/models": {
-                "get": operation("listModels", "The models, a page at a time.", answers("page", MODELS), limit, token)
+                "get": operation("listModels", "The models, a page at a time.", answers("page", MODELS), limit, token),
+                "post": operation(
+                    "registerModel",
+                    "Take a model of the model store, or of a named remote, into service.",
+                    answers("status", STATUS),
+                    parameter("url", "query", "A name in the model store, or remote:path@sha256:<digest>."),
+                    parameter("model_name", "query", "The model's name; the file's unless it is told."),
+                    parameter("initial_workers", "query", "How many workers to start; 0 unless told.", "integer"),
+                    synchronous,
+                ),
             },
             "/models/{model_name}": {
-                "get": operation("describeModel", "One model and its workers.", answers("model", MODEL), model)
+                "get": operation("describeModel", "One model and its workers.", answers("model", MODEL), model),
+                "put": operation(
+                    "setAutoScale",
+                    "Set how many workers the model has.",
+                    answers("status", STATUS),
+                    model,
+                    parameter("min_worker", "query", "The fewest workers; 1 unless told.", "integer"),
+                    parameter("max_worker", "query", "The most workers; min_worker unless told.", "integer"),
+                    synchronous,
+                ),
+                "delete": operation("unregisterModel", "Delete the model.", answers("status", STATUS), model),
             },
         },
     )

@@ -65,8 +65,22 @@ def _create_audit_lines() -> None:
 
 
 def _make_append_only(table: str) -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        _make_append_only_on_postgres(table)
+        return
     for event in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER {table}_refuses_{event.lower()} BEFORE {event} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         )
+
+
+def _make_append_only_on_postgres(table: str) -> None:
+    op.execute(
+        "CREATE OR REPLACE FUNCTION salver_refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_refuses_changes BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION salver_refuse_change()"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from salver.wire.native.documents import ErrorDocument
-from salver.wire.native.endpoints import Endpoint
+from salver.wire.native.endpoint import Endpoint
 from salver.wire.native.home import PREDICT_ADDRESSES
 from salver.wire.native.openapi.parts import BINARY, ERROR_STATUSES, json_response
 from salver.wire.native.openapi.schemas import Schema
@@ -44,7 +44,7 @@ def endpoint_operation(endpoint: Endpoint) -> Schema:
     operation: Schema = {
         "operationId": operation_id(endpoint.method, path),
         "summary": endpoint.summary,
-        "parameters": path_parameters(path),
+        "parameters": [*path_parameters(path), *map(query_parameter, endpoint.query)],
         "responses": {
             str(endpoint.status): {"description": "Done.", "content": {endpoint.content_type: {"schema": schema}}},
             "default": {"$ref": "#/components/responses/Error"},
@@ -53,6 +53,9 @@ def endpoint_operation(endpoint: Endpoint) -> Schema:
     if endpoint.takes is not None:
         content = {"application/json": {"schema": reference(endpoint.takes)}}
         operation["requestBody"] = {"required": True, "content": content}
+    if endpoint.route.takes_upload:
+        types = ("application/octet-stream", "application/zip", "application/x-tar", "application/gzip")
+        operation["requestBody"] = {"required": False, "content": {kind: {"schema": BINARY} for kind in types}}
     return operation
 
 
@@ -82,6 +85,30 @@ def path_parameters(path: str) -> list[Schema]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if name == "version" else "string"}}
         for name in re.findall(r"\{(\w+)\}", path)
     ]
+
+
+QUERY: dict[str, Schema] = {
+    "plan": {"schema": {"type": "boolean"}, "description": "Say what would be done, and do nothing."},
+    "wait": {
+        "schema": {"type": "number", "minimum": 0, "maximum": 600},
+        "description": "Seconds to wait until what is wanted serves or has failed.",
+    },
+    "revision": {
+        "schema": {"type": "integer"},
+        "description": "The revision that the caller has seen; with a later one the answer is CONFLICT.",
+    },
+    "file": {"schema": {"type": "string"}, "description": "The name of the file that is the body."},
+    "from": {
+        "schema": {"type": "string"},
+        "description": "Instead of a body: a name in the model store, or remote:path@sha256:<digest>.",
+    },
+    "promote": {"schema": {"type": "boolean"}, "description": "Let the version also become the stable one."},
+}
+"""What stands in queries, by name."""
+
+
+def query_parameter(name: str) -> Schema:
+    return {"name": name, "in": "query", "required": False, **QUERY[name]}
 
 
 def reference(document: type) -> Schema:

@@ -1,0 +1,98 @@
+"""One life of a version as the reconciler keeps it: its replicas, its state, and what others are told of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from salver.models.lifeline import Life
+from salver.models.states import SERVING
+from salver.replicas.supervisor import ReplicaGroup
+from salver.types import ModelVersion, VersionFailure, VersionInfo, VersionState, VersionStatus
+
+
+class Entry:
+    """One life. `group` is started at most once."""
+
+    def __init__(self, number: int, group: ReplicaGroup) -> None:
+        self.number = number
+        self.group = group
+        self.state = VersionState.QUEUED
+        self.info: VersionInfo | None = None
+        self.reason = ""
+        self.fix = ""
+        self.failure: VersionFailure | None = None
+        """Why it could not be loaded, in this life or in one before."""
+        self.reached: set[str] = set()
+        """Workers that every front end was given a link to."""
+        self.has_served = False
+        self.has_begun = False
+        """Whether its group was started, or will be with all others."""
+        self.is_failure_kept = False
+        self.is_over = False
+
+    @property
+    def id(self) -> ModelVersion:
+        return self.group.spec.id
+
+    @property
+    def is_ending(self) -> bool:
+        return self.life().is_ending
+
+    @property
+    def is_serving(self) -> bool:
+        return self.state in SERVING and any(worker.id in self.reached for worker in self.group.ready_workers())
+
+    def life(self) -> Life:
+        """What counts when it is decided what to do."""
+        return Life(
+            number=self.number,
+            spec=self.group.spec,
+            state=self.state,
+            is_serving=self.is_serving,
+            has_served=self.has_served,
+            is_failure_kept=self.is_failure_kept,
+            is_over=self.is_over,
+        )
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last lines of its workers' logs, or of those that failed before this life."""
+        kept = () if self.failure is None else self.failure.log_tail
+        return self.group.log_tail or kept
+
+    def note_failure(self, failure: VersionFailure) -> None:
+        self.failure = failure
+        self.reason, self.fix = failure.message, failure.fix
+
+    def status(self) -> VersionStatus:
+        spec = self.group.spec
+        is_at_rest = self.state is VersionState.UNLOADED or (not self.has_begun and self.state is VersionState.FAILED)
+        return VersionStatus(
+            id=spec.id,
+            state=self.state,
+            runtime=spec.runtime,
+            source=spec.source,
+            environment=spec.python,
+            replicas_wanted=0 if self.state is VersionState.UNLOADED else spec.replicas,
+            replicas=() if is_at_rest else self.group.statuses,
+            reason=self.reason,
+            fix=self.fix,
+            log_tail=self.log_tail if self.reason else (),
+            info=self.info,
+        )
+
+
+def shown(entries: list[Entry]) -> VersionStatus:
+    """What is told of a version: of the life that answers, else of the newest; and what keeps a newer one from it."""
+    entry = max(entries, key=_prominence)
+    status = entry.status()
+    newest = entries[-1]
+    if newest is not entry and newest.state is VersionState.FAILED:
+        return msgspec.structs.replace(
+            status, reason=f"Its new form cannot be loaded, the old one still answers. {newest.reason}", fix=newest.fix
+        )
+    return status
+
+
+def _prominence(entry: Entry) -> tuple[bool, bool, bool, int]:
+    return (not entry.is_ending, entry.state in SERVING, entry.has_served, entry.number)

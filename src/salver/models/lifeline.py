@@ -1,0 +1,290 @@
+"""What is to be done so that a model becomes what it should be: a situation in, things to do out. Pure.
+
+::
+
+    start ──► load, example, recorded requests ──► serves ──► point requests to it ──► told ──► drain the old ──► stop
+
+Nothing here remembers: whoever acts asks again after everything that happens, and is told the next things to do, or
+none. The laws, which the tests prove:
+
+- Requests are led away from a version only when the one that takes over serves, and a version ends only when no front
+  end leads requests to it any more.
+- A wanted version that does not serve, for whatever reason, has a stand-in: one that served before it and would
+  otherwise end. So a version that fails costs nothing, whatever the policy says.
+- With `Preserve.RESOURCES` nothing is started beside what has to go: that ends first.
+- A life is one form of one version: the same version with other files, or with anything else changed but the number of
+  replicas, is a new life, which takes over from the old one as a new version does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import msgspec
+
+from salver.models.states import ENDING
+from salver.models.wanted import WantedModel
+from salver.replicas.base import ReplicaSpec
+from salver.types import STABLE, ModelRoute, Preserve, VersionFailure, VersionState
+
+FAILED, UNLOADED = VersionState.FAILED, VersionState.UNLOADED
+
+
+class Signpost(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions requests are led to."""
+
+    default: int | None = None
+    labels: dict[str, int] = {}
+    route: ModelRoute | None = None
+
+    @property
+    def versions(self) -> set[int]:
+        """All that it leads to."""
+        routed = () if self.route is None else self.route.weights
+        return {*routed, *self.labels.values(), *(() if self.default is None else (self.default,))}
+
+
+class Life(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts of one life of a version."""
+
+    number: int
+    """Later lives have higher ones."""
+    spec: ReplicaSpec
+    state: VersionState
+    is_serving: bool = False
+    """Whether every front end reaches a replica of it."""
+    has_served: bool = False
+    is_failure_kept: bool = False
+    """Whether its failure was among those that are wanted to be kept."""
+    is_over: bool = False
+    """Whether none of its workers is left, for good."""
+
+    @property
+    def version(self) -> int:
+        return self.spec.id.version
+
+    @property
+    def is_ending(self) -> bool:
+        return self.state in ENDING
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether it serves, or did and will again."""
+        return self.has_served and not self.is_ending and self.state is not FAILED
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as it should be and as it is."""
+
+    wanted: WantedModel
+    lives: tuple[Life, ...] = ()
+    """In the order of their numbers."""
+    signpost: Signpost = Signpost()
+    told: Signpost = Signpost()
+    """The signpost that every front end knew last."""
+
+    @property
+    def saves_memory(self) -> bool:
+        return self.wanted.policy.preserve is Preserve.RESOURCES
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Begin a new life."""
+
+    spec: ReplicaSpec
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """Begin a life that is not started: asleep, or failed before."""
+
+    spec: ReplicaSpec
+    failure: VersionFailure | None
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Start a life that is asleep."""
+
+    number: int
+    spec: ReplicaSpec
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """Have more replicas, or fewer: those that go finish what they have."""
+
+    number: int
+    replicas: int
+
+
+class Point(msgspec.Struct, frozen=True):
+    """Lead requests there from now on."""
+
+    signpost: Signpost
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """No new requests; finish those it has; then stop."""
+
+    number: int
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Nothing is left of this life."""
+
+    number: int
+
+
+Action = Start | Rest | Wake | Scale | Point | Drain | Forget
+
+
+def decide(now: Situation) -> tuple[Action, ...]:
+    """What can be done at once. When all of it is done there may be more; nothing to do: it is as it should be."""
+    return tuple(_actions(now))
+
+
+def _actions(now: Situation) -> Iterator[Action]:
+    aim = signpost_of(now)
+    if aim != now.signpost:
+        yield Point(aim)
+    for life in now.lives:
+        if life.is_over:
+            yield Forget(life.number)
+    unneeded = _unneeded(now, aim)
+    is_free = not now.saves_memory or not (unneeded or any(_has_to_go(life, now) for life in now.lives))
+    for spec in now.wanted.specs:
+        yield from _lead_to(spec, now, is_free=is_free)
+    yield from _drain(unneeded)
+
+
+def _drain(lives: Iterable[Life]) -> Iterator[Drain]:
+    return (Drain(life.number) for life in lives)
+
+
+# A version that is wanted
+
+
+def _lead_to(spec: ReplicaSpec, now: Situation, *, is_free: bool) -> Iterator[Action]:
+    version = spec.id.version
+    lives = [life for life in now.lives if life.version == version]
+    living = [life for life in lives if not life.is_ending]
+    fitting = next((life for life in reversed(living) if is_same_form(life.spec, spec)), None)
+    takes_over = fitting.is_serving if fitting is not None else version in now.wanted.asleep
+    yield from _drain(
+        life for life in living if life is not fitting and (takes_over or not life.can_answer or _has_to_go(life, now))
+    )
+    if fitting is not None:
+        yield from _keep(fitting, spec, now, is_free=is_free)
+    elif version in now.wanted.asleep or version in now.wanted.failures:
+        if not lives:
+            yield Rest(spec, now.wanted.failures.get(version))
+    elif is_free:
+        yield Start(spec)
+
+
+def _keep(life: Life, spec: ReplicaSpec, now: Situation, *, is_free: bool) -> Iterator[Action]:
+    """What a life of the wanted form needs."""
+    is_failure_known = life.version in now.wanted.failures
+    is_asleep = life.version in now.wanted.asleep
+    if life.state is FAILED:
+        if life.is_failure_kept and not is_failure_known:
+            yield Drain(life.number)  # it is to be tried again, in a new life
+    elif life.state is UNLOADED:
+        if is_failure_known:
+            yield Drain(life.number)
+        elif not is_asleep and is_free:
+            yield Wake(life.number, spec)
+    elif is_asleep:
+        yield Drain(life.number)
+    elif life.spec.replicas != spec.replicas:
+        yield Scale(life.number, spec.replicas)
+
+
+def is_same_form(one: ReplicaSpec, other: ReplicaSpec) -> bool:
+    """Whether a group of the one can become a group of the other by its number of replicas alone."""
+    return msgspec.structs.replace(one, replicas=other.replicas) == other
+
+
+def _has_to_go(life: Life, now: Situation) -> bool:
+    """Whether nothing may be started beside this life of a version, where memory is to be saved."""
+    spec = now.wanted.spec(life.version)
+    is_outdated = spec is not None and not is_same_form(life.spec, spec)
+    return now.saves_memory and (life.is_ending or (is_outdated and life.version not in now.wanted.failures))
+
+
+# Versions that are not wanted
+
+
+def _unneeded(now: Situation, aim: Signpost) -> list[Life]:
+    """Lives of versions that are not wanted and have nothing left to do: neither are requests led to them, nor do they
+    stand in for a wanted version that does not serve."""
+    unwanted = [life for life in now.lives if not life.is_ending and now.wanted.spec(life.version) is None]
+    pointed = now.signpost.versions | now.told.versions | aim.versions
+    best = {life.version: life for life in sorted(unwanted, key=lambda life: (life.can_answer, life.number))}
+    able = [life for life in best.values() if life.can_answer]
+    able.sort(key=lambda life: (life.version in pointed, life.version), reverse=True)
+    stand_ins = _missing(now)
+    if now.wanted.specs and not now.saves_memory:
+        stand_ins = max(stand_ins, sum(life.version in pointed for life in able))
+    return [life for life in unwanted if life not in able[:stand_ins]]
+
+
+def _missing(now: Situation) -> int:
+    """How many wanted versions should serve and do not. Where memory is to be saved, only those that failed count."""
+    there = _serving(now) | set(now.wanted.asleep)
+    missing = {spec.id.version for spec in now.wanted.specs} - there
+    if now.saves_memory:
+        missing &= {*now.wanted.failures, *(life.version for life in now.lives if life.state is FAILED)}
+    return len(missing)
+
+
+# Where requests are led
+
+
+def signpost_of(now: Situation) -> Signpost:
+    """The wanted one, but for what would lead away from a version that can answer to one that does not serve yet."""
+    wanted, before = now.wanted, now.signpost
+    ready = _serving(now) | (set(wanted.asleep) - set(wanted.failures))
+    able = ready | {life.version for life in now.lives if life.can_answer}
+    target = _default(now, able)
+
+    def may_move(old: int | None, new: int | None) -> bool:
+        return new is None or new in ready or old not in able
+
+    default = target if may_move(before.default, target) else before.default
+    labels = {}
+    for label, version in wanted.labels.items():
+        old = before.labels.get(label, version)
+        labels[label] = version if may_move(old, version) else old
+    route = wanted.route
+    is_held = default != target if route is None else not ready.intersection(route.weights)
+    if is_held and (before.route is None or able.intersection(before.route.weights)):
+        route = before.route
+    return Signpost(default=default, labels=labels, route=route)
+
+
+def _default(now: Situation, able: set[int]) -> int | None:
+    """The default version as it should be in the end; while a version that is called stable is on its way, that one."""
+    versions = {spec.id.version for spec in now.wanted.specs}
+    stable = now.wanted.labels.get(STABLE)
+    if stable in versions and now.signpost.default in able:
+        return stable
+    return default_version(versions, able & versions, now.wanted.labels)
+
+
+def _serving(now: Situation) -> set[int]:
+    return {life.version for life in now.lives if life.is_serving and not life.is_ending}
+
+
+def default_version(known: Collection[int], serving: Collection[int], labels: Mapping[str, int]) -> int | None:
+    """The version that answers a request that names none, where no route says otherwise; None: there is no version.
+
+    It is `stable`. Until that one serves, the nearest one below it that does stands in, else the nearest above. A model
+    without this label answers with the highest version that serves. When none serves it is `stable` all the same, else
+    the highest known version: the one whose state tells what is the matter.
+    """
+    stable = labels.get(STABLE)
+    if stable is None:
+        return max(serving, default=max(known, default=None))
+    if serving:
+        at_most = [version for version in serving if version <= stable]
+        return max(at_most) if at_most else min(serving)
+    return stable if stable in known else max(known, default=None)

@@ -1,0 +1,56 @@
+"""Where the server itself may take artefacts from: the model store's folder, and named remotes. Nothing else.
+
+A location is a name in the model store (`squeezenet.mar`), or a reference (`zoo:vision/resnet.onnx@sha256:...`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from salver.errors import Code, LoadError
+from salver.models.remotes.http import HttpFetcher
+from salver.models.remotes.references import Remote, parse_reference
+
+DIGEST = "@sha256:"
+
+
+class Places:
+    """Brings artefacts. Waits for the disk and the network."""
+
+    def __init__(
+        self, model_store: Path | None, remotes: Mapping[str, Remote], fetcher: HttpFetcher, *, allow_urls: bool
+    ) -> None:
+        self._model_store = model_store
+        self._remotes = remotes
+        self._fetcher = fetcher
+        self._allow_urls = allow_urls
+
+    def bring(self, location: str, folder: Path) -> Path:
+        """Where the artefact is, perhaps in the empty `folder`. Raises LoadError, SourceGone."""
+        if DIGEST in location:
+            reference = parse_reference(location, self._remotes, allow_urls=self._allow_urls)
+            return self._fetcher.fetch(reference, folder)
+        if "://" in location:
+            raise LoadError(
+                Code.INVALID_INPUT,
+                f"{location} is fetched only with its digest.",
+                fix=f"Write {location}{DIGEST}<64 hex digits>, and name the place in the setting `remotes`.",
+            )
+        return self._in_model_store(location)
+
+    def _in_model_store(self, name: str) -> Path:
+        if self._model_store is None:
+            raise LoadError(
+                Code.MODEL_NOT_FOUND,
+                "Model store has not been configured.",
+                fix="Start the server with --model-store FOLDER, or upload the model with `salver push`.",
+            )
+        if ".." in name.split("/") or name.startswith("/"):
+            message = f"Relative path is not allowed in url: {name}"
+            raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Name a file of the model store.")
+        path = self._model_store / name
+        if not name or not path.exists() or not path.resolve().is_relative_to(self._model_store.resolve()):
+            message = f"Model not found in model store: {name}"
+            raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Check the name, or upload the model.")
+        return path

@@ -1,0 +1,79 @@
+"""What the catalogue knows of a model, as the reconciler and a plan are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec.structs import replace
+
+from salver.models.known import KnownModel
+from salver.models.outcome import StoredVersion, VersionList
+from salver.models.planning import ModelState
+from salver.models.policy import wanted_versions
+from salver.models.states import SERVING
+from salver.models.wanted import WantedModel
+from salver.types import ModelStatus, VersionState
+
+
+def state_of(model: KnownModel, status: ModelStatus | None) -> ModelState:
+    """The model as it stands; `status` is what runs."""
+    versions = model.versions.values()
+    running = () if status is None else status.versions
+    return ModelState(
+        name=model.name,
+        record=model.record,
+        known=model.numbers,
+        serving=tuple(version.id.version for version in running if version.state in SERVING),
+        failures={version.number: version.failure for version in versions if version.failure is not None},
+        replicas={version.number: version.spec.replicas for version in versions},
+        examples=tuple(version.number for version in versions if version.spec.manifest.get("example")),
+    )
+
+
+def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel:
+    """What should be served of it; `asleep` are versions that nobody needs now. Of an unloaded model all are."""
+    state = state_of(model, None)
+    record = state.record
+    wanted = wanted_versions(state.known, record.policy, record.labels, record.route)
+    return WantedModel(
+        name=model.name,
+        specs=tuple(replace(model.versions[number].spec, replicas=state.replica_count(number)) for number in wanted),
+        known=state.known,
+        labels=record.labels,
+        route=record.route,
+        policy=record.policy,
+        scale=record.scale,
+        failures=state.failures,
+        asleep=tuple(number for number in wanted if record.is_unloaded or number in asleep),
+    )
+
+
+def version_list(model: KnownModel, status: ModelStatus | None) -> VersionList:
+    """Every version, highest first, loaded or not."""
+    states = {} if status is None else {version.id.version: version.state for version in status.versions}
+    default = None if status is None else status.default_version
+    return VersionList(
+        model=model.name,
+        revision=model.record.revision,
+        versions=tuple(
+            _stored_version(model, number, states.get(number), is_default=number == default) for number in model.numbers
+        ),
+    )
+
+
+def _stored_version(model: KnownModel, number: int, state: VersionState | None, *, is_default: bool) -> StoredVersion:
+    version, record = model.versions[number], model.record
+    stored = version.stored
+    return StoredVersion(
+        version=number,
+        state=state,
+        is_default=is_default,
+        labels=tuple(sorted(label for label, named in record.labels.items() if named == number)),
+        weight=0 if record.route is None else record.route.weights.get(number, 0),
+        source=version.spec.source,
+        digest="" if stored is None else stored.digest,
+        size_bytes=0 if stored is None else stored.size_bytes,
+        created_at=0.0 if stored is None else stored.created_at,
+        created_by="" if stored is None else stored.created_by,
+        failure=version.failure,
+    )

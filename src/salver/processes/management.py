@@ -1,0 +1,185 @@
+"""The operations on models as the control half runs them: what was asked becomes a change, which is audited."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from salver.access.audit import AuditEvent, AuditLog
+from salver.errors import Code, RequestError, SalverError
+from salver.models import edits
+from salver.models.catalogue import Asked, Catalogue
+from salver.models.edits import MakeEdit
+from salver.models.intake import Publication
+from salver.models.outcome import Outcome, VersionList
+from salver.models.places import Places
+from salver.operations import models
+from salver.processes.base import ControlRequest
+from salver.types import ModelRoute
+
+Wanted = TypeVar("Wanted", bound=models.Change)
+Body = Callable[[ControlRequest], Awaitable[Any]]
+
+
+def promotion(asked: models.PromoteVersion) -> MakeEdit:
+    return edits.promote(asked.version)
+
+
+def rollback(_: models.RollBack) -> MakeEdit:
+    return edits.roll_back
+
+
+def label(asked: models.SetLabel) -> MakeEdit:
+    return edits.label(asked.label, asked.version)
+
+
+def route(asked: models.SetRoute) -> MakeEdit:
+    return edits.route(ModelRoute(weights=asked.weights, sticky=asked.sticky) if asked.weights else None)
+
+
+def scale(asked: models.SetScale) -> MakeEdit:
+    if asked.replicas == 0:
+        return edits.unload
+    return edits.scale(asked.over, loads=isinstance(asked.replicas, int))
+
+
+def policy(asked: models.SetPolicy) -> MakeEdit:
+    return edits.policy(asked.policy)
+
+
+def load(asked: models.LoadModel) -> MakeEdit:
+    return edits.load(asked.version)
+
+
+def unload(_: models.UnloadModel) -> MakeEdit:
+    return edits.unload
+
+
+def deletion(asked: models.DeleteModel) -> MakeEdit:
+    return edits.delete(asked.version)
+
+
+EDITS: Mapping[str, tuple[type[models.Change], Callable[[Any], MakeEdit]]] = {
+    models.PROMOTE.name: (models.PromoteVersion, promotion),
+    models.ROLLBACK.name: (models.RollBack, rollback),
+    models.LABEL.name: (models.SetLabel, label),
+    models.ROUTE.name: (models.SetRoute, route),
+    models.SCALE.name: (models.SetScale, scale),
+    models.POLICY.name: (models.SetPolicy, policy),
+    models.LOAD.name: (models.LoadModel, load),
+    models.UNLOAD.name: (models.UnloadModel, unload),
+    models.DELETE.name: (models.DeleteModel, deletion),
+}
+"""The parameters of each operation, and the change that they mean."""
+
+
+class Management:
+    """Runs permitted operations on the catalogue. A change is in the audit log before its operation returns."""
+
+    def __init__(self, catalogue: Catalogue, audit: AuditLog, uploads: Path, places: Places) -> None:
+        """`uploads` is where front ends put what they receive, and where is put what is fetched from `places`."""
+        self._catalogue = catalogue
+        self._audit = audit
+        self._uploads = uploads
+        self._places = places
+
+    def bodies(self) -> dict[str, Body]:
+        return {
+            models.VERSIONS.name: self._versions,
+            models.PUBLISH.name: self._publish,
+            **dict.fromkeys(EDITS, self._edit),
+        }
+
+    async def _versions(self, request: ControlRequest) -> VersionList:
+        return self._catalogue.versions(msgspec.msgpack.decode(request.parameters, type=models.ListVersions).model)
+
+    async def _edit(self, request: ControlRequest) -> Outcome:
+        kind, make = EDITS[request.operation]
+        wanted = msgspec.msgpack.decode(request.parameters, type=kind)
+        return await self._made(request, wanted, lambda asked: self._catalogue.change(asked, make(wanted)))
+
+    async def _publish(self, request: ControlRequest) -> Outcome:
+        wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
+        if wanted.location and not wanted.is_plan:
+            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted))
+        artefact = self._upload(wanted.upload) if wanted.upload else None
+        publication = publication_of(wanted, artefact, wanted.file_name or wanted.location, is_copied=False)
+        return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
+
+    async def _fetched(self, asked: Asked, wanted: models.PublishVersion) -> Outcome:
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
+        try:
+            artefact = await asyncio.to_thread(self._places.bring, wanted.location, folder)
+            return await self._catalogue.publish(asked, publication_of(wanted, artefact, artefact.name, is_copied=True))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder)
+
+    def _upload(self, path: str) -> Path:
+        upload = Path(path)
+        if upload.parent != self._uploads:
+            raise RequestError(Code.INTERNAL, "An upload is not where uploads are.", log_detail=path)
+        return upload
+
+    async def _made(
+        self, request: ControlRequest, wanted: Wanted, make: Callable[[Asked], Awaitable[Outcome]]
+    ) -> Outcome:
+        asked = Asked(model=wanted.model, by=request.principal.id, is_plan=wanted.is_plan, revision=wanted.revision)
+        if wanted.is_plan:
+            return await make(asked)
+        outcome = Code.INTERNAL.value
+        made: Outcome | None = None
+        try:
+            made = await make(asked)
+            outcome = "OK"
+        except SalverError as error:
+            outcome = error.code.value
+            raise
+        finally:
+            event = _event(request, wanted, made, outcome)
+            await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._audit.record, event)))
+        return await self._catalogue.settle(made, min(wanted.wait_s, models.MAX_WAIT_S))
+
+
+def publication_of(
+    wanted: models.PublishVersion, artefact: Path | None, file_name: str, *, is_copied: bool
+) -> Publication:
+    return Publication(
+        artefact=artefact,
+        file_name=file_name,
+        version=wanted.version,
+        is_promoted=wanted.is_promoted,
+        is_copied=is_copied,
+        is_first=wanted.is_first,
+        replicas=wanted.replicas,
+    )
+
+
+def _event(request: ControlRequest, wanted: models.Change, made: Outcome | None, outcome: str) -> AuditEvent:
+    return AuditEvent(
+        principal=request.principal.id,
+        operation=request.operation,
+        outcome=outcome,
+        scope=f"model/{wanted.model}",
+        request_id=request.request_id,
+        peer=request.peer,
+        detail=detail_of(wanted, made),
+    )
+
+
+def detail_of(wanted: models.Change, made: Outcome | None) -> str:
+    """What was asked for, and the version that it came to."""
+    hidden = {field.name for field in msgspec.structs.fields(models.Change)} | {"upload"}
+    told: list[str] = []
+    for field in msgspec.structs.fields(wanted):
+        value = getattr(wanted, field.name)
+        if field.name not in hidden and value is not None and value != field.default:
+            told.append(f"{field.name}={msgspec.json.encode(value).decode()}")
+    if made is not None and made.version is not None and "version" not in {text.partition("=")[0] for text in told}:
+        told.append(f"version={made.version}")
+    return " ".join(told)
