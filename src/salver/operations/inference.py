@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 from collections.abc import Container, Sequence
 from functools import partial
 
+import msgspec
+
+from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError
 from salver.operations.base import Exchange, Home, Operation, PredictRoute, Scope
+from salver.models.routing import HEADER as STICKY_HEADER
+from salver.models.routing import share_of, sticky_key
 from salver.operations.burst import Burst, BurstExchange, burst_of
+from salver.operations.coldstart import HEADER, ColdStart, Waker
 from salver.operations.gate import Gate
 from salver.operations.standing import Standing
+from salver.serving.batching.queue import VersionQueue
 from salver.serving.batching.ticket import Ticket
 from salver.serving.pipeline import Pipeline
 from salver.types import InferResponse, SlabSlice
@@ -33,6 +42,7 @@ class Prediction(Ticket):
 
     rows = 0
     queued_s = 0.0
+    cold_start_s = 0.0
 
     def __init__(
         self, owner: Predictions, exchange: BurstExchange, standing: Standing[BurstExchange], request_id: str
@@ -69,8 +79,19 @@ class Prediction(Ticket):
 class Predictions:
     """Takes an exchange through the gate, the wire's decoder, the pipeline and the wire's encoder."""
 
-    def __init__(self, gate: Gate, pipeline: Pipeline, *, default_deadline_s: float) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        pipeline: Pipeline,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        default_deadline_s: float,
+        waker: Waker | None = None,
+    ) -> None:
+        """Without a `waker`, versions that sleep are not there."""
         self._gate = gate
+        self._loop = loop
+        self._waker = waker
         self._pipeline = pipeline
         self._default_deadline_s = default_deadline_s
         self._clock = gate.clock
@@ -80,8 +101,8 @@ class Predictions:
         self.new_request_id = gate.new_request_id
         self.names_requests = gate.meter.names_requests
         self._generation = 0
-        self._standings: dict[tuple[int, int, float], Standing[BurstExchange]] = {}
-        """By the identity of codec and credentials, which they hold."""
+        self._standings: dict[tuple[int, int, int, float], Standing[BurstExchange]] = {}
+        """By the identity of codec, credentials and queue, which they hold."""
         pipeline.on_change(self._models_changed)
 
     def _models_changed(self) -> None:
@@ -112,17 +133,37 @@ class Predictions:
         if len(standing.arrivals) == 1:
             standing.queue.expect(partial(self._submit_arrivals, standing))
 
-    def _start_unknown(self, exchange: BurstExchange, route: PredictRoute) -> None:
-        """The first of its kind, or one of a kind of its own."""
+    def _start_unknown(
+        self,
+        exchange: BurstExchange,
+        route: PredictRoute,
+        principal: Principal | None = None,
+        cold_start_s: float = 0.0,
+    ) -> None:
+        """The first of its kind, or one of a kind of its own; `principal` is who asks, when that is known."""
         try:
-            standing = self._stand(exchange, route, exchange.started_at)
+            if principal is None:
+                principal = self._gate.admit(PREDICT, exchange, route.model, route.wire, exchange.started_at)
+            sleeper = self._pipeline.sleeper(route.model, route.version, route.label)
+            if sleeper is not None and self._waker is not None:
+                allowed_s = self._allowed_s(exchange) or self._default_deadline_s
+                wait = ColdStart(self._waker, sleeper, exchange, route, principal, self._cold_start_over)
+                wait.begin(self._loop, exchange.started_at + allowed_s)
+                return
+            standing = self._stand(exchange, route, principal)
         except SalverError as error:
             self._refuse_unknown(exchange, route, error)
         except Exception as error:
             log.exception("prediction_failed")
             self._refuse_unknown(exchange, route, _fault(error))
         else:
-            self._queue_alone(exchange, standing)
+            self._queue_alone(exchange, standing, cold_start_s)
+
+    def _cold_start_over(self, wait: ColdStart, error: SalverError | None) -> None:
+        if error is None:
+            self._start_unknown(wait.exchange, wait.route, wait.principal, wait.waited_s)
+        else:
+            self._refuse_unknown(wait.exchange, wait.route, error)
 
     def _submit_arrivals(self, standing: Standing[BurstExchange]) -> None:
         """Queue what has come in this turn of the loop, together where that goes."""
@@ -156,10 +197,13 @@ class Predictions:
             _release(exchange)
         return exchange.disconnected
 
-    def _queue_alone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> None:
+    def _queue_alone(
+        self, exchange: BurstExchange, standing: Standing[BurstExchange], cold_start_s: float = 0.0
+    ) -> None:
         call = self.start_alone(exchange, standing)
         if call is None:
             return
+        call.cold_start_s = cold_start_s
         try:
             standing.queue.submit(call)
         except SalverError as error:
@@ -182,16 +226,15 @@ class Predictions:
         exchange.prediction = call
         return call
 
-    def _stand(self, exchange: BurstExchange, route: PredictRoute, now: float) -> Standing[BurstExchange]:
-        """Admit the caller and find the version. Raises RequestError."""
+    def _stand(self, exchange: BurstExchange, route: PredictRoute, principal: Principal) -> Standing[BurstExchange]:
+        """Find the version, and keep what holds for all requests with this head. Raises RequestError."""
         credentials = exchange.credentials
-        principal = self._gate.admit(PREDICT, exchange, route.model, route.wire, now)
-        queue = self._pipeline.find(route.model, route.version, route.label)
+        queue, is_lasting = self._queue_for(exchange, route, principal)
         allowed_s = self._allowed_s(exchange) or queue.version.deadline_s or self._default_deadline_s
         standing: Standing[BurstExchange] = Standing(PREDICT, route, queue, principal, credentials, allowed_s)
         standing.tally = self._gate.meter.tally(standing)
         memory = exchange.memory
-        if memory is not None and credentials.token is None and principal.requests_per_second is None:
+        if is_lasting and memory is not None and credentials.token is None and principal.requests_per_second is None:
             standing.epoch = self._authenticator.keys
             standing.generation = self._generation
             if memory.is_of_one_head:
@@ -199,11 +242,25 @@ class Predictions:
             memory.standing = standing = self._shared(standing)
         return standing
 
+    def _queue_for(
+        self, exchange: BurstExchange, route: PredictRoute, principal: Principal
+    ) -> tuple[VersionQueue, bool]:
+        """The queue that answers, and whether it answers every request with this head. Raises RequestError."""
+        pipeline = self._pipeline
+        traffic = pipeline.route(route.model) if route.version is None and route.label is None else None
+        if traffic is None:
+            return pipeline.find(route.model, route.version, route.label), True
+        key = sticky_key(traffic, principal.id, lambda name: _text(exchange.header(name.encode())))
+        place = random.random() if key is None else share_of(route.model, key)  # noqa: S311  a share, no secret
+        return pipeline.find_routed(route.model, place), key is not None and exchange.memory is not None and (
+            exchange.memory.is_of_one_head or not traffic.sticky.startswith(STICKY_HEADER)
+        )
+
     def _shared(self, standing: Standing[BurstExchange]) -> Standing[BurstExchange]:
         """The one standing of all heads that mean the same, so that their requests come together."""
         if standing.codec is None:
             return standing
-        key = (id(standing.codec), id(standing.credentials), standing.allowed_s)
+        key = (id(standing.codec), id(standing.credentials), id(standing.queue), standing.allowed_s)
         known = self._standings.get(key)
         if known is None or known.epoch is not standing.epoch:
             if len(self._standings) >= MAX_STANDINGS:
@@ -248,6 +305,9 @@ class Predictions:
             request = call.request
             try:
                 answer = standing.route.encode(response, request, call)
+                if call.cold_start_s:
+                    told = (HEADER, str(round(call.cold_start_s * 1000)))
+                    answer = msgspec.structs.replace(answer, headers=(*answer.headers, told))
             except SalverError as failure:
                 error = failure
             except Exception as failure:
@@ -289,6 +349,10 @@ def _fault(error: Exception) -> RequestError:
 
 def _hung_up() -> RequestError:
     return RequestError(Code.CANCELLED, "The caller hung up.")
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
 def _release(exchange: BurstExchange) -> None:
