@@ -90,6 +90,7 @@ def states(shell: Shell) -> dict[int, str | None]:
     return {each["version"]: each["state"] for each in shell.json("versions", "adder")["versions"]}
 
 
+@pytest.mark.slow
 def test_a_model_lives_from_its_first_push_to_its_end(server: Any, adder: Any) -> None:
     """RELIABILITY T10 at its end: killed after everything was set, the server comes back with all of it."""
     with server() as first:

@@ -179,6 +179,13 @@ def test_memory_is_saved_by_ending_the_old_version_first() -> None:
     assert to_do(want, serving(1), asleep, default=2) == (Drain(1),), "nor is one woken beside it"
 
 
+def test_memory_is_saved_by_waiting_for_what_falls_asleep() -> None:
+    want = wanted(1, 2, policy=RESOURCES, asleep=(1,))
+    assert to_do(want, serving(1), default=1) == (Drain(1),)
+    assert to_do(want, life(1, state=DRAINING), default=1) == ()
+    assert to_do(want, life(1, state=UNLOADED), default=1) == (Start(spec(2)),)
+
+
 # Forms and replicas
 
 

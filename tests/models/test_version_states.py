@@ -46,6 +46,12 @@ def test_a_move_that_is_not_in_the_table_is_a_fault() -> None:
     assert caught.value.code is Code.INTERNAL
 
 
+def test_a_version_that_sleeps_begins_anew_when_it_is_woken() -> None:
+    assert next_state(VersionState.QUEUED, Event.ASLEEP) is VersionState.UNLOADED
+    assert next_state(VersionState.UNLOADED, Event.WOKEN) is VersionState.QUEUED
+    assert next_state(VersionState.UNLOADED, Event.DRAIN) is VersionState.STOPPED
+
+
 class LifeOfAVersion(RuleBasedStateMachine):
     """A version with replicas that start, load, fail and die in any order, reported as who watches them would."""
 
@@ -72,7 +78,7 @@ class LifeOfAVersion(RuleBasedStateMachine):
         self.loading += 1
         self.happens(Event.WORKER_STARTED)
 
-    @precondition(lambda self: self.loading)
+    @precondition(lambda self: self.loading and self.state is not VersionState.STOPPED)  # then it is not reported
     @rule()
     def a_worker_becomes_ready(self) -> None:
         self.loading -= 1

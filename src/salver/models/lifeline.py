@@ -18,7 +18,7 @@ none. The laws, which the tests prove:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
@@ -66,6 +66,11 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ending(self) -> bool:
         return self.state in ENDING
+
+    @property
+    def runs(self) -> bool:
+        """Whether it may have workers, or be about to."""
+        return not self.is_over and self.state not in (FAILED, UNLOADED)
 
     @property
     def can_answer(self) -> bool:
@@ -148,54 +153,21 @@ def _actions(now: Situation) -> Iterator[Action]:
     for life in now.lives:
         if life.is_over:
             yield Forget(life.number)
-    unneeded = _unneeded(now, aim)
-    is_free = not now.saves_memory or not (unneeded or any(_has_to_go(life, now) for life in now.lives))
+    going = [*_outdated(now), *_unneeded(now, aim)]
+    yield from (Drain(life.number) for life in going)
+    ending = [life for life in now.lives if life.is_ending or (life in going and life.runs)]
     for spec in now.wanted.specs:
-        yield from _lead_to(spec, now, is_free=is_free)
-    yield from _drain(unneeded)
+        action = _lead_to(spec, now)
+        if action is not None and not (ending and now.saves_memory and isinstance(action, Start | Wake)):
+            yield action
 
 
-def _drain(lives: Iterable[Life]) -> Iterator[Drain]:
-    return (Drain(life.number) for life in lives)
+# Versions that are wanted
 
 
-# A version that is wanted
-
-
-def _lead_to(spec: ReplicaSpec, now: Situation, *, is_free: bool) -> Iterator[Action]:
-    version = spec.id.version
-    lives = [life for life in now.lives if life.version == version]
-    living = [life for life in lives if not life.is_ending]
-    fitting = next((life for life in reversed(living) if is_same_form(life.spec, spec)), None)
-    takes_over = fitting.is_serving if fitting is not None else version in now.wanted.asleep
-    yield from _drain(
-        life for life in living if life is not fitting and (takes_over or not life.can_answer or _has_to_go(life, now))
-    )
-    if fitting is not None:
-        yield from _keep(fitting, spec, now, is_free=is_free)
-    elif version in now.wanted.asleep or version in now.wanted.failures:
-        if not lives:
-            yield Rest(spec, now.wanted.failures.get(version))
-    elif is_free:
-        yield Start(spec)
-
-
-def _keep(life: Life, spec: ReplicaSpec, now: Situation, *, is_free: bool) -> Iterator[Action]:
-    """What a life of the wanted form needs."""
-    is_failure_known = life.version in now.wanted.failures
-    is_asleep = life.version in now.wanted.asleep
-    if life.state is FAILED:
-        if life.is_failure_kept and not is_failure_known:
-            yield Drain(life.number)  # it is to be tried again, in a new life
-    elif life.state is UNLOADED:
-        if is_failure_known:
-            yield Drain(life.number)
-        elif not is_asleep and is_free:
-            yield Wake(life.number, spec)
-    elif is_asleep:
-        yield Drain(life.number)
-    elif life.spec.replicas != spec.replicas:
-        yield Scale(life.number, spec.replicas)
+def _fitting(spec: ReplicaSpec, now: Situation) -> Life | None:
+    """The life of the wanted form."""
+    return next((life for life in reversed(now.lives) if not life.is_ending and is_same_form(life.spec, spec)), None)
 
 
 def is_same_form(one: ReplicaSpec, other: ReplicaSpec) -> bool:
@@ -203,11 +175,45 @@ def is_same_form(one: ReplicaSpec, other: ReplicaSpec) -> bool:
     return msgspec.structs.replace(one, replicas=other.replicas) == other
 
 
-def _has_to_go(life: Life, now: Situation) -> bool:
-    """Whether nothing may be started beside this life of a version, where memory is to be saved."""
-    spec = now.wanted.spec(life.version)
-    is_outdated = spec is not None and not is_same_form(life.spec, spec)
-    return now.saves_memory and (life.is_ending or (is_outdated and life.version not in now.wanted.failures))
+def _lead_to(spec: ReplicaSpec, now: Situation) -> Action | None:
+    """What brings a wanted version one step nearer to what it should be."""
+    version, life = spec.id.version, _fitting(spec, now)
+    failure, is_asleep = now.wanted.failures.get(version), version in now.wanted.asleep
+    if life is None:
+        if not is_asleep and failure is None:
+            return Start(spec)
+        return None if any(each.version == version for each in now.lives) else Rest(spec, failure)
+    if _is_done_with(life, now):
+        return None
+    if life.state is UNLOADED:
+        return None if is_asleep else Wake(life.number, spec)
+    if life.state is not FAILED and life.spec.replicas != spec.replicas:
+        return Scale(life.number, spec.replicas)
+    return None
+
+
+def _is_done_with(life: Life, now: Situation) -> bool:
+    """Whether a life of the wanted form ends: it is to sleep, or to be shown as failed, or to be tried again."""
+    has_failed, is_asleep = life.version in now.wanted.failures, life.version in now.wanted.asleep
+    if life.state is FAILED:
+        return life.is_failure_kept and not has_failed
+    return has_failed if life.state is UNLOADED else is_asleep
+
+
+def _outdated(now: Situation) -> Iterator[Life]:
+    """Lives of wanted versions that end: in another form than is wanted, or in this one for now."""
+    for spec in now.wanted.specs:
+        version, fitting = spec.id.version, _fitting(spec, now)
+        takes_over = fitting.is_serving if fitting is not None else version in now.wanted.asleep
+        saves_memory = now.saves_memory and version not in now.wanted.failures
+        for life in now.lives:
+            if life.version != version or life.is_ending:
+                continue
+            if life is fitting:
+                if _is_done_with(life, now):
+                    yield life
+            elif takes_over or saves_memory or not life.can_answer:
+                yield life
 
 
 # Versions that are not wanted
