@@ -12,9 +12,9 @@ import msgspec
 
 from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError
-from salver.operations.base import Exchange, Home, Operation, PredictRoute, Scope
 from salver.models.routing import HEADER as STICKY_HEADER
 from salver.models.routing import share_of, sticky_key
+from salver.operations.base import Exchange, Home, Operation, PredictRoute, Scope
 from salver.operations.burst import Burst, BurstExchange, burst_of
 from salver.operations.coldstart import HEADER, ColdStart, Waker
 from salver.operations.gate import Gate

@@ -33,6 +33,7 @@ from salver.processes.doors import open_local_door, remove_socket
 from salver.processes.queries import Queries
 from salver.replicas.link import Link
 from salver.replicas.slab import Slab
+from salver.serving.parking import Parking
 from salver.serving.pipeline import Pipeline
 from salver.store.base import KeyRecord
 from salver.telemetry.accesslog import AccessLog
@@ -122,7 +123,13 @@ class FrontEnd:
             meter=Meter(self.counters, access_log),
             new_request_id=self.new_request_id,
         )
-        self._predictions = Predictions(self.gate, self.pipeline, default_deadline_s=settings.deadline_s)
+        self._predictions = Predictions(
+            self.gate,
+            self.pipeline,
+            loop,
+            default_deadline_s=settings.deadline_s,
+            waker=Parking(control.wake, loop),
+        )
         self.wires = make_wires(self)
         queries.wire_names = tuple(sorted(self.wires))
         self._edges: list[Edge] = []
