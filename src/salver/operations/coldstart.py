@@ -59,9 +59,8 @@ class ColdStart(Ticket):
     def _expire(self) -> None:
         self._waker.leave(self._id, self._resume)
         message = f"The deadline passed while {self._id} was loaded."
-        self._end(
-            RequestError(Code.DEADLINE_EXCEEDED, message, fix="Allow more time: the first request loads the model.")
-        )
+        fix = "Allow more time: the first request loads the model."
+        self._end(RequestError(Code.DEADLINE_EXCEEDED, message, fix=fix))
 
     def _resume(self, error: SalverError | None, waited_s: float) -> None:
         self.waited_s = waited_s
