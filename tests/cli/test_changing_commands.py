@@ -49,7 +49,6 @@ def test_a_path_without_a_usable_name_asks_for_one() -> None:
 @pytest.mark.parametrize(
     ("size", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 1024**2, "5.0 MiB"), (3 * 1024**4, "3072.0 GiB")],
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 1024**2, "5.0 MiB"), (3 * 1024**4, "3072.0 GiB")],
 )
 def test_sizes_are_told_as_people_read_them(size: int, text: str) -> None:
     assert size_text(size) == text

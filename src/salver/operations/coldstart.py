@@ -26,7 +26,7 @@ class Waker(Protocol):
 
 
 class ColdStart(Ticket):
-    """Given up like a ticket of a queue, and told once: when the version serves, or why nobody waits for it any more."""
+    """Given up like a ticket of a queue, and told once: when the version serves, or why nobody waits any more."""
 
     def __init__(
         self,
