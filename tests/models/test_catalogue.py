@@ -436,7 +436,52 @@ def test_the_outcome_says_whether_all_has_come_to_rest(start: Any, model: Any) -
     play(story)
 
 
+def test_one_bad_first_version_does_not_cost_another_that_comes_at_the_same_time(
+    start: Any, model: Any, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        server = start()
+        bad = tmp_path / "notes.txt"
+        bad.write_text("no model")
+        first, second = await asyncio.gather(server.push(bad), server.push(model(1)), return_exceptions=True)
+        assert isinstance(first, LoadError)
+        assert (second.version, server.wanted()) == (1, (1,))
+
+    play(story)
+
+
+def test_what_is_published_while_its_model_is_deleted_is_a_new_model(start: Any, model: Any) -> None:
+    async def story() -> None:
+        server = start()
+        await server.push(model(1))
+        _, made = await asyncio.gather(server.change(edits.delete(None)), server.push(model(2)))
+        assert (made.version, server.wanted()) == (1, (1,))
+        with pytest.raises(RequestError) as raised:
+            await asyncio.gather(server.change(edits.delete(None)), server.change(edits.unload))
+        assert raised.value.code is Code.MODEL_NOT_FOUND
+        await server.catalogue.finished()
+
+    play(story)
+
+
 # Failures
+
+
+def test_after_a_restart_an_older_version_answers_for_one_that_failed(start: Any, model: Any) -> None:
+    async def story() -> None:
+        server = start()
+        for number in (1, 2, 3):
+            await server.push(model(number))
+        server.catalogue.note_failure(ModelVersion("m", 3), FAILURE)
+        await server.catalogue.kept()
+        assert start().wanted() == (3, 2)
+        await server.change(edits.delete(2))
+        await server.catalogue.finished()
+        assert start().wanted() == (3, 1)
+        await server.change(edits.load(None))
+        assert start().wanted() == (3,)
+
+    play(story)
 
 
 def test_a_failed_load_is_remembered_until_it_is_tried_again(start: Any, model: Any) -> None:

@@ -52,11 +52,9 @@ class LifeOfAModel(RuleBasedStateMachine):
         return told
 
     def settled(self, after: ModelState) -> ModelState:
-        failures = {version: BROKEN for version in after.wanted if version in self.broken}
-        after = msgspec.structs.replace(after, failures={**after.failures, **failures})
-        holds = after.record.policy.preserve is Preserve.AVAILABILITY and after.wanted and not after.loadable
-        held = tuple(version for version in after.serving if version in after.known) if holds else ()
-        return msgspec.structs.replace(after, serving=after.loadable or held)
+        while failed := {version: BROKEN for version in after.loadable if version in self.broken}:
+            after = msgspec.structs.replace(after, failures={**after.failures, **failed})
+        return msgspec.structs.replace(after, serving=after.loadable)
 
     def says_to_stop_all(self, told: Plan, before: ModelState) -> bool:
         stopped = {f"m/{version}" for version in before.serving}
@@ -170,6 +168,11 @@ class LifeOfAModel(RuleBasedStateMachine):
     @invariant()
     def what_is_wanted_serves_or_has_failed(self) -> None:
         assert set(self.model.wanted) <= {*self.model.serving, *self.model.failures}
+
+    @invariant()
+    def a_version_serves_while_any_can_be_loaded(self) -> None:
+        can_be_loaded = set(self.model.known).difference(self.model.failures)
+        assert self.model.serving or not self.model.wanted or not can_be_loaded
 
     @invariant()
     def what_answers_is_stable_whenever_that_serves(self) -> None:

@@ -23,8 +23,8 @@ from salver.models.lifeline import (
     Start,
     Wake,
     decide,
-    default_version,
 )
+from salver.models.policy import default_version
 from salver.models.wanted import WantedModel, all_wanted
 from salver.replicas.base import ReplicaSpec
 from salver.types import (
@@ -140,6 +140,22 @@ def test_a_version_that_fails_costs_the_old_one_nothing(preserve: Preserve) -> N
     assert to_do(want, serving(1), life(2, state=FAILED), default=1) == ()
     kept = msgspec.structs.replace(want, failures={2: FAILURE})
     assert to_do(kept, serving(1), life(2, state=FAILED, is_failure_kept=True), default=1) == ()
+
+
+def test_a_version_that_was_deleted_stands_in_only_for_what_still_loads() -> None:
+    want = msgspec.structs.replace(wanted(2), known=(2,))
+    assert to_do(want, serving(1), life(2), default=1) == ()
+    failed = life(2, state=FAILED)
+    assert to_do(want, serving(1), failed, default=1) == (Drain(1),)
+    both = msgspec.structs.replace(wanted(2, 3), known=(2, 3))
+    assert to_do(both, serving(1), failed, life(3), default=1) == ()
+    assert to_do(both, serving(1), failed, serving(3), default=1) == (Point(Signpost(default=3)),)
+    assert to_do(both, serving(1), failed, serving(3), default=3) == (Drain(1),)
+
+
+def test_nothing_stands_in_for_a_model_that_was_unloaded() -> None:
+    want = wanted(2, asleep=(2,), failures={2: FAILURE}, is_unloaded=True)
+    assert to_do(want, serving(1), life(2, state=FAILED, is_failure_kept=True), default=1) == (Drain(1),)
 
 
 def test_a_way_back_is_a_switch_as_well() -> None:

@@ -137,8 +137,9 @@ def test_to_end_a_route_names_what_answers_then_even_if_it_did_before_the_route(
     ]
 
 
-def test_to_promote_a_version_that_failed_warns_and_stops_nothing() -> None:
-    before = state(3, 7, labels={STABLE: 3}, failures={7: BROKEN})
+@pytest.mark.parametrize("preserve", list(Preserve))
+def test_to_promote_a_version_that_failed_warns_and_stops_nothing(preserve: Preserve) -> None:
+    before = state(3, 7, labels={STABLE: 3}, failures={7: BROKEN}, policy=VersionPolicy(preserve=preserve))
     assert plan(before, changed(before, desired.promoted(before.record, 7))) == Plan(
         steps=("move the label `stable` from iris/3 to iris/7",),
         warnings=(
@@ -148,11 +149,21 @@ def test_to_promote_a_version_that_failed_warns_and_stops_nothing() -> None:
     )
 
 
-def test_to_promote_a_version_that_failed_stops_the_old_one_where_resources_are_preserved() -> None:
-    before = state(3, 7, labels={STABLE: 3}, failures={7: BROKEN}, policy=VersionPolicy(preserve=Preserve.RESOURCES))
-    told = plan(before, changed(before, desired.promoted(before.record, 7)))
-    assert told.steps == ("drain and stop iris/3", "move the label `stable` from iris/3 to iris/7")
-    assert told.warnings[0] == "no version of iris would answer requests then"
+def test_to_delete_what_answers_for_a_version_that_failed_loads_another_one() -> None:
+    before = state(1, 2, 3, failures={3: BROKEN})
+    assert plan(before, changed(before, known=(1, 3))) == Plan(
+        steps=(
+            "load iris/1 (1 replica), then answer requests that name no version with it",
+            "drain and stop iris/2",
+            "remove iris/2 from the repository",
+        ),
+        warnings=(
+            "iris/1 would answer: nothing that is wanted then can be loaded",
+            "no version of iris would answer requests if none of the others can be loaded",
+        ),
+    )
+    alone = state(2, 3, failures={3: BROKEN})
+    assert plan(alone, changed(alone, known=(3,))).steps[0] == "drain and stop iris/2"
 
 
 def test_to_roll_back_loads_the_earlier_version_before_the_later_one_stops() -> None:

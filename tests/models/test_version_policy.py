@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salver.models.policy import default_version, policy_versions, replica_count, wanted_versions
+from salver.models.policy import default_version, policy_versions, replica_count, stand_in, wanted_versions
+from salver.store.base import ModelRecord
 from salver.types import STABLE, ModelRoute, PolicyKind, Scale, VersionPolicy
 
 versions = st.integers(0, 12)
@@ -122,6 +123,29 @@ def test_while_any_version_serves_the_default_is_one_that_does(known, labels, da
         assert default in serving
     if labels.get(STABLE) in serving:
         assert default == labels[STABLE]
+
+
+# What stands in
+
+
+@pytest.mark.parametrize(
+    ("wanted", "failed", "record", "version"),
+    [
+        ((5,), (), {}, None),
+        ((5, 4), (5,), {}, None),
+        ((5,), (5,), {}, 4),
+        ((5,), (5, 4), {}, 3),
+        ((5,), (5,), {"stable_history": (1, 2)}, 2),
+        ((5,), (5, 2), {"stable_history": (1, 2)}, 1),
+        ((5, 3), (5, 3), {"labels": {STABLE: 3}}, 2),
+        ((1,), (1,), {}, 2),
+        ((5,), (1, 2, 3, 4, 5), {}, None),
+        ((), (5,), {}, None),
+    ],
+)
+def test_while_all_that_is_wanted_has_failed_another_version_stands_in(wanted, failed, record, version) -> None:
+    asked = ModelRecord(name="m", updated_at=0.0, updated_by="", **record)
+    assert stand_in(wanted, failed, (1, 2, 3, 4, 5), asked) == version
 
 
 # Replicas

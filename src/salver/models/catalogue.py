@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -166,8 +167,8 @@ class Catalogue:
         for source in [source for source in sources if not self.has(source.id)]:
             model = self._models.setdefault(source.name, KnownModel(source.name))
             model.put(given_version(source, self._make_spec, origin))
-        for model in list(self._models.values()):
-            self._forget_if_nothing(model)
+        for name in list(self._models):
+            self._forget_if_nothing(name)
         self.want()
 
     # Changes
@@ -178,7 +179,7 @@ class Catalogue:
         async def edit(model: KnownModel) -> tuple[Edit, KnownVersion | None]:
             return make(state_of(model, self._status(model.name))), None
 
-        return await self._finished(self._change(self._known(asked.model), asked, edit))
+        return await self._finished(self._change(asked, edit))
 
     async def publish(self, asked: Asked, publication: Publication) -> Outcome:
         """Take in a new version. Raises RequestError, and LoadError when the artefact is not one model.
@@ -203,12 +204,11 @@ class Catalogue:
             return Edit(record=record, version=version.number), None if is_there else version
 
         async def whole() -> Outcome:
-            model = self._models.setdefault(asked.model, KnownModel(asked.model))
-            try:
-                async with self._shelving:
-                    return await self._change(model, asked, edit)
-            finally:
-                self._forget_if_nothing(model)
+            async with self._shelving:
+                try:
+                    return await self._change(asked, edit, is_new=True)
+                finally:
+                    self._forget_if_nothing(asked.model)
 
         return await self._finished(whole())
 
@@ -260,13 +260,12 @@ class Catalogue:
 
     async def _change(
         self,
-        model: KnownModel,
         asked: Asked,
         edit: Callable[[KnownModel], Awaitable[tuple[Edit, KnownVersion | None]]],
+        *,
+        is_new: bool = False,
     ) -> Outcome:
-        async with model.changing:
-            if model.is_gone:
-                raise _not_found(model.name)
+        async with self._changing(asked.model, is_new=is_new) as model:
             check_revision(model.record, asked.revision)
             wanted, new = await edit(model)
             if asked.is_plan:
@@ -344,11 +343,25 @@ class Catalogue:
             for digest in digests - self._digests():
                 await asyncio.to_thread(self._stock.forget, digest)
 
-    def _forget_if_nothing(self, model: KnownModel) -> None:
+    @asynccontextmanager
+    async def _changing(self, name: str, *, is_new: bool) -> AsyncIterator[KnownModel]:
+        """The model, for whoever changes it alone. With `is_new` there need be none yet.
+
+        One that is deleted while this waits is looked for again: somebody may have published it anew.
+        """
+        while True:
+            model = self._models.setdefault(name, KnownModel(name)) if is_new else self._known(name)
+            async with model.changing:
+                if not model.is_gone:
+                    yield model
+                    return
+
+    def _forget_if_nothing(self, name: str) -> None:
         """A name that was only tried is no model."""
-        if model.is_nothing and not model.is_gone and not model.changing.locked():
+        model = self._models.get(name)
+        if model is not None and model.is_nothing and not model.changing.locked():
             model.is_gone = True
-            del self._models[model.name]
+            del self._models[name]
 
     # Looking
 

@@ -10,7 +10,8 @@ none. The laws, which the tests prove:
 - Requests are led away from a version only when the one that takes over serves, and a version ends only when no front
   end leads requests to it any more.
 - A wanted version that does not serve, for whatever reason, has a stand-in: one that served before it and would
-  otherwise end. So a version that fails costs nothing, whatever the policy says.
+  otherwise end. So a version that fails costs nothing, whatever the policy says. One that was deleted stands in only
+  for what still loads; for a model that was unloaded nothing does.
 - With `Preserve.RESOURCES` nothing is started beside what has to go: that ends first.
 - A life is one form of one version: the same version with other files, or with anything else changed but the number of
   replicas, is a new life, which takes over from the old one as a new version does.
@@ -18,10 +19,11 @@ none. The laws, which the tests prove:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
+from salver.models.policy import default_version
 from salver.models.states import ENDING
 from salver.models.wanted import WantedModel
 from salver.replicas.base import ReplicaSpec
@@ -227,10 +229,25 @@ def _unneeded(now: Situation, aim: Signpost) -> list[Life]:
     best = {life.version: life for life in sorted(unwanted, key=lambda life: (life.can_answer, life.number))}
     able = [life for life in best.values() if life.can_answer]
     able.sort(key=lambda life: (life.version in pointed, life.version), reverse=True)
+    if now.wanted.is_unloaded:
+        return unwanted
     stand_ins = _missing(now)
     if now.wanted.specs and not now.saves_memory:
         stand_ins = max(stand_ins, sum(life.version in pointed for life in able))
-    return [life for life in unwanted if life not in able[:stand_ins]]
+    is_coming = _has_one_on_its_way(now)
+    takes_over = any(now.wanted.spec(version) for version in _serving(now))
+    staying = [
+        life
+        for life in able[:stand_ins]
+        if life.version in now.wanted.known or is_coming or (takes_over and life.version in pointed)
+    ]
+    return [life for life in unwanted if life not in staying]
+
+
+def _has_one_on_its_way(now: Situation) -> bool:
+    """Whether a wanted version loads, or is about to: for that one even a version that was deleted stays."""
+    given_up = {*now.wanted.asleep, *now.wanted.failures, *(life.version for life in now.lives if life.state is FAILED)}
+    return any(spec.id.version not in _serving(now) | given_up for spec in now.wanted.specs)
 
 
 def _missing(now: Situation) -> int:
@@ -278,19 +295,3 @@ def _default(now: Situation, able: set[int]) -> int | None:
 
 def _serving(now: Situation) -> set[int]:
     return {life.version for life in now.lives if life.is_serving and not life.is_ending}
-
-
-def default_version(known: Collection[int], serving: Collection[int], labels: Mapping[str, int]) -> int | None:
-    """The version that answers a request that names none, where no route says otherwise; None: there is no version.
-
-    It is `stable`. Until that one serves, the nearest one below it that does stands in, else the nearest above. A model
-    without this label answers with the highest version that serves. When none serves it is `stable` all the same, else
-    the highest known version: the one whose state tells what is the matter.
-    """
-    stable = labels.get(STABLE)
-    if stable is None:
-        return max(serving, default=max(known, default=None))
-    if serving:
-        at_most = [version for version in serving if version <= stable]
-        return max(at_most) if at_most else min(serving)
-    return stable if stable in known else max(known, default=None)

@@ -4,7 +4,7 @@ The laws, which the tests prove:
 
 - What changes nothing has no steps and no warnings. Revisions, times and what happens to run are no changes.
 - The steps stand in the order in which they happen: a new version is loaded before the old one is stopped, unless the
-  policy preserves resources. What serves is not stopped for versions that have all failed, with the same exception.
+  policy preserves resources. What serves is not stopped for versions that have all failed.
 - A plan that stops the last version that answers, before another one is ready to, has a warning.
 """
 
@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from salver.models.planwords import (
-    joined,
     label_steps,
     named,
     policy_step,
@@ -25,9 +24,9 @@ from salver.models.planwords import (
     route_step,
     scale_bounds_step,
 )
-from salver.models.policy import default_version, replica_count, wanted_versions
+from salver.models.policy import default_version, replica_count, stand_in, wanted_versions
 from salver.store.base import ModelRecord
-from salver.types import PolicyKind, Preserve, VersionFailure
+from salver.types import Preserve, VersionFailure
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +45,26 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     """Versions that bring an example, which must come out right before they serve."""
 
     @property
+    def named(self) -> tuple[int, ...]:
+        """The versions that the policy, a label or the route names, highest first."""
+        record = self.record
+        return wanted_versions(self.known, record.policy, record.labels, record.route)
+
+    @property
+    def stand_in(self) -> int | None:
+        """The version that answers because none of those that are named can be loaded."""
+        return stand_in(self.named, self.failures, self.known, self.record)
+
+    @property
+    def picked(self) -> tuple[int, ...]:
+        """The versions that should be loaded while the model is not unloaded, highest first."""
+        other = self.stand_in
+        return self.named if other is None else tuple(sorted((*self.named, other), reverse=True))
+
+    @property
     def wanted(self) -> tuple[int, ...]:
         """The versions that should be loaded, highest first."""
-        record = self.record
-        return () if record.is_unloaded else wanted_versions(self.known, record.policy, record.labels, record.route)
+        return () if self.record.is_unloaded else self.picked
 
     @property
     def loadable(self) -> tuple[int, ...]:
@@ -99,10 +114,6 @@ class _Change:
         ]
         self._is_on_demand = after.record.scale.is_on_demand
         self._stops_first = after.record.policy.preserve is Preserve.RESOURCES
-        is_stuck = not self._stops_first and after.wanted and not after.loadable
-        self._held = [version for version in before.serving if is_stuck and version in after.known]
-        """What goes on serving, because nothing that is wanted could take over."""
-        self._stops = [version for version in self._stops if version not in self._held]
 
     def _is_starting(self, version: int) -> bool:
         before = self._before
@@ -210,17 +221,14 @@ class _Change:
             if version not in self._after.wanted:
                 why = "the model is unloaded" if after.is_unloaded else "no policy, label or route picks it"
                 yield f"{named(self._name, version)} would not be loaded: {why}"
-        if after.policy.kind is PolicyKind.SPECIFIC and after.policy != before.policy:
-            for version in after.policy.versions:
-                if version not in self._after.known:
-                    yield f"the policy names {named(self._name, version)}, which is not there"
 
     def _outage_warnings(self) -> Iterator[str]:
         serving = self._before.serving
-        if self._held:
-            versions = joined([named(self._name, version) for version in sorted(self._held, reverse=True)])
-            yield f"{versions} would go on answering: nothing that is wanted then can be loaded"
-        elif not self._after.loadable:
+        held = self._after.stand_in
+        if held is not None and held != self._before.stand_in and not self._after.record.is_unloaded:
+            does = "go on answering" if held in serving else "answer"
+            yield f"{named(self._name, held)} would {does}: nothing that is wanted then can be loaded"
+        if not self._after.loadable:
             if serving or self._before.loadable:
                 yield f"no version of {self._name} would answer requests then"
         elif serving and not set(serving) & set(self._after.loadable):

@@ -6,6 +6,7 @@ The laws, which the tests prove:
 - A further label or a further version in the route never makes a version unwanted.
 - `latest` with a count of N picks the N highest versions, and all of them where there are fewer.
 - Only known versions are wanted. A label or a route may name one that is gone; nothing can be loaded for it.
+- There is a stand-in exactly when all that is wanted has failed and another version has not.
 - While any version serves, the default version is one that serves, and it is `stable` when that one does.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from salver.store.base import ModelRecord
 from salver.types import STABLE, ModelRoute, PolicyKind, Scale, VersionPolicy
 
 
@@ -23,6 +25,21 @@ def wanted_versions(
     routed = () if route is None else route.weights
     picked = {*policy_versions(known, policy), *labels.values(), *routed}
     return tuple(sorted(picked.intersection(known), reverse=True))
+
+
+def stand_in(
+    wanted: Collection[int], failed: Collection[int], known: Collection[int], record: ModelRecord
+) -> int | None:
+    """What is loaded as well while all that is wanted has failed, so that somebody answers; also after a restart.
+
+    It is the version that was stable last, else the nearest below those that failed, else the lowest above.
+    """
+    able = set(known).difference(failed)
+    if not wanted or not able.isdisjoint(wanted):
+        return None
+    earlier = [version for version in record.stable_history if version in able]
+    below = [version for version in able if version < record.labels.get(STABLE, max(wanted))]
+    return earlier[-1] if earlier else max(below, default=min(able, default=None))
 
 
 def policy_versions(known: Collection[int], policy: VersionPolicy) -> tuple[int, ...]:

@@ -24,6 +24,8 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
     scale: Scale = Scale()
     failures: Mapping[int, VersionFailure] = {}
     """Why versions cannot be loaded: they are not tried before their failure is taken away."""
+    is_unloaded: bool = False
+    """Whether somebody asked for nothing of it to be loaded: then nothing stands in for what is not."""
     asleep: tuple[int, ...] = ()
     """Versions that are wanted, and are loaded only when somebody asks for them."""
 

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from salver.models.known import KnownModel
 from salver.models.outcome import StoredVersion, VersionList
 from salver.models.planning import ModelState
-from salver.models.policy import wanted_versions
 from salver.models.states import SERVING
 from salver.models.wanted import WantedModel
 from salver.types import ModelStatus, VersionState
@@ -34,7 +33,7 @@ def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel
     """What should be served of it; `asleep` are versions that nobody needs now. Of an unloaded model all are."""
     state = state_of(model, None)
     record = state.record
-    wanted = wanted_versions(state.known, record.policy, record.labels, record.route)
+    wanted = state.picked
     return WantedModel(
         name=model.name,
         specs=tuple(replace(model.versions[number].spec, replicas=state.replica_count(number)) for number in wanted),
@@ -44,6 +43,7 @@ def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel
         policy=record.policy,
         scale=record.scale,
         failures=state.failures,
+        is_unloaded=record.is_unloaded,
         asleep=tuple(number for number in wanted if record.is_unloaded or number in asleep),
     )
 
