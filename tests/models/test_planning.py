@@ -262,14 +262,6 @@ def test_a_policy_tells_what_it_keeps(policy: VersionPolicy, words: str) -> None
     assert told[1:] in ([], ["load iris/2 (1 replica)"])
 
 
-def test_a_policy_may_name_versions_that_are_not_there_with_a_warning() -> None:
-    before = state(3)
-    policy = VersionPolicy(kind=PolicyKind.SPECIFIC, versions=(3, 9))
-    assert plan(before, changed(before, desired.with_policy(before.record, policy))).warnings == (
-        "the policy names iris/9, which is not there",
-    )
-
-
 @pytest.mark.parametrize(
     ("scale", "told"),
     [

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from salver.errors import Code
-from salver.models.catalogue import Catalogue
+from salver.errors import Code, RequestError
+from salver.models.catalogue import Asked, Catalogue
 from salver.models.discovery import discover
+from salver.models.intake import Publication
 from salver.models.opening import open_models
 from salver.models.remotes.base import Seen, SourceGone
 from salver.models.remotes.folder import FolderSource
@@ -175,6 +176,55 @@ def test_what_is_no_model_is_told_and_not_fetched_again_before_it_changes(place:
         assert "s3://lake/remote/1 is not served" in place.notes[0]
         place.bucket.put(1, "def predict(x: float) -> float:\n    return x\n", stamp="2")
         assert (await place.look())["remote"] == (1,)
+
+    play(story)
+
+
+def test_a_remote_that_cannot_be_taken_in_for_now_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        place.bucket.put(3, "def predict(x: float) -> float:\n    return x\n")
+
+        def full(_: object) -> None:
+            raise RequestError(Code.OVERLOADED, "The disk is full.", fix="Make room.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(place.store, "change_catalogue", full)
+            assert "remote" not in await place.look()
+        assert place.notes == ["s3://lake/remote/3 waits: The disk is full. Make room."]
+        assert (await place.look())["remote"] == (3,)
+
+    play(story)
+
+
+def test_one_bad_look_is_not_the_last_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        def broken(**_: object) -> str:
+            raise OSError("no room for a folder")
+
+        place.bucket.put(3, "def predict(x: float) -> float:\n    return x\n")
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.mkdtemp", broken)
+            assert "remote" not in await place.look()
+        assert place.notes == ["lake could not be looked at: OSError; the server's log has more."]
+        assert (await place.look())["remote"] == (3,)
+
+    play(story)
+
+
+def test_a_folder_with_the_number_of_a_version_from_elsewhere_is_told(place: Place, tmp_path: Path) -> None:
+    async def story() -> None:
+        pushed = tmp_path / "pushed.py"
+        pushed.write_text("def predict(x: float) -> float:\n    return x * 9\n")
+        await place.catalogue.publish(
+            Asked(model="adder", by="key:1"), Publication(artefact=pushed, file_name="pushed.py", version=2)
+        )
+        place.write(2)
+        assert await place.look() == {"adder": (2,)}
+        await place.look()
+        (note,) = place.notes
+        assert "adder has a version 2 already, from elsewhere" in note
+        (record,) = place.store.versions()
+        assert record.version == 2
 
     play(story)
 

@@ -157,8 +157,11 @@ class Catalogue:
         model = self._models.get(id.model)
         return model is not None and id.version in model.versions
 
-    def found(self, origin: str, sources: Sequence[ModelSource]) -> None:
-        """What a watched folder holds now, all of it. A version of that number that is there already stays."""
+    def found(self, origin: str, sources: Sequence[ModelSource]) -> tuple[ModelSource, ...]:
+        """What a watched folder holds now, all of it. A version of that number that is there already stays.
+
+        Returns what is not served because a version from elsewhere has its number.
+        """
         there = {source.id for source in sources}
         for model in self._models.values():
             for version in list(model.versions.values()):
@@ -170,6 +173,9 @@ class Catalogue:
         for name in list(self._models):
             self._forget_if_nothing(name)
         self.want()
+        return tuple(
+            source for source in sources if self._models[source.name].versions[source.version].origin != origin
+        )
 
     # Changes
 

@@ -32,6 +32,7 @@ from salver.models.zips import ZipRefused
 
 LISTING_NAME = ".salver-listing"
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SEALED = 0o555
 _OPEN = 0o755
 
@@ -234,7 +235,8 @@ class Repository:
         except OSError as error:
             fix = "Let the server read it and write into its data directory, and make room there."
             message = f"{source} cannot be published or removed: {error.strerror}"
-            raise LoadError(Code.LOAD_FAILED, message, fix=fix) from error
+            code = Code.OVERLOADED if error.errno in _FULL else Code.LOAD_FAILED
+            raise LoadError(code, message, fix=fix) from error
 
 
 def _digest(path: Path) -> str:

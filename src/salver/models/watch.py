@@ -10,16 +10,18 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from salver.errors import SalverError
+from salver.errors import Code, SalverError
 from salver.models.catalogue import Asked, Catalogue
 from salver.models.intake import Publication
 from salver.models.remotes.base import Seen, Source, SourceGone
 from salver.models.remotes.folder import FolderSource
 from salver.types import ModelVersion
 
+PASSING = frozenset({Code.OVERLOADED})
+"""What says nothing of the version: it is tried again at the next look."""
 log = logging.getLogger("salver.models")
 
 
@@ -57,13 +59,35 @@ class Watch:
 
     async def look(self) -> None:
         for folder in self._folders:
-            seen = await self._ask(folder)
-            if seen is not None:
-                good = {each.id for each in seen if await self._is_good(each)}
-                self._catalogue.found(folder.name, [source for source in folder.found.models if source.id in good])
+            await self._look_at(folder.name, self._serve(folder))
         for remote in self._remotes:
-            for each in await self._ask(remote) or ():
-                await self._publish(remote, each)
+            await self._look_at(remote.name, self._take(remote))
+
+    async def _look_at(self, place: str, look: Awaitable[None]) -> None:
+        """What goes wrong with one place ends neither the looks at others nor the next one at this."""
+        try:
+            await look
+            self._told.pop(f"look at {place}", None)
+        except Exception as error:
+            log.exception("look_failed", extra={"source": place})
+            self._note(f"look at {place}", f"{place} could not be looked at: {type(error).__name__}; the server's log has more.")
+
+    async def _serve(self, folder: FolderSource) -> None:
+        seen = await self._ask(folder)
+        if seen is None:
+            return
+        good = {each.id for each in seen if await self._is_good(each)}
+        covered = self._catalogue.found(folder.name, [source for source in folder.found.models if source.id in good])
+        for source in covered:
+            self._note(
+                str(source.id),
+                f"{source.source} is not served: {source.name} has a version {source.version} already, from elsewhere. "
+                "Give the folder another number: it would be served in that one's place when the server starts anew.",
+            )
+
+    async def _take(self, remote: Source) -> None:
+        for each in await self._ask(remote) or ():
+            await self._publish(remote, each)
 
     async def _ask(self, source: Source) -> tuple[Seen, ...] | None:
         try:
@@ -100,7 +124,10 @@ class Watch:
         except SourceGone as error:
             self._note(source.name, f"{error.message} {error.fix}")
         except SalverError as error:
-            self._refuse(seen, error)
+            if error.code in PASSING:
+                self._note(str(seen.id), f"{seen.source} waits: {error.message} {error.fix}")
+            else:
+                self._refuse(seen, error)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder)
 
