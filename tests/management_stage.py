@@ -73,12 +73,14 @@ class Stage:
         self.control.add_operations(self.bodies)
         self.front_end = ToldFrontEnd()
 
-    async def ask(self, operation: str, parameters: models.Change | models.ListVersions) -> Any:
+    async def ask(
+        self, operation: str, parameters: models.Change | models.ListVersions, fence: tuple[str, ...] = ()
+    ) -> Any:
         raw = await self.control.operate(
             ControlRequest(
                 operation=operation,
                 parameters=msgspec.Raw(msgspec.msgpack.encode(parameters)),
-                principal=Principal(id="key:1", role="operator"),
+                principal=Principal(id="key:1", role="operator", models=fence),
                 request_id="r1",
                 peer="192.0.2.1",
                 wire="native",

@@ -189,7 +189,7 @@ def test_a_full_disk_is_told(tmp_path: Path, model: Path) -> None:
             raise OSError(28, "No space left on device")
 
     repository = Repository(tmp_path / "repository", disk=Disk(tell))
-    message = refusal(repository, model, Code.LOAD_FAILED)
+    message = refusal(repository, model, Code.OVERLOADED)
     assert message == "cannot be published or removed: No space left on device"
     assert repository.digests() == ()
     assert leftovers(tmp_path) == []

@@ -199,6 +199,44 @@ def test_nothing_is_taken_from_anywhere_else(play: Any, location: str) -> None:
     play(story)
 
 
+def test_a_key_for_some_models_takes_no_other_from_the_model_store(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        for name in ("mine", "other"):
+            (stage.model_store / f"{name}.py").write_text("def predict(x: float) -> float:\n    return x\n")
+        (stage.model_store / "folder").mkdir()
+        said = set()
+        for location in ("other.py", "none.py", "folder/other.py", "./other.py"):
+            for is_plan in (True, False):
+                wanted = models.PublishVersion(model="mine", location=location, is_plan=is_plan)
+                with pytest.raises(SalverError) as raised:
+                    await stage.ask("models.publish", wanted, fence=("mine",))
+                said.add((raised.value.code, raised.value.message.replace(location, "it")))
+        assert said == {(Code.MODEL_NOT_FOUND, "Model not found in model store: it")}
+        own = models.PublishVersion(model="mine", location="mine.py")
+        assert (await stage.ask("models.publish", own, fence=("mine",))).version == 1
+
+    play(story)
+
+
+def test_a_plan_says_where_nothing_can_be_taken_from(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        wanted = models.PublishVersion(model="m", location="none.mar", is_plan=True)
+        with pytest.raises(SalverError, match="not found in model store"):
+            await stage.ask("models.publish", wanted)
+
+    play(story)
+
+
+def test_passwords_in_addresses_are_not_in_the_audit_log(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        location = f"https://me:secret@host/a.onnx?sig=secret@sha256:{'0' * 64}"
+        with pytest.raises(SalverError) as raised:
+            await stage.ask("models.publish", models.PublishVersion(model="m", location=location))
+        assert "secret" not in f"{raised.value.message} {raised.value.fix} {stage.audited}"
+
+    play(story)
+
+
 @pytest.mark.parametrize(
     ("wanted", "detail"),
     [

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from salver.errors import Code, LoadError
+from salver.models.naming import stem
 from salver.models.remotes.http import HttpFetcher
-from salver.models.remotes.references import Remote, parse_reference
+from salver.models.remotes.references import Reference, Remote, parse_reference, without_secrets
 
 DIGEST = "@sha256:"
 
@@ -26,20 +27,28 @@ class Places:
         self._fetcher = fetcher
         self._allow_urls = allow_urls
 
-    def bring(self, location: str, folder: Path) -> Path:
-        """Where the artefact is, perhaps in the empty `folder`. Raises LoadError, SourceGone."""
-        if DIGEST in location:
-            reference = parse_reference(location, self._remotes, allow_urls=self._allow_urls)
-            return self._fetcher.fetch(reference, folder)
+    def find(self, location: str, only: str | None = None) -> Reference | Path:
+        """What the location means. Raises LoadError.
+
+        Of the model store there is no more than what is called `only`, for somebody who may know no other model: of
+        remotes, who names a digest knows the artefact already.
+        """
+        if DIGEST in location or location.partition(":")[0] in self._remotes:
+            return parse_reference(location, self._remotes, allow_urls=self._allow_urls)
         if "://" in location:
+            shown = without_secrets(location)
             raise LoadError(
                 Code.INVALID_INPUT,
-                f"{location} is fetched only with its digest.",
-                fix=f"Write {location}{DIGEST}<64 hex digits>, and name the place in the setting `remotes`.",
+                f"{shown} is fetched only with its digest.",
+                fix=f"Write {shown}{DIGEST}<64 hex digits>, and name the place in the setting `remotes`.",
             )
-        return self._in_model_store(location)
+        return self._in_model_store(location, only)
 
-    def _in_model_store(self, name: str) -> Path:
+    def bring(self, found: Reference | Path, folder: Path) -> Path:
+        """Where the artefact is now, perhaps in the empty `folder`. Raises LoadError, SourceGone."""
+        return found if isinstance(found, Path) else self._fetcher.fetch(found, folder)
+
+    def _in_model_store(self, name: str, only: str | None) -> Path:
         if self._model_store is None:
             raise LoadError(
                 Code.MODEL_NOT_FOUND,
@@ -50,7 +59,8 @@ class Places:
             message = f"Relative path is not allowed in url: {name}"
             raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Name a file of the model store.")
         path = self._model_store / name
-        if not name or not path.exists() or not path.resolve().is_relative_to(self._model_store.resolve()):
+        is_hidden = only is not None and only not in (name, stem(name))
+        if not name or is_hidden or not path.exists() or not path.resolve().is_relative_to(self._model_store.resolve()):
             message = f"Model not found in model store: {name}"
             raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Check the name, or upload the model.")
         return path

@@ -70,7 +70,10 @@ class Watch:
             self._told.pop(f"look at {place}", None)
         except Exception as error:
             log.exception("look_failed", extra={"source": place})
-            self._note(f"look at {place}", f"{place} could not be looked at: {type(error).__name__}; the server's log has more.")
+            self._note(
+                f"look at {place}",
+                f"{place} could not be looked at: {type(error).__name__}; the server's log has more.",
+            )
 
     async def _serve(self, folder: FolderSource) -> None:
         seen = await self._ask(folder)

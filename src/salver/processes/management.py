@@ -19,10 +19,13 @@ from salver.models.edits import MakeEdit
 from salver.models.intake import Publication
 from salver.models.outcome import Outcome, VersionList
 from salver.models.places import Places
+from salver.models.remotes.references import without_secrets
 from salver.operations import models
 from salver.processes.base import ControlRequest
 from salver.types import ModelRoute
 
+MAX_FETCHES = 2
+"""At one time: each holds a thread, and what else waits for the disk (the audit log, the store) needs some too."""
 Wanted = TypeVar("Wanted", bound=models.Change)
 Body = Callable[[ControlRequest], Awaitable[Any]]
 
@@ -88,6 +91,7 @@ class Management:
         self._audit = audit
         self._uploads = uploads
         self._places = places
+        self._fetching = asyncio.Semaphore(MAX_FETCHES)
 
     def bodies(self) -> dict[str, Body]:
         return {
@@ -106,19 +110,27 @@ class Management:
 
     async def _publish(self, request: ControlRequest) -> Outcome:
         wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
-        if wanted.location and not wanted.is_plan:
-            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted))
+        if wanted.location:
+            only = wanted.model if request.principal.models else None
+            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted, only))
         artefact = self._upload(wanted.upload) if wanted.upload else None
-        publication = publication_of(wanted, artefact, wanted.file_name or wanted.location, is_copied=False)
+        publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False)
         return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
 
-    async def _fetched(self, asked: Asked, wanted: models.PublishVersion) -> Outcome:
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
-        try:
-            artefact = await asyncio.to_thread(self._places.bring, wanted.location, folder)
-            return await self._catalogue.publish(asked, publication_of(wanted, artefact, artefact.name, is_copied=True))
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder)
+    async def _fetched(self, asked: Asked, wanted: models.PublishVersion, only: str | None) -> Outcome:
+        """`only` is the model that whoever asks may know, if he may not know all."""
+        found = await asyncio.to_thread(self._places.find, wanted.location, only)
+        if asked.is_plan:
+            name = without_secrets(wanted.location)
+            return await self._catalogue.publish(asked, publication_of(wanted, None, name, is_copied=True))
+        async with self._fetching:
+            folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
+            try:
+                artefact = await asyncio.to_thread(self._places.bring, found, folder)
+                publication = publication_of(wanted, artefact, artefact.name, is_copied=True)
+                return await self._catalogue.publish(asked, publication)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, folder)
 
     def _upload(self, path: str) -> Path:
         upload = Path(path)
@@ -179,7 +191,8 @@ def detail_of(wanted: models.Change, made: Outcome | None) -> str:
     for field in msgspec.structs.fields(wanted):
         value = getattr(wanted, field.name)
         if field.name not in hidden and value is not None and value != field.default:
-            told.append(f"{field.name}={msgspec.json.encode(value).decode()}")
+            shown = without_secrets(value) if field.name == "location" else value
+            told.append(f"{field.name}={msgspec.json.encode(shown).decode()}")
     if made is not None and made.version is not None and "version" not in {text.partition("=")[0] for text in told}:
         told.append(f"version={made.version}")
     return " ".join(told)

@@ -111,13 +111,14 @@ def test_a_flipped_bit_is_refused(shop: Shop, flipped: int) -> None:
     body = bytearray(BODY)
     body[flipped] ^= 1
     shop.web.answer = lambda path, headers: (200, {}, bytes(body))
-    found = hashlib.sha256(body).hexdigest()
-    assert shop.refused() == f"http://zoo/zoo/model.onnx has the digest sha256:{found}, not the one that was named."
+    message = shop.refused()
+    assert message == "http://zoo/zoo/model.onnx has another digest than the one that was named."
+    assert hashlib.sha256(body).hexdigest() not in message, "who knows it may have the file"
 
 
 def test_a_file_that_is_short_without_saying_so_is_refused(shop: Shop) -> None:
     shop.web.answer = lambda path, headers: (200, {}, BODY[:-1])
-    assert "not the one that was named" in shop.refused()
+    assert "another digest than" in shop.refused()
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from salver.errors import Code, LoadError, StartupError
-from salver.models.remotes.references import Reference, Remote, parse_reference, parse_remotes
+from salver.models.remotes.references import Reference, Remote, parse_reference, parse_remotes, without_secrets
 
 DIGEST = "0123456789abcdef" * 4
 ZOO = Remote(name="zoo", url="https://models.example.com/zoo")
@@ -64,7 +64,7 @@ def test_remotes_have_names_addresses_and_options() -> None:
     ],
 )
 def test_mistakes_in_remotes_are_told(text: str, problem: str) -> None:
-    assert refused_remote(text) == f"The remote `{text}` cannot be used: {problem}."
+    assert refused_remote(text) == f"The remote `{text.replace('?a=b', '?...')}` cannot be used: {problem}."
 
 
 def test_passwords_in_addresses_are_refused_and_not_shown() -> None:
@@ -90,7 +90,7 @@ def test_an_artefact_of_a_remote() -> None:
 
 def test_an_address_of_its_own_where_that_is_allowed() -> None:
     text = f"https://example.com/a/resnet%2050.onnx?x=1@sha256:{DIGEST}"
-    assert refused(text).startswith("https://example.com/a/resnet%2050.onnx?x=1 belongs to no remote")
+    assert refused(text).startswith("https://example.com/a/resnet%2050.onnx?... belongs to no remote")
     assert meant(text, allow_urls=True) == Reference(
         text=text, url="https://example.com/a/resnet%2050.onnx?x=1", digest=DIGEST, file_name="resnet 50.onnx"
     )
@@ -128,4 +128,21 @@ def test_mistakes_in_references_are_told(text: str, problem: str) -> None:
     ],
 )
 def test_other_addresses_are_refused_even_where_addresses_are_allowed(url: str, problem: str) -> None:
-    assert refused(f"{url}@sha256:{DIGEST}", allow_urls=True) == f"{url} {problem}"
+    shown = url.replace("//me@", "//...@")
+    assert refused(f"{url}@sha256:{DIGEST}", allow_urls=True) == f"{shown} {problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://host/a.onnx", "https://host/a.onnx"),
+        ("https://me:pass@host/a.onnx", "https://...@host/a.onnx"),
+        ("https://me:pa/ss@host/a", "https://...@host/a"),
+        (f"https://me:p@ss@host/a?sig=s3@sha256:{DIGEST}", f"https://...@host/a?...@sha256:{DIGEST}"),
+        (f"https://host/a@sha256:{DIGEST}", f"https://host/a@sha256:{DIGEST}"),
+        ("https://host/a?sig=secret", "https://host/a?..."),
+        ("adder.py", "adder.py"),
+    ],
+)
+def test_secrets_in_addresses_are_not_shown(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown

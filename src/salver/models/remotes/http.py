@@ -17,7 +17,7 @@ import msgspec
 
 from salver.errors import Code, LoadError
 from salver.models.remotes.base import Seen, SourceGone
-from salver.models.remotes.references import Reference
+from salver.models.remotes.references import Reference, without_secrets
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_REDIRECTS = 5
@@ -62,7 +62,7 @@ class HttpSource:
                 version=each.version,
                 fetch=functools.partial(self._fetcher.fetch, each.reference),
                 stamp=each.reference.digest,
-                source=each.reference.text,
+                source=without_secrets(each.reference.text),
             )
             for each in self._wanted
         )
@@ -94,7 +94,7 @@ class HttpFetcher:
             with path.open("xb") as file, self._client(reference) as client:
                 found = self._patiently(client, reference, _Progress(file))
             if found != reference.digest:
-                message = f"{reference.url} has the digest sha256:{found}, not the one that was named."
+                message = f"{reference.shown} has another digest than the one that was named."
                 fix = "Compare the digest with whoever made the file; fetch again."
                 raise LoadError(Code.LOAD_FAILED, message, fix=fix)
         except FileExistsError as error:
@@ -143,10 +143,10 @@ class HttpFetcher:
                 url = url.join(response.headers["location"])
             if (url.scheme, url.host, url.port) != (origin.scheme, origin.host, origin.port):
                 fix = "Declare that host as a remote of its own in the setting `remotes`, and name it."
-                raise LoadError(Code.LOAD_FAILED, f"{reference.url} leads to another host, {url.host}.", fix=fix)
+                raise LoadError(Code.LOAD_FAILED, f"{reference.shown} leads to another host, {url.host}.", fix=fix)
         fix = "Ask whoever runs that server."
         raise LoadError(
-            Code.LOAD_FAILED, f"{reference.url} leads on and on, more than {_MAX_REDIRECTS} times.", fix=fix
+            Code.LOAD_FAILED, f"{reference.shown} leads on and on, more than {_MAX_REDIRECTS} times.", fix=fix
         )
 
     def _headers(self, reference: Reference, progress: _Progress) -> dict[str, str]:
@@ -158,7 +158,7 @@ class HttpFetcher:
             token = self._environment.get(variable)
             if not token:
                 fix = f"Set {variable} in the server's environment."
-                raise LoadError(Code.LOAD_FAILED, f"The token for {reference.url} is missing.", fix=fix)
+                raise LoadError(Code.LOAD_FAILED, f"The token for {reference.shown} is missing.", fix=fix)
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
@@ -174,7 +174,7 @@ class HttpFetcher:
             raise _refused(reference, status)
         if response.headers.get("content-encoding", "identity") != "identity":
             fix = "Have that server send the file as it is."
-            raise LoadError(Code.LOAD_FAILED, f"{reference.url} came packed, unasked.", fix=fix)
+            raise LoadError(Code.LOAD_FAILED, f"{reference.shown} came packed, unasked.", fix=fix)
         if status == 200:
             progress.begin(response.headers.get("etag"))
         elif not response.headers.get("content-range", "").startswith(f"bytes {progress.size}-"):
@@ -185,7 +185,7 @@ class HttpFetcher:
             raise self._too_large(reference)
 
     def _too_large(self, reference: Reference) -> LoadError:
-        message = f"{reference.url} has more than {self._limits.max_bytes} bytes."
+        message = f"{reference.shown} has more than {self._limits.max_bytes} bytes."
         return LoadError(Code.LOAD_FAILED, message, fix="Raise the setting `max_artefact_gb`.")
 
     def _client(self, reference: Reference) -> httpx.Client:
@@ -267,10 +267,10 @@ def _private(host: str) -> LoadError:
 def _refused(reference: Reference, status: int) -> LoadError:
     if status in (401, 403):
         fix = "Name the variable that holds a token: token_variable=NAME behind the remote's address."
-        return LoadError(Code.LOAD_FAILED, f"{reference.url} may not be read ({status}).", fix=fix)
+        return LoadError(Code.LOAD_FAILED, f"{reference.shown} may not be read ({status}).", fix=fix)
     if status in (404, 410):
-        return LoadError(Code.LOAD_FAILED, f"There is nothing at {reference.url}.", fix="Check the path.")
-    return LoadError(Code.LOAD_FAILED, f"{reference.url} answered {status}.", fix="Ask whoever runs that server.")
+        return LoadError(Code.LOAD_FAILED, f"There is nothing at {reference.shown}.", fix="Check the path.")
+    return LoadError(Code.LOAD_FAILED, f"{reference.shown} answered {status}.", fix="Ask whoever runs that server.")
 
 
 def _unwritable(path: Path, error: OSError) -> LoadError:
@@ -279,5 +279,5 @@ def _unwritable(path: Path, error: OSError) -> LoadError:
 
 
 def _gone(reference: Reference, reason: str) -> SourceGone:
-    message = f"{reference.url} cannot be fetched now: {reason}."
+    message = f"{reference.shown} cannot be fetched now: {reason}."
     return SourceGone(Code.LOAD_FAILED, message, fix="Try again later, or check the address and the network.")

@@ -28,6 +28,8 @@ OPTIONS = {
 """What each kind of remote may be told besides its address. A `_variable` names an environment variable."""
 
 _REFERENCE = re.compile(r"(?P<place>.+)@sha256:(?P<digest>[0-9a-fA-F]{64})")
+_USER = re.compile(r"//.*@(?!sha256:)")  # a password may even have a slash
+_QUERY = re.compile(r"\?.+?(?=@sha256:[0-9a-fA-F]{64}$|$)")
 _FORM = "Write remote:path@sha256:<digest>; `sha256sum FILE` prints the digest."
 
 
@@ -54,6 +56,16 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     remote: Remote | None = None
     """None for an address that belongs to no remote."""
 
+    @property
+    def shown(self) -> str:
+        """The address for messages."""
+        return without_secrets(self.url)
+
+
+def without_secrets(text: str) -> str:
+    """An address, or a reference, for messages and records: without the user, the password and the query in it."""
+    return _QUERY.sub("?...", _USER.sub("//...@", text))
+
 
 def parse_remotes(texts: Sequence[str]) -> dict[str, Remote]:
     """The remotes by their names. Raises StartupError(SETTINGS_INVALID)."""
@@ -70,7 +82,7 @@ def parse_reference(text: str, remotes: Mapping[str, Remote], *, allow_urls: boo
     """The artefact that is meant. Raises LoadError(INVALID_INPUT), also for an address that may not be used."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise _unfit(f"{text!r} does not end in the digest of the file.", _FORM)
+        raise _unfit(f"{without_secrets(text)!r} does not end in the digest of the file.", _FORM)
     digest = match["digest"].lower()
     assert is_digest(digest)
     if "://" in match["place"]:
@@ -119,15 +131,16 @@ def _options(text: str, scheme: str, words: Sequence[str]) -> dict[str, str]:
 
 
 def _free(text: str, url: str, digest: str, *, allow_urls: bool) -> Reference:
+    shown = without_secrets(url)
     if not allow_urls:
         fix = "Name the place in the setting `remotes`, or start the server with --allow-urls."
-        raise _unfit(f"{url} belongs to no remote, and addresses of their own are not allowed here.", fix)
+        raise _unfit(f"{shown} belongs to no remote, and addresses of their own are not allowed here.", fix)
     parts = _split(url)
     if parts is None or parts.scheme != "https" or parts.username or parts.password or parts.fragment:
-        raise _unfit(f"{url} is no plain https address.", "Write it as https://host/path, without a password.")
+        raise _unfit(f"{shown} is no plain https address.", "Write it as https://host/path, without a password.")
     name = unquote(parts.path).rpartition("/")[2]
     if plain_parts(name) is None:
-        raise _unfit(f"{url} ends in no file's name.", "Give the address of one file.")
+        raise _unfit(f"{shown} ends in no file's name.", "Give the address of one file.")
     return Reference(text=text, url=url, digest=digest, file_name=name)
 
 
@@ -140,8 +153,8 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _invalid(text: str, problem: str, fix: str) -> StartupError:
-    shown = re.sub(r"//[^/@]*@", "//...@", text)
-    return StartupError(Code.SETTINGS_INVALID, f"The remote `{shown}` cannot be used: {problem}.", fix=fix)
+    message = f"The remote `{without_secrets(text)}` cannot be used: {problem}."
+    return StartupError(Code.SETTINGS_INVALID, message, fix=fix)
 
 
 def _unfit(message: str, fix: str) -> LoadError:
