@@ -46,6 +46,12 @@ def test_a_path_without_a_usable_name_asks_for_one() -> None:
     assert "--name" in raised.value.fix
 
 
+def test_a_name_that_no_model_may_have_is_told_before_anything_is_sent(run, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    ran = run("push", str(tmp_path / "model.onnx"), "--name", "a/b")
+    assert (ran.code, "'a/b' is no name for a model" in ran.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 1024**2, "5.0 MiB"), (3 * 1024**4, "3072.0 GiB")],

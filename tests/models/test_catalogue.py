@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from salver.errors import Code, LoadError, RequestError, SalverError
 from salver.models import edits
-from salver.models.catalogue import Asked, Catalogue
+from salver.models.catalogue import Catalogue
 from salver.models.discovery import discover
 from salver.models.intake import Publication
 from salver.models.opening import Opening, open_models
+from salver.models.outcome import Asked
 from salver.models.repository import Repository
 from salver.models.sources import ModelSource
 from salver.models.specs import replica_spec
@@ -432,6 +433,45 @@ def test_the_outcome_says_whether_all_has_come_to_rest(start: Any, model: Any) -
         assert settled.now.versions[0].state is VersionState.READY
         planned = await server.change(edits.unload, is_plan=True)
         assert await server.catalogue.settle(planned, 1.0) is planned
+
+    play(story)
+
+
+def test_content_that_is_a_version_already_is_told(start: Any, model: Any) -> None:
+    async def story() -> None:
+        server = start()
+        await server.push(model(1))
+        again = await server.push(model(1))
+        assert again.plan.warnings == ("this content is m/1 already, and no new version is made",)
+        await server.push(model(2))
+        again = await server.push(model(1))
+        assert again.version == 1
+        assert again.plan.warnings[0].endswith("; `salver promote m 1` lets it answer")
+        assert (await server.push(model(1), is_promoted=True)).plan.warnings == ()
+
+    play(story)
+
+
+def test_what_is_no_model_is_told_by_the_name_that_was_sent(start: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        server = start()
+        staged = tmp_path / "x1"
+        staged.write_text("nothing")
+        with pytest.raises(LoadError) as raised:
+            await server.push(staged, file_name="notes.txt")
+        assert raised.value.message.startswith("notes.txt ")
+        assert str(tmp_path) not in f"{raised.value.message} {raised.value.fix}"
+
+    play(story)
+
+
+def test_there_is_no_version_above_the_highest_number(start: Any, model: Any) -> None:
+    async def story() -> None:
+        server = start()
+        await server.push(model(1), version=2**63 - 1)
+        with pytest.raises(RequestError, match="no version above") as raised:
+            await server.push(model(2))
+        assert raised.value.code is Code.CONFLICT
 
     play(story)
 

@@ -137,6 +137,13 @@ def test_to_end_a_route_names_what_answers_then_even_if_it_did_before_the_route(
     ]
 
 
+def test_a_version_of_the_command_line_is_forgotten_and_comes_back() -> None:
+    before = msgspec.structs.replace(state(1, 2), given=(2,))
+    told = plan(before, changed(before, known=(1,)))
+    assert told.steps[-1] == "forget iris/2, whose files stay where they are"
+    assert told.warnings[-1] == "iris/2 comes back when the place that `salver serve` names is read again"
+
+
 @pytest.mark.parametrize("preserve", list(Preserve))
 def test_to_promote_a_version_that_failed_warns_and_stops_nothing(preserve: Preserve) -> None:
     before = state(3, 7, labels={STABLE: 3}, failures={7: BROKEN}, policy=VersionPolicy(preserve=preserve))

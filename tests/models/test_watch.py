@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from salver.errors import Code, RequestError
-from salver.models.catalogue import Asked, Catalogue
+from salver.models.catalogue import Catalogue
 from salver.models.discovery import discover
 from salver.models.intake import Publication
 from salver.models.opening import open_models
+from salver.models.outcome import Asked
 from salver.models.remotes.base import Seen, SourceGone
 from salver.models.remotes.folder import FolderSource
 from salver.models.repository import Repository

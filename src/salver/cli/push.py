@@ -34,6 +34,7 @@ def command(path: str, name: str | None, version: int | None, promote: bool, cha
       salver push zoo:vision/resnet.onnx@sha256:9f86d081... --name resnet
     """
     how = changing.how
+    check_name(name)
     if DIGEST in path and not Path(path).exists():
         model = name or named_by(PurePosixPath(path.partition(DIGEST)[0]).name)
         changing.run(lambda client: client.fetch(path, model, version=version, promote=promote, how=how))
@@ -43,6 +44,14 @@ def command(path: str, name: str | None, version: int | None, promote: bool, cha
     named, number = identity_of(Path(path))
     wanted = number if version is None else version
     changing.run(lambda client: client.push(path, name or named, version=wanted, promote=promote, how=how))
+
+
+def check_name(name: str | None) -> None:
+    """Raises CommandFailed for what cannot name a model."""
+    from salver.models.naming import NAME_RULE, is_name
+
+    if name is not None and not is_name(name):
+        raise CommandFailed(f"{name!r} is no name for a model: it must be {NAME_RULE}.", "Choose another with --name.")
 
 
 def named_by(file_name: str) -> str:

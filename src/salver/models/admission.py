@@ -11,8 +11,13 @@ from salver.store.base import ModelRecord
 
 
 def next_version(known: Collection[int]) -> int:
-    """The number of a version that came without one."""
-    return max(known, default=0) + 1
+    """The number of a version that came without one. Raises RequestError(CONFLICT) when there is none above."""
+    highest = max(known, default=0)
+    if highest >= MAX_VERSION:
+        raise RequestError(
+            Code.CONFLICT, f"There is no version above {highest}.", fix="Give the new version a number that is free."
+        )
+    return highest + 1
 
 
 def check_name(name: str) -> None:

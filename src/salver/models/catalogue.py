@@ -12,22 +12,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from salver.errors import Code, RequestError
-from salver.models import desired
+from salver.models import desired, edits
 from salver.models.admission import check_first, check_name, check_number, check_revision
-from salver.models.edits import Edit, MakeEdit, answering_now, with_replicas
+from salver.models.edits import Edit, MakeEdit
 from salver.models.intake import Intake, Publication
 from salver.models.known import KnownModel, KnownVersion, MakeSpec, given_version
 from salver.models.manifestfile import ManifestFile
-from salver.models.outcome import Outcome, VersionList
-from salver.models.planning import plan
+from salver.models.outcome import Asked, Outcome, VersionList
 from salver.models.sources import ModelSource
 from salver.models.stock import Stock, stored_version
 from salver.models.wanted import WantedModel
-from salver.models.wanting import state_of, version_list, wanted_model
+from salver.models.wanting import outcome_of, state_of, version_list, wanted_model
 from salver.store.base import CatalogueChange, Store
 from salver.types import ModelStatus, ModelVersion, Scale, VersionFailure
 
@@ -40,16 +38,6 @@ class Lives(Protocol):
     def want(self, models: Sequence[WantedModel]) -> None: ...
     def models(self) -> tuple[ModelStatus, ...]: ...
     async def settled(self, ids: Collection[ModelVersion]) -> None: ...
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes with every change: of which model, by whom, and whether it is to be made."""
-
-    model: str
-    by: str
-    is_plan: bool = False
-    revision: int | None = None
-    """The latest one that whoever asks has seen; None: whatever it is."""
 
 
 class Catalogue:
@@ -203,11 +191,13 @@ class Catalogue:
                 model, publication, by=asked.by, is_plan=asked.is_plan, used=self._digests()
             )
             is_there = model.versions.get(version.number) is version
-            record = with_replicas(model.record, publication.replicas)
+            state = state_of(model, self._status(model.name))
+            record = edits.with_replicas(model.record, publication.replicas)
             if publication.is_promoted:
-                answered = answering_now(state_of(model, self._status(model.name)))
+                answered = edits.answering_now(state)
                 record = desired.promoted(record, version.number, answered=answered)
-            return Edit(record=record, version=version.number), None if is_there else version
+            note = edits.same_content(state, version.number) if is_there and not publication.is_promoted else ""
+            return Edit(record=record, version=version.number, note=note), None if is_there else version
 
         async def whole() -> Outcome:
             async with self._shelving:
@@ -225,11 +215,19 @@ class Catalogue:
         is_settled = True
         try:
             async with asyncio.timeout(wait_s):
-                await self._lives.settled(self._ids(outcome.model))
+                await self._settled(outcome.model)
         except TimeoutError:
             is_settled = False
         await self.kept()
         return replace(outcome, is_settled=is_settled, now=self._status(outcome.model))
+
+    async def _settled(self, name: str) -> None:
+        """A version that fails may bring in another one, which then counts too."""
+        before: set[ModelVersion] = set()
+        while (ids := self._ids(name)) != before:
+            before = ids
+            await self._lives.settled(ids)
+            await asyncio.sleep(0)  # for what a failure makes wanted
 
     # Failures
 
@@ -275,7 +273,7 @@ class Catalogue:
             check_revision(model.record, asked.revision)
             wanted, new = await edit(model)
             if asked.is_plan:
-                return self._outcome(model, wanted, new, is_plan=True)
+                return outcome_of(model, wanted, new, self._status(model.name), is_plan=True)
             gone = [model.versions[number] for number in wanted.remove]
             made = await self._make(model, asked, wanted, new)
         if any(version.stored is not None for version in gone):
@@ -293,7 +291,7 @@ class Catalogue:
         return task
 
     async def _make(self, model: KnownModel, asked: Asked, edit: Edit, new: KnownVersion | None) -> Outcome:
-        told = self._outcome(model, edit, new, is_plan=False)
+        told = outcome_of(model, edit, new, self._status(model.name), is_plan=False)
         change = self._catalogue_change(model, asked, edit, new)
         await asyncio.to_thread(self._store.change_catalogue, change)
         for number in edit.retry:
@@ -394,24 +392,6 @@ class Catalogue:
 
     def _wanted(self, model: KnownModel) -> WantedModel:
         return wanted_model(model, asleep=set(model.numbers) - model.awake if model.sleeps else ())
-
-    def _outcome(self, model: KnownModel, edit: Edit, new: KnownVersion | None, *, is_plan: bool) -> Outcome:
-        before = state_of(model, self._status(model.name))
-        numbers = {*before.known, *(() if new is None else (new.number,))} - set(edit.remove)
-        after = replace(
-            before,
-            record=edit.record,
-            known=tuple(sorted(numbers, reverse=True)),
-            failures={number: why for number, why in before.failures.items() if number not in edit.retry},
-        )
-        return Outcome(
-            model=model.name,
-            version=edit.version,
-            is_plan=is_plan,
-            plan=plan(None if model.is_nothing else before, None if edit.is_end else after),
-            revision=model.record.revision,
-            now=self._status(model.name),
-        )
 
 
 def _not_found(name: str) -> RequestError:

@@ -16,7 +16,7 @@ from salver.models.admission import check_unused
 from salver.models.planning import ModelState
 from salver.models.policy import default_version
 from salver.store.base import ModelRecord
-from salver.types import STABLE, ModelRoute, Scale, VersionPolicy
+from salver.types import STABLE, ModelRoute, ModelVersion, Scale, VersionPolicy
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     """Versions whose failure is forgotten."""
     is_end: bool = False
     """Whether nothing is left of the model."""
+    note: str = ""
+    """What somebody should know besides what the plan says."""
     wakes: bool = False
     """Whether what is wanted of it is loaded now, even where it is loaded on demand."""
 
@@ -40,6 +42,13 @@ MakeEdit: TypeAlias = Callable[[ModelState], Edit]
 def answering_now(state: ModelState) -> int | None:
     """The version that answers requests that name none, as long as there is no route."""
     return default_version(state.known, state.serving, state.record.labels)
+
+
+def same_content(state: ModelState, version: int) -> str:
+    """What whoever publishes an artefact should know when it is a version already."""
+    name = ModelVersion(state.name, version)
+    way = "" if version == answering_now(state) else f"; `salver promote {state.name} {version}` lets it answer"
+    return f"this content is {name} already, and no new version is made{way}"
 
 
 def promote(version: int) -> MakeEdit:

@@ -1,4 +1,4 @@
-"""What a change of a model's life ends with, as every door tells it."""
+"""What a change of a model's life begins and ends with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import msgspec
 
 from salver.models.planning import Plan
 from salver.types import ModelStatus, VersionFailure, VersionState
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with every change: of which model, by whom, and whether it is to be made."""
+
+    model: str
+    by: str
+    is_plan: bool = False
+    revision: int | None = None
+    """The latest one that whoever asks has seen; None: whatever it is."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

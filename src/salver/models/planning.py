@@ -41,6 +41,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     """Versions that cannot be loaded, and are not tried until somebody asks."""
     replicas: Mapping[int, int] = {}
     """How many each version's model.toml asks for; 1 for those that are not here."""
+    given: tuple[int, ...] = ()
+    """Versions that are served where they lie, because the command line names their place."""
     examples: tuple[int, ...] = ()
     """Versions that bring an example, which must come out right before they serve."""
 
@@ -204,12 +206,18 @@ class _Change:
 
     def _removal_steps(self) -> Iterator[str]:
         for version in _gained(self._after.known, self._before.known):
-            yield f"remove {named(self._name, version)} from the repository"
+            if version in self._before.given:
+                yield f"forget {named(self._name, version)}, whose files stay where they are"
+            else:
+                yield f"remove {named(self._name, version)} from the repository"
 
     # Warnings
 
     def warnings(self, *, is_end: bool) -> Iterator[str]:
         yield from self._outage_warnings()
+        for version in _gained(self._after.known, self._before.known):
+            if version in self._before.given:
+                yield f"{named(self._name, version)} comes back when the place that `salver serve` names is read again"
         if is_end:
             return
         yield from self._failure_warnings()

@@ -60,10 +60,12 @@ class Stock:
     def _stocked(self, published: Published, name: str, told: str, used: Container[str]) -> Stocked:
         try:
             return Stocked(published=published, source=self._read(published.path, name, 1, told))
-        except LoadError:
+        except LoadError as error:
             if published.digest not in used:
                 self._repository.remove(published.digest)
-            raise
+            place = str(published.path)  # which is gone, and nobody else's business
+            message = error.message.replace(f"{place}/{told}", told).replace(place, told)
+            raise LoadError(error.code, message, fix=error.fix.replace(place, told)) from error
 
     def _read(self, path: Path, name: str, version: int, told: str) -> ModelSource:
         """Raises LoadError."""

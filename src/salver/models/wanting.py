@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from salver.models.known import KnownModel
-from salver.models.outcome import StoredVersion, VersionList
-from salver.models.planning import ModelState
+from salver.models.edits import Edit
+from salver.models.known import KnownModel, KnownVersion
+from salver.models.outcome import Outcome, StoredVersion, VersionList
+from salver.models.planning import ModelState, plan
 from salver.models.states import SERVING
 from salver.models.wanted import WantedModel
 from salver.types import ModelStatus, VersionState
@@ -25,6 +26,7 @@ def state_of(model: KnownModel, status: ModelStatus | None) -> ModelState:
         serving=tuple(version.id.version for version in running if version.state in SERVING),
         failures={version.number: version.failure for version in versions if version.failure is not None},
         replicas={version.number: version.spec.replicas for version in versions},
+        given=tuple(version.number for version in versions if version.stored is None),
         examples=tuple(version.number for version in versions if version.spec.manifest.get("example")),
     )
 
@@ -45,6 +47,29 @@ def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel
         failures=state.failures,
         is_unloaded=record.is_unloaded,
         asleep=tuple(number for number in wanted if record.is_unloaded or number in asleep),
+    )
+
+
+def outcome_of(
+    model: KnownModel, edit: Edit, new: KnownVersion | None, status: ModelStatus | None, *, is_plan: bool
+) -> Outcome:
+    """What a change will do, told before it is made; `new` is the version that comes with it."""
+    before = state_of(model, status)
+    numbers = {*before.known, *(() if new is None else (new.number,))} - set(edit.remove)
+    after = replace(
+        before,
+        record=edit.record,
+        known=tuple(sorted(numbers, reverse=True)),
+        failures={number: why for number, why in before.failures.items() if number not in {*edit.retry, *edit.remove}},
+    )
+    told = plan(None if model.is_nothing else before, None if edit.is_end else after)
+    return Outcome(
+        model=model.name,
+        version=edit.version,
+        is_plan=is_plan,
+        plan=replace(told, warnings=(*told.warnings, edit.note)) if edit.note else told,
+        revision=model.record.revision,
+        now=status,
     )
 
 

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from salver.errors import Code, SalverError
-from salver.models.catalogue import Asked, Catalogue
+from salver.models.catalogue import Catalogue
 from salver.models.intake import Publication
+from salver.models.outcome import Asked
 from salver.models.remotes.base import Seen, Source, SourceGone
 from salver.models.remotes.folder import FolderSource
 from salver.types import ModelVersion

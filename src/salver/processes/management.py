@@ -14,10 +14,10 @@ import msgspec
 from salver.access.audit import AuditEvent, AuditLog
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
-from salver.models.catalogue import Asked, Catalogue
+from salver.models.catalogue import Catalogue
 from salver.models.edits import MakeEdit
 from salver.models.intake import Publication
-from salver.models.outcome import Outcome, VersionList
+from salver.models.outcome import Asked, Outcome, VersionList
 from salver.models.places import Places
 from salver.models.remotes.references import without_secrets
 from salver.operations import models

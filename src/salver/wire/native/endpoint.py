@@ -66,7 +66,7 @@ def version_number(text: str) -> int:
         return int(text)
     raise RequestError(
         Code.VERSION_NOT_FOUND,
-        f"A version is a whole number, not {text[:64]!r}.",
+        f"A version is a whole number of at most 18 digits, not {text[:64]!r}.",
         fix="Name the version by its number, or use the address of a label.",
     )
 
