@@ -211,6 +211,8 @@ def test_a_scale_within_its_bounds_is_taken(scale: Scale) -> None:
     ("scale", "words"),
     [
         (Scale(min_replicas=0), "min_replicas is 0"),
+        (Scale(replicas=1001), "may have 1000 replicas"),
+        (Scale(min_replicas=10**9), "may have 1000 replicas"),
         (Scale(min_replicas=3, max_replicas=2), "max_replicas is 2, below min_replicas, which is 3"),
         (Scale(replicas=1, min_replicas=2), "1 replicas are fewer"),
         (Scale(replicas=5, max_replicas=4), "5 replicas are more"),

@@ -25,6 +25,9 @@ from salver.types import STABLE, ModelRoute, PolicyKind, Scale, VersionPolicy
 MAX_HISTORY = 50
 """How many promotions can be rolled back."""
 
+MAX_REPLICAS = 1000
+"""Of each version: a slip of the finger must not take the machine down."""
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -169,6 +172,9 @@ def check_scale(scale: Scale) -> None:
     if scale.min_replicas < 1:
         message = f"A version that is loaded has at least 1 replica; min_replicas is {scale.min_replicas}."
         raise _invalid(message, "To have none, unload the model, or let it be loaded on demand.")
+    if max(scale.min_replicas, scale.replicas or 0) > MAX_REPLICAS:
+        message = f"A version may have {MAX_REPLICAS} replicas: each is a process of this machine."
+        raise _invalid(message, "Ask for fewer.")
     _check_bounds(scale.min_replicas, scale.replicas, scale.max_replicas)
     if scale.idle_unload_s is not None:
         _check_idle_unload(scale, scale.idle_unload_s)

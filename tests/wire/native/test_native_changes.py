@@ -156,6 +156,38 @@ def test_a_body_that_does_not_fit_is_told_what_would(read: Any, method: str, pat
     assert "JSON object of" in raised.value.fix
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("{model}/promote", '{"version": 99999999999999999999}'),
+        ("{model}/load", '{"version": 9223372036854775808}'),
+    ],
+)
+def test_a_number_that_nothing_can_hold_is_refused(wire: NativeWire, path: str, body: str) -> None:
+    request = Request(
+        method="POST", path="/", raw_path="/", path_params={"model": "iris"}, headers=JSON, body=body.encode()
+    )
+    with pytest.raises(RequestError) as raised:
+        route_of(wire, "POST", path).read(request)
+    assert raised.value.code is Code.INVALID_INPUT
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("{model}/route", {"weights": {}}),
+        ("{model}/route", {"weights": {"1": 2**63}}),
+        ("{model}/scale", {"replicas": 2**63}),
+        ("{model}/policy", {"policy": "latest", "count": 2**63}),
+        ("{model}/policy", {"policy": "specific", "versions": [2**63]}),
+    ],
+)
+def test_a_document_that_would_do_something_else_is_refused(read: Any, path: str, document: Any) -> None:
+    with pytest.raises(RequestError) as raised:
+        read("PUT", path, document)
+    assert raised.value.code is Code.INVALID_INPUT
+
+
 @pytest.mark.parametrize("path", ["promote", "rollback", "unload", "load"])
 def test_no_form_of_a_page_changes_anything(read: Any, path: str) -> None:
     with pytest.raises(RequestError) as raised:

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
 
 from salver.types import PolicyKind, Preserve, VersionState
 from salver.wire.native.documents import ModelDocument, Moment
 
+Whole: TypeAlias = Annotated[int, msgspec.Meta(le=2**63 - 1)]
+"""A number that every part of the server can hold."""
+
 
 class VersionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which version is meant."""
 
-    version: int
+    version: Whole
 
 
 class LoadRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which version is to be tried again; null: each that has failed."""
 
-    version: int | None = None
+    version: Whole | None = None
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Weights by version. `sticky` keeps a caller with one version: `principal`, or `header:NAME`."""
 
-    weights: dict[int, int]
+    weights: dict[Whole, Whole]
     sticky: str = ""
 
 
 class ScaleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be changed of the scale; what is left out stays."""
 
-    replicas: int | msgspec.UnsetType | None = msgspec.UNSET
-    min_replicas: int | msgspec.UnsetType = msgspec.UNSET
-    max_replicas: int | msgspec.UnsetType | None = msgspec.UNSET
+    replicas: Whole | msgspec.UnsetType | None = msgspec.UNSET
+    min_replicas: Whole | msgspec.UnsetType = msgspec.UNSET
+    max_replicas: Whole | msgspec.UnsetType | None = msgspec.UNSET
     on_demand: bool | msgspec.UnsetType = msgspec.UNSET
     idle_unload_s: float | msgspec.UnsetType | None = msgspec.UNSET
     pinned: bool | msgspec.UnsetType = msgspec.UNSET
@@ -42,8 +47,8 @@ class PolicyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Which versions are loaded: the latest `count`, the `versions` that are named, or all."""
 
     policy: PolicyKind
-    count: int = 1
-    versions: tuple[int, ...] = ()
+    count: Whole = 1
+    versions: tuple[Whole, ...] = ()
     preserve: Preserve = Preserve.AVAILABILITY
 
 

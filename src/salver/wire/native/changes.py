@@ -176,6 +176,8 @@ def read_no_label(request: Request) -> models.SetLabel:
 
 def read_route(request: Request) -> models.SetRoute:
     wanted = body_of(RouteRequest, request)
+    if not wanted.weights:
+        raise _invalid("A route needs at least one version with a weight.", "Send weights, or DELETE the route.")
     return change_of(models.SetRoute, request, weights=wanted.weights, sticky=wanted.sticky)
 
 
