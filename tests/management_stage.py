@@ -74,13 +74,17 @@ class Stage:
         self.front_end = ToldFrontEnd()
 
     async def ask(
-        self, operation: str, parameters: models.Change | models.ListVersions, fence: tuple[str, ...] = ()
+        self,
+        operation: str,
+        parameters: models.Change | models.ListVersions,
+        fence: tuple[str, ...] = (),
+        role: str = "operator",
     ) -> Any:
         raw = await self.control.operate(
             ControlRequest(
                 operation=operation,
                 parameters=msgspec.Raw(msgspec.msgpack.encode(parameters)),
-                principal=Principal(id="key:1", role="operator", models=fence),
+                principal=Principal(id="key:1", role=role, models=fence),
                 request_id="r1",
                 peer="192.0.2.1",
                 wire="native",

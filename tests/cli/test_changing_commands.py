@@ -66,6 +66,11 @@ def test_a_path_that_is_not_there_is_told(run) -> None:
     assert "there is no file or folder nowhere.onnx" in ran.err
 
 
+@pytest.mark.parametrize("path", ["zoo:resnet.onnx", "https://host/resnet.onnx"])
+def test_a_place_elsewhere_without_its_digest_is_told_how_to_write_it(run, path: str) -> None:
+    assert "remote:path@sha256:DIGEST" in run("push", path).err
+
+
 def test_deleting_asks_first_and_no_answer_is_no(run, monkeypatch) -> None:
     import io
 

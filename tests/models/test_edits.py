@@ -43,6 +43,12 @@ def test_there_is_no_way_back_before_a_promotion() -> None:
     assert refused(edits.roll_back) is Code.CONFLICT
 
 
+def test_there_is_no_way_back_to_a_version_that_has_failed() -> None:
+    record = replace(STATE.record, labels={"stable": 1}, stable_history=(3, 2))
+    back = edits.roll_back(replace(STATE, record=record, failures={2: FAILURE}))
+    assert back.version == 3
+
+
 def test_a_label_names_a_version_until_it_is_taken_away() -> None:
     edit = edits.label("canary", 3)(STATE)
     assert (edit.record.labels, edit.version) == ({"canary": 3}, 3)

@@ -16,7 +16,7 @@ from salver.processes.management import detail_of
 from salver.processes.queries import RESULTS
 from salver.replicas.memory import MemoryWorker
 from salver.store.memory import MemoryStore
-from salver.types import PolicyKind, VersionPolicy, VersionState
+from salver.types import ModelVersion, PolicyKind, VersionFailure, VersionPolicy, VersionState
 from virtual_time import run, until
 
 
@@ -186,7 +186,19 @@ def test_a_model_registered_without_workers_waits_for_them(play: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["none.mar", "../secret", "/etc/passwd", "", "https://host/x.mar", "zoo:x.onnx@sha256:" + "0" * 64]
+    "location",
+    [
+        "none.mar",
+        "../secret",
+        "/etc/passwd",
+        "",
+        ".",
+        "a//b",
+        "adder.py\0",
+        "a" * 400,
+        "https://host/x.mar",
+        "zoo:x.onnx@sha256:" + "0" * 64,
+    ],
 )
 def test_nothing_is_taken_from_anywhere_else(play: Any, location: str) -> None:
     async def story(stage: Stage) -> None:
@@ -214,6 +226,21 @@ def test_a_key_for_some_models_takes_no_other_from_the_model_store(play: Any) ->
         assert said == {(Code.MODEL_NOT_FOUND, "Model not found in model store: it")}
         own = models.PublishVersion(model="mine", location="mine.py")
         assert (await stage.ask("models.publish", own, fence=("mine",))).version == 1
+
+    play(story)
+
+
+def test_a_stranger_is_told_no_more_of_versions_than_their_states(play: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.push(1)
+        failure = VersionFailure(code="LOAD_FAILED", message="no weights", exception="OSError", log_tail=("/srv/x",))
+        stage.catalogue.note_failure(ModelVersion("m", 1), failure)
+        asked = models.ListVersions(model="m")
+        (known,) = (await stage.ask("models.versions", asked)).versions
+        assert (known.source, known.created_by, known.failure.log_tail) == ("adder.py", "key:1", ("/srv/x",))
+        (told,) = (await stage.ask("models.versions", asked, role="anonymous")).versions
+        assert (told.source, told.digest, told.created_by) == ("", "", "")
+        assert (told.failure.message, told.failure.exception, told.failure.log_tail) == ("no weights", "", ())
 
     play(story)
 

@@ -40,7 +40,8 @@ def command(path: str, name: str | None, version: int | None, promote: bool, cha
         changing.run(lambda client: client.fetch(path, model, version=version, promote=promote, how=how))
         return
     if not Path(path).exists():
-        raise CommandFailed(f"there is no file or folder {path}", "Check the path.")
+        fix = "What a remote has is named as remote:path@sha256:DIGEST." if ":" in path else "Check the path."
+        raise CommandFailed(f"there is no file or folder {path}", fix)
     named, number = identity_of(Path(path))
     wanted = number if version is None else version
     changing.run(lambda client: client.push(path, name or named, version=wanted, promote=promote, how=how))

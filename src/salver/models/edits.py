@@ -61,7 +61,7 @@ def promote(version: int) -> MakeEdit:
 
 
 def roll_back(state: ModelState) -> Edit:
-    record = desired.rolled_back(state.record, state.known)
+    record = desired.rolled_back(state.record, [number for number in state.known if number not in state.failures])
     return Edit(record=record, version=record.labels[STABLE])
 
 

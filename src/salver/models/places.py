@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from salver.errors import Code, LoadError
+from salver.models.archiverules import plain_parts
 from salver.models.naming import stem
 from salver.models.remotes.http import HttpFetcher
 from salver.models.remotes.references import Reference, Remote, parse_reference, without_secrets
@@ -58,9 +59,18 @@ class Places:
         if ".." in name.split("/") or name.startswith("/"):
             message = f"Relative path is not allowed in url: {name}"
             raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Name a file of the model store.")
-        path = self._model_store / name
         is_hidden = only is not None and only not in (name, stem(name))
-        if not name or is_hidden or not path.exists() or not path.resolve().is_relative_to(self._model_store.resolve()):
+        path = None if is_hidden or plain_parts(name) is None else _inside(self._model_store, name)
+        if path is None:
             message = f"Model not found in model store: {name}"
             raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Check the name, or upload the model.")
         return path
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """What is called so in the folder, also by a link that does not leave it."""
+    try:
+        path = folder / name
+        return path if path.resolve(strict=True).is_relative_to(folder.resolve()) else None
+    except OSError:
+        return None

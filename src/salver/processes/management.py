@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from salver.access.audit import AuditEvent, AuditLog
+from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
 from salver.models.catalogue import Catalogue
@@ -22,7 +23,7 @@ from salver.models.places import Places
 from salver.models.remotes.references import without_secrets
 from salver.operations import models
 from salver.processes.base import ControlRequest
-from salver.types import ModelRoute
+from salver.types import ModelRoute, VersionFailure
 
 MAX_FETCHES = 2
 """At one time: each holds a thread, and what else waits for the disk (the audit log, the store) needs some too."""
@@ -101,7 +102,8 @@ class Management:
         }
 
     async def _versions(self, request: ControlRequest) -> VersionList:
-        return self._catalogue.versions(msgspec.msgpack.decode(request.parameters, type=models.ListVersions).model)
+        found = self._catalogue.versions(msgspec.msgpack.decode(request.parameters, type=models.ListVersions).model)
+        return _for_strangers(found) if request.principal.role == ANONYMOUS.name else found
 
     async def _edit(self, request: ControlRequest) -> Outcome:
         kind, make = EDITS[request.operation]
@@ -156,6 +158,19 @@ class Management:
             event = _event(request, wanted, made, outcome)
             await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._audit.record, event)))
         return await self._catalogue.settle(made, min(wanted.wait_s, models.MAX_WAIT_S))
+
+
+def _for_strangers(found: VersionList) -> VersionList:
+    """Without what tells of this machine and of who runs it, as `models.get` has it for them."""
+    hidden = {"source": "", "digest": "", "created_by": ""}
+    versions = [
+        msgspec.structs.replace(version, **hidden, failure=_bare(version.failure)) for version in found.versions
+    ]
+    return msgspec.structs.replace(found, versions=tuple(versions))
+
+
+def _bare(failure: VersionFailure | None) -> VersionFailure | None:
+    return None if failure is None else msgspec.structs.replace(failure, exception="", log_tail=())
 
 
 def publication_of(
