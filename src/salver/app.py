@@ -189,7 +189,8 @@ def _control_half(
     )
     control.reconciler.on_failure = catalogue.note_failure
     uploads = directory.emptied("uploads")
-    management = Management(catalogue, state.audit, uploads, _places(settings.models))
+    fetcher = HttpFetcher(os.environ, HttpLimits(max_bytes=settings.models.max_artefact_gb * 1024**3))
+    management = Management(catalogue, state.audit, uploads, _places(settings.models, fetcher))
     control.add_operations(management.bodies())
     control.residence = Residence(
         catalogue,
@@ -198,6 +199,7 @@ def _control_half(
         budget_bytes=settings.models.memory_budget_mb * 1024 * 1024,
     )
     control.watch(control.residence.watch())
+    control.watch(_at_the_end(fetcher.stop))
     control.watch(_watch(settings.models, directory, catalogue, state.folders, on_event).run())
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
@@ -211,15 +213,17 @@ def _control_half(
     return control
 
 
-def _places(settings: ModelSettings) -> Places:
+async def _at_the_end(stop: Callable[[], None]) -> None:
+    """Stop what would go on in a thread."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        stop()
+
+
+def _places(settings: ModelSettings, fetcher: HttpFetcher) -> Places:
     folder = Path(settings.model_store).expanduser() if settings.model_store else None
-    limits = HttpLimits(max_bytes=settings.max_artefact_gb * 1024**3)
-    return Places(
-        folder,
-        parse_remotes(settings.remotes),
-        HttpFetcher(os.environ, limits),
-        allow_urls=settings.allow_urls,
-    )
+    return Places(folder, parse_remotes(settings.remotes), fetcher, allow_urls=settings.allow_urls)
 
 
 def _watched(settings: ModelSettings, discoveries: Mapping[str, Discovery], artifacts: Path) -> list[FolderSource]:

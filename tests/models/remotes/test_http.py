@@ -116,6 +116,18 @@ def test_a_flipped_bit_is_refused(shop: Shop, flipped: int) -> None:
     assert hashlib.sha256(body).hexdigest() not in message, "who knows it may have the file"
 
 
+def test_a_server_that_stops_does_not_wait_for_what_is_fetched(shop: Shop) -> None:
+    fetcher = HttpFetcher({}, shop.limits)
+    fetcher.stop()
+    shop.web.answer = lambda path, headers: (200, {}, BODY)
+    with pytest.raises(SourceGone, match="the server stops"):
+        fetcher.fetch(shop.reference(), shop.folder)
+    shop.web.answer = lambda path, headers: (503, {}, b"")
+    with pytest.raises(SourceGone, match="the server stops"):
+        fetcher.fetch(shop.reference(), shop.folder)
+    assert list(shop.folder.iterdir()) == []
+
+
 def test_a_file_that_is_short_without_saying_so_is_refused(shop: Shop) -> None:
     shop.web.answer = lambda path, headers: (200, {}, BODY[:-1])
     assert "another digest than" in shop.refused()

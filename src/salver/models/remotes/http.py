@@ -6,7 +6,7 @@ import functools
 import hashlib
 import ipaddress
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,12 +75,17 @@ class HttpFetcher:
         self,
         environment: Mapping[str, str],
         limits: HttpLimits | None = None,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         """`environment` has the variables that remotes name for their tokens."""
         self._environment = environment
         self._limits = limits or HttpLimits()
-        self._pause = pause
+        self._is_over = threading.Event()
+        self._pause = pause or self._is_over.wait
+
+    def stop(self) -> None:
+        """Have every fetch end at its next bytes, in whatever thread: a server that stops waits for its threads."""
+        self._is_over.set()
 
     def fetch(self, reference: Reference, folder: Path) -> Path:
         """The file in `folder`, which had none of its name.
@@ -120,11 +125,17 @@ class HttpFetcher:
                 if failures >= self._limits.attempts:
                     raise _gone(reference, str(error) or type(error).__name__) from error
             self._pause(self._limits.backoff_s * 2 ** (failures - 1))
+            self._check_time(reference)
+
+    def _check_time(self, reference: Reference) -> None:
+        if self._is_over.is_set():
+            raise _gone(reference, "the server stops")
 
     def _once(self, client: httpx.Client, reference: Reference, progress: _Progress) -> None:
         with self._answer(client, reference, progress) as response:
             self._check_answer(reference, response, progress)
             for chunk in response.iter_raw():
+                self._check_time(reference)
                 if progress.size + len(chunk) > self._limits.max_bytes:
                     raise self._too_large(reference)
                 progress.add(chunk)
