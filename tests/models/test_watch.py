@@ -28,6 +28,7 @@ from salver.types import BatchSettings, ModelStatus, ModelVersion
 from virtual_time import run
 
 QUIET_S = 5.0
+ONE = ModelVersion("adder", 1)
 
 
 def spec_of(source: ModelSource) -> ReplicaSpec:
@@ -39,10 +40,12 @@ class Lives:
 
     def __init__(self) -> None:
         self.wanted: dict[str, tuple[int, ...]] = {}
+        self.specs: dict[ModelVersion, ReplicaSpec] = {}
 
     def want(self, models: Any) -> None:
         wanted: list[WantedModel] = list(models)
         self.wanted = {model.name: tuple(spec.id.version for spec in model.specs) for model in wanted}
+        self.specs = {spec.id: spec for model in wanted for spec in model.specs}
 
     def models(self) -> tuple[ModelStatus, ...]:
         return ()
@@ -226,6 +229,25 @@ def test_a_folder_with_the_number_of_a_version_from_elsewhere_is_told(place: Pla
         assert "adder has a version 2 already, from elsewhere" in note
         (record,) = place.store.versions()
         assert record.version == 2
+
+    play(story)
+
+
+def test_files_that_change_in_their_place_are_another_form_once_they_rest(place: Place) -> None:
+    async def story() -> None:
+        path = place.folder / "adder" / "1" / "model.py"
+        await place.look()
+        before = place.lives.specs[ONE]
+        path.write_text("def predict(x: float) -> float:\n    return x + 100\n")
+        await place.look(after_s=1.0)
+        assert place.lives.specs[ONE] == before, "it may be half written"
+        await place.look()
+        after = place.lives.specs[ONE]
+        assert (after.path, after.stamp != before.stamp) == (before.path, True)
+        path.with_name("SHA256SUMS").write_text(f"{'0' * 64}  model.py\n")
+        await place.look()
+        assert place.lives.specs[ONE] == after, "what is no good does not end what was there"
+        assert any("is not served" in note for note in place.notes)
 
     play(story)
 

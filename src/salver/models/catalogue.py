@@ -145,25 +145,30 @@ class Catalogue:
         model = self._models.get(id.model)
         return model is not None and id.version in model.versions
 
-    def found(self, origin: str, sources: Sequence[ModelSource]) -> tuple[ModelSource, ...]:
-        """What a watched folder holds now, all of it. A version of that number that is there already stays.
+    def found(
+        self, origin: str, sources: Sequence[ModelSource], stamps: Mapping[ModelVersion, str]
+    ) -> tuple[ModelSource, ...]:
+        """What a watched folder holds now, all of it. One whose stamp is another has other files, and is loaded anew.
 
-        Returns what is not served because a version from elsewhere has its number.
+        Returns what is not served because a version from elsewhere has its number: that one stays.
         """
         there = {source.id for source in sources}
         for model in self._models.values():
             for version in list(model.versions.values()):
                 if version.origin == origin and version.spec.id not in there:
                     model.drop(version.number)
-        for source in [source for source in sources if not self.has(source.id)]:
+        covered = []
+        for source in sources:
             model = self._models.setdefault(source.name, KnownModel(source.name))
-            model.put(given_version(source, self._make_spec, origin))
+            known, stamp = model.versions.get(source.version), stamps[source.id]
+            if known is None or (known.origin == origin and known.spec.stamp != stamp):
+                model.put(given_version(source, self._make_spec, origin, stamp))
+            elif known.origin != origin:
+                covered.append(source)
         for name in list(self._models):
             self._forget_if_nothing(name)
         self.want()
-        return tuple(
-            source for source in sources if self._models[source.name].versions[source.version].origin != origin
-        )
+        return tuple(covered)
 
     # Changes
 
@@ -372,7 +377,7 @@ class Catalogue:
     def _known(self, name: str) -> KnownModel:
         model = self._models.get(name)
         if model is None:
-            raise _not_found(name)
+            raise RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {name!r}.")
         return model
 
     def _digests(self) -> frozenset[str]:
@@ -392,7 +397,3 @@ class Catalogue:
 
     def _wanted(self, model: KnownModel) -> WantedModel:
         return wanted_model(model, asleep=set(model.numbers) - model.awake if model.sleeps else ())
-
-
-def _not_found(name: str) -> RequestError:
-    return RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {name!r}.")

@@ -41,9 +41,10 @@ class KnownVersion(msgspec.Struct, frozen=True, kw_only=True):
         return not self.spec.path
 
 
-def given_version(source: ModelSource, make_spec: MakeSpec, origin: str) -> KnownVersion:
-    """A version that is served where it lies."""
-    return KnownVersion(spec=make_spec(source), manifest_file=source.manifest_file, origin=origin)
+def given_version(source: ModelSource, make_spec: MakeSpec, origin: str, stamp: str = "") -> KnownVersion:
+    """A version that is served where it lies. `stamp` tells its files from those that were there before."""
+    spec = msgspec.structs.replace(make_spec(source), stamp=stamp)
+    return KnownVersion(spec=spec, manifest_file=source.manifest_file, origin=origin)
 
 
 def placeholder(id: ModelVersion, source: str) -> KnownVersion:

@@ -48,6 +48,9 @@ class Watch:
         self._on_note = on_note
         self._told: dict[str, str] = {}
         """What was said last of each place."""
+        self._first: dict[ModelVersion, str] = {}
+        self._served: dict[ModelVersion, str] = {}
+        """The stamps of the files that were in the place of each version first, and that are served now."""
         self._refused: dict[ModelVersion, str] = {}
         """The stamps of versions that were no good: they are not fetched again before they change."""
 
@@ -80,8 +83,9 @@ class Watch:
         seen = await self._ask(folder)
         if seen is None:
             return
-        good = {each.id for each in seen if await self._is_good(each)}
-        covered = self._catalogue.found(folder.name, [source for source in folder.found.models if source.id in good])
+        stamps = {each.id: stamp for each in seen if (stamp := await self._stamp(each)) is not None}
+        sources = [source for source in folder.found.models if source.id in stamps]
+        covered = self._catalogue.found(folder.name, sources, stamps)
         for source in covered:
             self._note(
                 str(source.id),
@@ -102,12 +106,25 @@ class Watch:
         self._told.pop(source.name, None)
         return seen
 
-    async def _is_good(self, seen: Seen) -> bool:
+    async def _stamp(self, seen: Seen) -> str | None:
+        """Of the files that are to be served, empty for the first in their place; None: those are no good.
+
+        Files that are no good do not end those that were in their place before.
+        """
+        id, is_known = seen.id, self._catalogue.has(seen.id)
+        if is_known:
+            self._served.setdefault(id, seen.stamp)
+        if (not is_known or self._served[id] != seen.stamp) and await self._is_whole(seen):
+            self._served[id] = seen.stamp
+        elif not is_known:
+            return None
+        first = self._first.setdefault(id, self._served[id])
+        return "" if self._served[id] == first else self._served[id]
+
+    async def _is_whole(self, seen: Seen) -> bool:
         """Whether the version's checksums agree, where it has some. They are looked at once."""
         if self._refused.get(seen.id) == seen.stamp:
             return False
-        if self._catalogue.has(seen.id):
-            return True
         try:
             await asyncio.to_thread(seen.fetch, self._scratch)
         except SalverError as error:

@@ -42,6 +42,8 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     path: str
     """The artefact: a file or a folder, absolute."""
+    stamp: str = ""
+    """What tells its files from those that were at the same path before; empty for the first."""
     folder: str
     """Where files that the manifest names are looked for, absolute."""
     manifest: dict[str, Any] = {}
