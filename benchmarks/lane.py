@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.models import model_path
 from benchmarks.workloads import Prepared
 from salver.access.base import AccessSettings
-from salver.models.reconciler import version_info
+from salver.models.entry import version_info
 from salver.net.base import NetSettings
 from salver.operations import access, inference, models, server
 from salver.processes.base import Door

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from salver.models.reconciler import Reconciler, version_info
+from salver.models.entry import version_info
+from salver.models.reconciler import Reconciler
 from salver.models.wanted import all_wanted
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
 from salver.replicas.memory import READY, MemoryEngine, MemoryWorker

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from salver.models.reconciler import version_info
+from salver.models.entry import version_info
 from salver.processes.audience import ATTACH_TIMEOUT_S, FINISH_MARGIN_S, REPORT_TIMEOUT_S, TELL_TIMEOUT_S, Audience
 from salver.processes.channel import ChannelClosed
 from salver.replicas.base import ReplicaSpec, WorkerLost

@@ -18,7 +18,7 @@ import uvloop
 
 from salver.access.base import AccessSettings
 from salver.errors import StartupError
-from salver.models.reconciler import version_info
+from salver.models.entry import version_info
 from salver.net.base import NetSettings
 from salver.operations import access, inference, models, server
 from salver.processes.audience import Audience

@@ -15,7 +15,7 @@ import pytest
 from salver.access.audit import AuditEvent
 from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError, StartupError
-from salver.models.reconciler import version_info
+from salver.models.entry import version_info
 from salver.processes import orders
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import ChannelClosed

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from salver.models.lifeline import Life
 from salver.models.states import SERVING
+from salver.replicas.base import Failure, Ready, ReplicaSpec
 from salver.replicas.supervisor import ReplicaGroup
-from salver.types import ModelVersion, VersionFailure, VersionInfo, VersionState, VersionStatus
+from salver.types import ModelVersion, PayloadKind, VersionFailure, VersionInfo, VersionState, VersionStatus
 
 
 class Entry:
@@ -96,3 +99,33 @@ def shown(entries: list[Entry]) -> VersionStatus:
 
 def _prominence(entry: Entry) -> tuple[bool, bool, bool, int]:
     return (not entry.is_ending, entry.state in SERVING, entry.has_served, entry.number)
+
+
+def kept_failure(failure: Failure, log_tail: tuple[str, ...]) -> VersionFailure:
+    """What a worker said, as it is kept over a restart."""
+    return VersionFailure(
+        code=failure.code,
+        message=failure.message,
+        fix=failure.fix,
+        exception=failure.exception,
+        log_tail=log_tail,
+        at=time.time(),
+    )
+
+
+def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
+    """What the prediction path must know, from what was wanted and what the worker found."""
+    is_idempotent = ready.is_idempotent if spec.is_idempotent is None else spec.is_idempotent
+    return VersionInfo(
+        id=spec.id,
+        runtime=spec.runtime,
+        payload=ready.payload,
+        signatures=ready.signatures,
+        batching=spec.batching,
+        has_batch_dimension=ready.has_batch_dimension or ready.payload is PayloadKind.BODY,
+        is_idempotent=is_idempotent,
+        deadline_s=spec.deadline_s,
+        description=spec.description,
+        example=spec.manifest.get("example"),
+        details={**spec.details, **ready.details, "runtime": ready.runtime_version, "python": ready.python},
+    )

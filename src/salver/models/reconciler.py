@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
 from salver.models import lifeline
 from salver.models.cast import Cast
-from salver.models.entry import Entry
+from salver.models.entry import Entry, kept_failure, version_info
 from salver.models.lifeline import Action
 from salver.models.states import SERVING, Event, next_state
 from salver.models.wanted import WantedModel
@@ -25,9 +24,7 @@ from salver.replicas.supervisor import ReplicaGroup
 from salver.types import (
     ModelStatus,
     ModelVersion,
-    PayloadKind,
     VersionFailure,
-    VersionInfo,
     VersionState,
     VersionStatus,
 )
@@ -323,7 +320,7 @@ class Reconciler:
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
         entry = self._entries[group]
         failure = self._explain(group.spec, failure)
-        entry.note_failure(_kept(failure, group.log_tail))
+        entry.note_failure(kept_failure(failure, group.log_tail))
         log.error(
             "load_failed",
             extra={
@@ -405,32 +402,3 @@ class Reconciler:
 
 def _kept_by_nobody(_id: ModelVersion, _failure: VersionFailure | None) -> None:
     """Failures are forgotten when the server ends."""
-
-
-def _kept(failure: Failure, log_tail: tuple[str, ...]) -> VersionFailure:
-    return VersionFailure(
-        code=failure.code,
-        message=failure.message,
-        fix=failure.fix,
-        exception=failure.exception,
-        log_tail=log_tail,
-        at=time.time(),
-    )
-
-
-def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
-    """What the prediction path must know, from what was wanted and what the worker found."""
-    is_idempotent = ready.is_idempotent if spec.is_idempotent is None else spec.is_idempotent
-    return VersionInfo(
-        id=spec.id,
-        runtime=spec.runtime,
-        payload=ready.payload,
-        signatures=ready.signatures,
-        batching=spec.batching,
-        has_batch_dimension=ready.has_batch_dimension or ready.payload is PayloadKind.BODY,
-        is_idempotent=is_idempotent,
-        deadline_s=spec.deadline_s,
-        description=spec.description,
-        example=spec.manifest.get("example"),
-        details={**spec.details, **ready.details, "runtime": ready.runtime_version, "python": ready.python},
-    )
