@@ -137,7 +137,7 @@ def wishes(draw: st.DrawFn) -> WantedModel:
     return WantedModel(
         name="m",
         specs=tuple(by_version.values()),
-        known=tuple(by_version),
+        known=(1, 2, 3),
         labels={STABLE: draw(some)} if draw(st.booleans()) else {},
         route=None if weights is None else ModelRoute(weights=weights),
     )
@@ -164,7 +164,7 @@ async def play(wanted: list[tuple[WantedModel, float]], turns: tuple[int, int]) 
     for front_end in front_ends:
         await audience.add(front_end)  # type: ignore[arg-type]
     first = spec(1, "/a", 2)
-    reconciler.want([WantedModel(name="m", specs=(first,), known=(1,))])
+    reconciler.want([WantedModel(name="m", specs=(first,), known=(1, 2, 3))])
     reconciler.start()
     await reconciler.settled([first.id])
     asking = asyncio.ensure_future(ask_on(front_ends))

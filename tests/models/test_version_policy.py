@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salver.models.policy import default_version, policy_versions, replica_count, stand_in, wanted_versions
+from salver.models.policy import default_version, policy_versions, replica_count, stand_ins, wanted_versions
 from salver.store.base import ModelRecord
 from salver.types import STABLE, ModelRoute, PolicyKind, Scale, VersionPolicy
 
@@ -128,24 +128,32 @@ def test_while_any_version_serves_the_default_is_one_that_does(known, labels, da
 # What stands in
 
 
+ALL = VersionPolicy(kind=PolicyKind.ALL)
+SPECIFIC = VersionPolicy(kind=PolicyKind.SPECIFIC, versions=(9,))
+
+
 @pytest.mark.parametrize(
-    ("wanted", "failed", "record", "version"),
+    ("wanted", "failed", "fields", "versions"),
     [
-        ((5,), (), {}, None),
-        ((5, 4), (5,), {}, None),
-        ((5,), (5,), {}, 4),
-        ((5,), (5, 4), {}, 3),
-        ((5,), (5,), {"stable_history": (1, 2)}, 2),
-        ((5,), (5, 2), {"stable_history": (1, 2)}, 1),
-        ((5, 3), (5, 3), {"labels": {STABLE: 3}}, 2),
-        ((1,), (1,), {}, 2),
-        ((5,), (1, 2, 3, 4, 5), {}, None),
-        ((), (5,), {}, None),
+        ((5,), (), {}, ()),
+        ((5,), (5,), {}, (4,)),
+        ((5,), (5, 4), {}, (3,)),
+        ((5, 4), (5,), {"policy": VersionPolicy(count=2)}, (3,)),
+        ((5, 4), (5,), {"policy": SPECIFIC}, ()),
+        ((5,), (5,), {"policy": SPECIFIC}, (4,)),
+        ((1,), (1,), {"policy": SPECIFIC}, (2,)),
+        ((5, 3), (3,), {"labels": {STABLE: 3}}, (2,)),
+        ((5, 3), (3,), {"labels": {STABLE: 3}, "stable_history": (2, 1)}, (1,)),
+        ((5, 3), (3, 1), {"labels": {STABLE: 3}, "stable_history": (2, 1)}, (2,)),
+        ((5,), (5,), {"labels": {STABLE: 5}, "stable_history": (2,)}, (2,)),
+        ((5,), (1, 2, 3, 4, 5), {}, ()),
+        ((5, 4, 3, 2, 1), (5,), {"policy": ALL}, ()),
+        ((), (5,), {"policy": SPECIFIC}, ()),
     ],
 )
-def test_while_all_that_is_wanted_has_failed_another_version_stands_in(wanted, failed, record, version) -> None:
-    asked = ModelRecord(name="m", updated_at=0.0, updated_by="", **record)
-    assert stand_in(wanted, failed, (1, 2, 3, 4, 5), asked) == version
+def test_for_what_has_failed_other_versions_stand_in(wanted, failed, fields, versions) -> None:
+    record = ModelRecord(name="m", updated_at=0.0, updated_by="", **fields)
+    assert stand_ins(wanted, failed, (1, 2, 3, 4, 5), record) == versions
 
 
 # Replicas

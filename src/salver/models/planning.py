@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from salver.models.planwords import (
+    joined,
     label_steps,
     named,
     policy_step,
@@ -24,7 +25,7 @@ from salver.models.planwords import (
     route_step,
     scale_bounds_step,
 )
-from salver.models.policy import default_version, replica_count, stand_in, wanted_versions
+from salver.models.policy import default_version, replica_count, stand_ins, wanted_versions
 from salver.store.base import ModelRecord
 from salver.types import Preserve, VersionFailure
 
@@ -53,15 +54,20 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
         return wanted_versions(self.known, record.policy, record.labels, record.route)
 
     @property
-    def stand_in(self) -> int | None:
-        """The version that answers because none of those that are named can be loaded."""
-        return stand_in(self.named, self.failures, self.known, self.record)
+    def stand_ins(self) -> tuple[int, ...]:
+        """The versions that are loaded for those that are named and have failed."""
+        return stand_ins(self.named, self.failures, self.known, self.record)
 
     @property
     def picked(self) -> tuple[int, ...]:
         """The versions that should be loaded while the model is not unloaded, highest first."""
-        other = self.stand_in
-        return self.named if other is None else tuple(sorted((*self.named, other), reverse=True))
+        return tuple(sorted((*self.named, *self.stand_ins), reverse=True))
+
+    @property
+    def substitutes(self) -> tuple[int, ...]:
+        """The stand-ins, while they alone answer."""
+        is_answered = self.record.is_unloaded or not set(self.named) <= set(self.failures)
+        return () if is_answered else self.stand_ins
 
     @property
     def wanted(self) -> tuple[int, ...]:
@@ -232,10 +238,11 @@ class _Change:
 
     def _outage_warnings(self) -> Iterator[str]:
         serving = self._before.serving
-        held = self._after.stand_in
-        if held is not None and held != self._before.stand_in and not self._after.record.is_unloaded:
-            does = "go on answering" if held in serving else "answer"
-            yield f"{named(self._name, held)} would {does}: nothing that is wanted then can be loaded"
+        held = self._after.substitutes
+        if held and held != self._before.substitutes:
+            names = joined([named(self._name, version) for version in held])
+            does = "go on answering" if set(held) <= set(serving) else "answer"
+            yield f"{names} would {does}: nothing that is wanted then can be loaded"
         if not self._after.loadable:
             if serving or self._before.loadable:
                 yield f"no version of {self._name} would answer requests then"

@@ -6,7 +6,7 @@ The laws, which the tests prove:
 - A further label or a further version in the route never makes a version unwanted.
 - `latest` with a count of N picks the N highest versions, and all of them where there are fewer.
 - Only known versions are wanted. A label or a route may name one that is gone; nothing can be loaded for it.
-- There is a stand-in exactly when all that is wanted has failed and another version has not.
+- While any version can be loaded and one is wanted, one that can be loaded is. What stands in is never a failed one.
 - While any version serves, the default version is one that serves, and it is `stable` when that one does.
 """
 
@@ -27,19 +27,31 @@ def wanted_versions(
     return tuple(sorted(picked.intersection(known), reverse=True))
 
 
-def stand_in(
+def stand_ins(
     wanted: Collection[int], failed: Collection[int], known: Collection[int], record: ModelRecord
-) -> int | None:
-    """What is loaded as well while all that is wanted has failed, so that somebody answers; also after a restart.
+) -> tuple[int, ...]:
+    """What is loaded besides for wanted versions that have failed, so that somebody answers; also after a restart.
 
-    It is the version that was stable last, else the nearest below those that failed, else the lowest above.
+    For `stable` it is the version that was stable last, else the nearest below. Else `latest` has as many that have not
+    failed as it counts. Whatever the policy, something is loaded while anything can be: the nearest below, or above.
     """
     able = set(known).difference(failed)
-    if not wanted or not able.isdisjoint(wanted):
-        return None
-    earlier = [version for version in record.stable_history if version in able]
-    below = [version for version in able if version < record.labels.get(STABLE, max(wanted))]
-    return earlier[-1] if earlier else max(below, default=min(able, default=None))
+    stable = record.labels.get(STABLE)
+    found: Collection[int] = ()
+    if stable is not None and stable in failed:
+        earlier = [version for version in record.stable_history if version in able]
+        found = earlier[-1:] or _nearest(able, stable)
+    elif record.policy.kind is PolicyKind.LATEST:
+        found = policy_versions(able, record.policy)
+    elif wanted and able.isdisjoint(wanted):
+        found = _nearest(able, max(wanted))
+    return tuple(sorted(set(found).difference(wanted), reverse=True))
+
+
+def _nearest(able: Collection[int], version: int) -> list[int]:
+    """The nearest below, else the lowest above; none where there is none."""
+    below = [number for number in able if number < version]
+    return [max(below)] if below else sorted(able)[:1]
 
 
 def policy_versions(known: Collection[int], policy: VersionPolicy) -> tuple[int, ...]:
