@@ -26,7 +26,7 @@ from salver.processes.control import ControlHalf
 from salver.processes.management import Management
 from salver.processes.queries import RESULTS
 from salver.replicas.base import ReplicaSettings, ReplicaSpec
-from salver.replicas.memory import MemoryEngine, MemoryWorker
+from salver.replicas.memory import READY, MemoryEngine, MemoryWorker
 from salver.store.memory import MemoryStore
 from salver.types import BatchSettings, VersionState
 from told_front_end import ToldFrontEnd
@@ -63,6 +63,7 @@ class Stage:
             self.control.reconciler,
             self.control.count_batches,
             budget_bytes=budget_bytes,
+            worker_bytes=READY.rss,
             clock=clock,
         )
         self.control.watch(self.residence.watch())

@@ -148,11 +148,11 @@ def test_to_promote_a_version_that_failed_warns_and_stops_nothing() -> None:
     )
 
 
-def test_to_promote_a_version_that_failed_stops_the_old_one_where_resources_are_preserved() -> None:
+def test_to_promote_a_version_that_failed_leaves_its_stand_in_where_resources_are_preserved() -> None:
     before = state(3, 7, labels={STABLE: 3}, failures={7: BROKEN}, policy=VersionPolicy(preserve=Preserve.RESOURCES))
     told = plan(before, changed(before, desired.promoted(before.record, 7)))
-    assert told.steps == ("drain and stop iris/3", "move the label `stable` from iris/3 to iris/7")
-    assert told.warnings[0] == "no version of iris would answer requests then"
+    assert told.steps == ("move the label `stable` from iris/3 to iris/7",)
+    assert told.warnings[0] == "iris/3 would go on answering: nothing that is wanted then can be loaded"
 
 
 def test_to_roll_back_loads_the_earlier_version_before_the_later_one_stops() -> None:

@@ -80,6 +80,22 @@ def test_latest_never_picks_fewer_than_its_count_while_there_are_as_many(known, 
     assert wanted[:count] == tuple(sorted(known, reverse=True)[:count])
 
 
+@pytest.mark.parametrize(
+    ("failed", "labels", "wanted"),
+    [
+        ((), {}, (9,)),
+        ((9,), {}, (9, 5)),
+        ((9, 5), {}, (9, 3)),
+        ((9, 5, 3, 1), {}, (9,)),
+        ((5,), {STABLE: 5}, (9, 5, 3)),
+        ((5, 3, 1), {STABLE: 5}, (9, 5)),
+        ((3,), {"canary": 3}, (9, 3)),
+    ],
+)
+def test_what_failed_has_a_stand_in(failed: tuple[int, ...], labels: dict[str, int], wanted: tuple[int, ...]) -> None:
+    assert wanted_versions((1, 3, 5, 9), LATEST, labels, None, failed) == wanted
+
+
 # The default
 
 

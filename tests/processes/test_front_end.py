@@ -65,6 +65,9 @@ class ToldControl:
     def cancel_batch(self, replica_id: str, link_number: int, batch_id: int) -> None:
         self.heard.append((replica_id, link_number, batch_id))
 
+    async def wake(self, model: str, version: int | None) -> None:
+        """Nothing sleeps here."""
+
 
 class Stage:
     """One front end that listens at a Unix socket only, and one ready worker."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from salver.models.known import KnownModel, MakeSpec, given_version
-from salver.models.policy import wanted_versions
 from salver.models.sources import ModelSource
 from salver.models.stock import Stock, stored_version
+from salver.models.wanting import wanted_model
 from salver.store.base import Store
 from salver.types import ModelVersion
 
@@ -58,7 +58,7 @@ def _not_wanted(model: KnownModel, source: ModelSource) -> Iterable[str]:
     record = model.record
     if record.is_unloaded:
         yield f"{source.name} was unloaded; `salver load {source.name}` serves it again"
-    elif source.version not in wanted_versions(model.numbers, record.policy, record.labels, record.route):
+    elif wanted_model(model).spec(source.version) is None:
         yield (
             f"{source.source} is version {source.version} of {source.name} and not served: the policy "
             f"`{record.policy.kind.value}` picks others of the versions {', '.join(map(str, model.numbers))}"

@@ -52,6 +52,15 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
         return () if record.is_unloaded else wanted_versions(self.known, record.policy, record.labels, record.route)
 
     @property
+    def stand_ins(self) -> tuple[int, ...]:
+        """The versions that are loaded because others have failed."""
+        record = self.record
+        if record.is_unloaded:
+            return ()
+        all_wanted = wanted_versions(self.known, record.policy, record.labels, record.route, self.failures)
+        return tuple(version for version in all_wanted if version not in self.wanted)
+
+    @property
     def loadable(self) -> tuple[int, ...]:
         """Those of the wanted versions that have not failed."""
         return tuple(version for version in self.wanted if version not in self.failures)
@@ -94,13 +103,14 @@ class _Change:
         self._loads = [version for version in after.loadable if version not in before.loadable]
         self._stops = [
             version
-            for version in before.wanted
-            if version not in after.wanted and (version in before.serving or self._is_starting(version))
+            for version in (*before.wanted, *before.stand_ins)
+            if version not in (*after.wanted, *after.stand_ins) and (version in before.serving or self._is_starting(version))
         ]
         self._is_on_demand = after.record.scale.is_on_demand
         self._stops_first = after.record.policy.preserve is Preserve.RESOURCES
-        is_stuck = not self._stops_first and after.wanted and not after.loadable
-        self._held = [version for version in before.serving if is_stuck and version in after.known]
+        is_stuck = after.wanted and not after.loadable
+        staying = after.stand_ins if self._stops_first else after.known
+        self._held = [version for version in before.serving if is_stuck and version in staying]
         """What goes on serving, because nothing that is wanted could take over."""
         self._stops = [version for version in self._stops if version not in self._held]
 

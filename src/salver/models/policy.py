@@ -5,6 +5,7 @@ The laws, which the tests prove:
 - A version that is known and has a label, or a place in the route, is wanted, whatever the policy says.
 - A further label or a further version in the route never makes a version unwanted.
 - `latest` with a count of N picks the N highest versions, and all of them where there are fewer.
+- What has failed stays wanted, and others are wanted for it: as many as `latest` counts, and one below `stable`.
 - Only known versions are wanted. A label or a route may name one that is gone; nothing can be loaded for it.
 - While any version serves, the default version is one that serves, and it is `stable` when that one does.
 """
@@ -17,12 +18,29 @@ from salver.types import STABLE, ModelRoute, PolicyKind, Scale, VersionPolicy
 
 
 def wanted_versions(
-    known: Collection[int], policy: VersionPolicy, labels: Mapping[str, int], route: ModelRoute | None
+    known: Collection[int],
+    policy: VersionPolicy,
+    labels: Mapping[str, int],
+    route: ModelRoute | None,
+    failed: Collection[int] = (),
 ) -> tuple[int, ...]:
-    """The versions that should be loaded, highest first: the policy's, those with a label, those in the route."""
+    """The versions that should be loaded, highest first: the policy's, those with a label, those in the route, and
+    those that stand in for versions among them that failed.
+    """
     routed = () if route is None else route.weights
-    picked = {*policy_versions(known, policy), *labels.values(), *routed}
+    picked = {*policy_versions(known, policy), *labels.values(), *routed, *_stand_ins(known, policy, labels, failed)}
     return tuple(sorted(picked.intersection(known), reverse=True))
+
+
+def _stand_ins(
+    known: Collection[int], policy: VersionPolicy, labels: Mapping[str, int], failed: Collection[int]
+) -> tuple[int, ...]:
+    """`latest` has as many that have not failed as it counts; below a `stable` that failed, the next one answers."""
+    able = sorted(set(known).difference(failed), reverse=True)
+    stable = labels.get(STABLE)
+    below = [version for version in able if stable is not None and version < stable] if stable in failed else []
+    latest = policy_versions(able, policy) if policy.kind is PolicyKind.LATEST else ()
+    return (*latest, *below[:1])
 
 
 def policy_versions(known: Collection[int], policy: VersionPolicy) -> tuple[int, ...]:

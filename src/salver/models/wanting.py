@@ -34,7 +34,7 @@ def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel
     """What should be served of it; `asleep` are versions that nobody needs now. Of an unloaded model all are."""
     state = state_of(model, None)
     record = state.record
-    wanted = wanted_versions(state.known, record.policy, record.labels, record.route)
+    wanted = wanted_versions(state.known, record.policy, record.labels, record.route, state.failures)
     return WantedModel(
         name=model.name,
         specs=tuple(replace(model.versions[number].spec, replicas=state.replica_count(number)) for number in wanted),
