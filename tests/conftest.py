@@ -3,12 +3,43 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the modules beside this file are imported by name
 
 from postgres_server import PostgresServer, programs
+
+T = TypeVar("T")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the proofs of docs/reliability.md at their full length")
+    parser.addoption("--proofs", default="", help="only these, as T1,T22")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--long` only proofs are run, and they have the time that they need."""
+    if not config.getoption("--long"):
+        return
+    chosen = set(config.getoption("--proofs").upper().split(",")) - {""}
+    proofs = [item for item in items if (names := proofs_of(item)) and (not chosen or chosen & names)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in proofs])
+    items[:] = proofs
+    for item in items:
+        item.add_marker(pytest.mark.timeout(3600))
+
+
+def proofs_of(item: pytest.Item) -> set[str]:
+    return {name for mark in item.iter_markers("proof") for name in mark.args}
+
+
+@pytest.fixture
+def size(request: pytest.FixtureRequest) -> Callable[[T, T], T]:
+    """`size(short, long)`: the second where a proof is run at its full length."""
+    is_long = request.config.getoption("--long")
+    return lambda short, long: long if is_long else short
 
 
 @pytest.fixture(scope="session")
