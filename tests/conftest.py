@@ -1,15 +1,18 @@
 """What tests of several packages share."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the modules beside this file are imported by name
 
 from postgres_server import PostgresServer, programs
+from web_server import WebServer
 
 T = TypeVar("T")
 
@@ -71,3 +74,40 @@ def new_postgres_url(postgres: PostgresServer) -> Iterator[Callable[[], str]]:
 def postgres_url(new_postgres_url: Callable[[], str]) -> str:
     """Of an empty database for one test."""
     return new_postgres_url()
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    server = WebServer()
+    yield server
+    server.close()
+
+
+_S3_SERVER = """
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+input()
+"""
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """The address of a real S3 server."""
+    command = [sys.executable, "-W", "ignore", "-c", _S3_SERVER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        assert port, "the S3 server does not start; scripts/setup installs it"
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+@pytest.fixture
+def bucket(s3_url: str, request: pytest.FixtureRequest) -> str:
+    """A fresh bucket's name."""
+    name = f"b{abs(hash(request.node.nodeid)):x}"
+    assert httpx.put(f"{s3_url}/{name}", trust_env=False).status_code == 200
+    return name

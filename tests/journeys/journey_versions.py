@@ -1,4 +1,4 @@
-"""A model in versions at a real server: written, published by the client, and asked for what every version says of itself."""
+"""A model in versions at a real server: written, published by the client, and asked under load."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def versions(folder: Path, *paths: Any, **settings: Any) -> Iterator[Versions]:
 @contextlib.contextmanager
 def loads(server: Server, model: str = MODEL) -> Iterator[tuple[Load, Load]]:
     """Quick requests over all protocols, and some that are in flight for a while."""
-    with steady_load(server.url, model, clients=4) as quick, steady_load(server.url, model, clients=1, act=SLOW) as slow:
+    with (
+        steady_load(server.url, model, clients=4) as quick,
+        steady_load(server.url, model, clients=1, act=SLOW) as slow,
+    ):
         yield quick, slow
 
 

@@ -60,7 +60,9 @@ def test_switches_under_load_lose_nothing_and_leave_nobody_with_the_old_version(
         requests = nothing_was_lost(quick, slow)
         outcomes = [*quick.outcomes, *slow.outcomes]
         for since, until, version in settled:
-            answers = {each.version for each in outcomes if since < each.sent_at and each.sent_at + each.seconds < until}
+            answers = {
+                each.version for each in outcomes if since < each.sent_at and each.sent_at + each.seconds < until
+            }
             assert answers == {version}
         before = seconds([each for each in quick.outcomes if each.sent_at < begun_at])
         during = seconds([each for each in quick.outcomes if begun_at <= each.sent_at < ended_at])

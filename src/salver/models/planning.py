@@ -104,7 +104,8 @@ class _Change:
         self._stops = [
             version
             for version in (*before.wanted, *before.stand_ins)
-            if version not in (*after.wanted, *after.stand_ins) and (version in before.serving or self._is_starting(version))
+            if version not in (*after.wanted, *after.stand_ins)
+            and (version in before.serving or self._is_starting(version))
         ]
         self._is_on_demand = after.record.scale.is_on_demand
         self._stops_first = after.record.policy.preserve is Preserve.RESOURCES
