@@ -52,7 +52,8 @@ def kill_one_after_the_other(server: Server, load: Load, kills: int) -> list[flo
 
 @pytest.mark.proof("T5")
 @pytest.mark.parametrize("kills", KILLS)
-def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(server, seven, figure, kills):
+def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(server, seven, figure, size, kills):
+    kills = size(kills, 3 * kills)
     model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
     with server(model, **AT_ONCE) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.02") as load:
         kill_one_after_the_other(running, load, kills)
@@ -62,7 +63,8 @@ def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(serve
 
 @pytest.mark.proof("T5")
 @pytest.mark.parametrize("kills", KILLS)
-def test_only_requests_in_a_killed_worker_hear_of_it_when_they_may_not_be_run_again(server, seven, figure, kills):
+def test_only_requests_in_a_killed_worker_hear_of_it_when_they_may_not_be_run_again(server, seven, figure, size, kills):
+    kills = size(kills, 3 * kills)
     model = seven(name="seven", replicas=2, idempotent=False, batching={"max_batch_rows": 1})
     with server(model, **AT_ONCE) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.03") as load:
         killed_at = kill_one_after_the_other(running, load, kills)
