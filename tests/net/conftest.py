@@ -208,6 +208,8 @@ class NoControl:
 
     def replace_worker(self, replica_id: str, reason: str) -> None: ...
 
+    async def wake(self, model: str, version: int | None) -> None: ...
+
 
 class Records(logging.Handler):
     def __init__(self) -> None:

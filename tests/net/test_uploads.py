@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from salver.operations import models
 from salver.processes.base import ControlRequest
 
 MIB = 1024 * 1024
+WAIT_S = 10.0
 PLACE = "/api/v1/models/iris/versions?file=iris.onnx"
 TYPE = "Content-Type: application/octet-stream"
 
@@ -41,6 +43,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "uploads"
     path.mkdir()
     yield path
+    deadline = time.monotonic() + WAIT_S  # a client that was refused may be noticed after its answer
+    while list(path.iterdir()) and time.monotonic() < deadline:
+        os.sched_yield()
     assert list(path.iterdir()) == []
 
 

@@ -66,7 +66,7 @@ class ToldControl:
         self.heard.append((replica_id, link_number, batch_id))
 
     async def wake(self, model: str, version: int | None) -> None:
-        """Nothing sleeps here."""
+        self.heard.append((model, version))
 
 
 class Stage:
