@@ -12,6 +12,7 @@ from salver.access.administration import Administration
 from salver.access.audit import AuditLog
 from salver.access.permit import Principal
 from salver.models.catalogue import Catalogue
+from salver.models.disk import Disk
 from salver.models.opening import open_models
 from salver.models.places import Places
 from salver.models.remotes.http import HttpFetcher
@@ -26,8 +27,9 @@ from salver.processes.control import ControlHalf
 from salver.processes.management import Management
 from salver.processes.queries import RESULTS
 from salver.replicas.base import ReplicaSettings, ReplicaSpec
-from salver.replicas.memory import MemoryEngine, MemoryWorker
+from salver.replicas.memory import READY, MemoryEngine, MemoryWorker
 from salver.store.memory import MemoryStore
+from salver.store.sql import SqlStore
 from salver.types import BatchSettings, VersionState
 from told_front_end import ToldFrontEnd
 
@@ -39,7 +41,9 @@ def spec_of(source: ModelSource) -> ReplicaSpec:
 class Stage:
     """A control half with its catalogue, on twins of store and engine, and one front end."""
 
-    def __init__(self, folder: Path, store: MemoryStore, budget_bytes: int = 0) -> None:
+    def __init__(
+        self, folder: Path, store: MemoryStore | SqlStore, budget_bytes: int = 0, disk: Disk | None = None
+    ) -> None:
         self.uploads = folder / "uploads"
         self.uploads.mkdir(exist_ok=True)
         self.store = store
@@ -53,7 +57,7 @@ class Stage:
             lambda status: None,
             lambda spec, failure: failure,
         )
-        stock = Stock(Repository(folder / "repository"), folder)
+        stock = Stock(Repository(folder / "repository", disk=disk or Disk()), folder)
         opening = open_models(store, stock, (), spec_of, {})
         self.catalogue = Catalogue(store, stock, self.control.reconciler, spec_of, opening.models)
         self.control.reconciler.on_failure = self.catalogue.note_failure
@@ -63,6 +67,7 @@ class Stage:
             self.control.reconciler,
             self.control.count_batches,
             budget_bytes=budget_bytes,
+            worker_bytes=READY.rss,
             clock=clock,
         )
         self.control.watch(self.residence.watch())

@@ -35,7 +35,11 @@ def seven(tmp_path: Path) -> Callable[..., Path]:
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Keeps a sentence with what was measured, for the end of the run."""
     kept = request.config.stash.setdefault(FIGURES, [])
-    return lambda sentence: kept.append(f"{request.node.name}: {sentence}")
+    proofs = sorted({name for mark in request.node.iter_markers("proof") for name in mark.args})
+    if not request.config.getoption("--long"):
+        return lambda sentence: kept.append(f"{request.node.name}: {sentence}")
+    words = request.node.name.replace("test_", "", 1).replace("_", " ")
+    return lambda sentence: kept.append(f"| {', '.join(proofs)} | {words} | {sentence} |")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -86,6 +86,7 @@ def in_the_background(server: Server, act: str) -> tuple[threading.Thread, list[
     return thread, outcomes
 
 
+@pytest.mark.proof("T9")
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_nothing_is_lost_behind_a_balancer_that_needs_time_to_notice(server, seven, figure, processes):
     model = seven(name="seven", replicas=2)
@@ -113,6 +114,7 @@ def test_nothing_is_lost_behind_a_balancer_that_needs_time_to_notice(server, sev
     )
 
 
+@pytest.mark.proof("T9")
 def test_a_second_signal_ends_it_at_once(server, seven, figure):
     with server(seven(name="seven"), drain_delay_s=30) as running:
         long, outcomes = in_the_background(running, "sleep 20")

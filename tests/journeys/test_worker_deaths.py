@@ -50,8 +50,10 @@ def kill_one_after_the_other(server: Server, load: Load, kills: int) -> list[flo
     return killed_at
 
 
+@pytest.mark.proof("T5")
 @pytest.mark.parametrize("kills", KILLS)
-def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(server, seven, figure, kills):
+def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(server, seven, figure, size, kills):
+    kills = size(kills, 3 * kills)
     model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
     with server(model, **AT_ONCE) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.02") as load:
         kill_one_after_the_other(running, load, kills)
@@ -59,8 +61,10 @@ def test_no_request_is_lost_when_workers_of_an_idempotent_model_are_killed(serve
     figure(f"{kills} kills, {len(load.outcomes)} requests, 0 lost")
 
 
+@pytest.mark.proof("T5")
 @pytest.mark.parametrize("kills", KILLS)
-def test_only_requests_in_a_killed_worker_hear_of_it_when_they_may_not_be_run_again(server, seven, figure, kills):
+def test_only_requests_in_a_killed_worker_hear_of_it_when_they_may_not_be_run_again(server, seven, figure, size, kills):
+    kills = size(kills, 3 * kills)
     model = seven(name="seven", replicas=2, idempotent=False, batching={"max_batch_rows": 1})
     with server(model, **AT_ONCE) as running, steady_load(running.url, "seven", clients=4, act="sleep 0.03") as load:
         killed_at = kill_one_after_the_other(running, load, kills)
@@ -89,6 +93,7 @@ def kill_all(server: Server) -> float:
     return time.monotonic() - killed_at
 
 
+@pytest.mark.proof("T6")
 def test_a_model_without_workers_is_not_ready_refuses_at_once_and_recovers(server, seven, figure):
     model = seven(name="seven", replicas=2, idempotent=True, batching={"max_batch_rows": 1})
     with server(model, backoff_min_s=0.2) as running:
@@ -124,6 +129,7 @@ def predict(x: float) -> float:
 """
 
 
+@pytest.mark.proof("T7")
 def test_a_model_that_crashes_at_every_start_is_told_of_and_disturbs_no_other(server, seven, tmp_path, figure):
     sound = seven(name="seven", idempotent=True)
     broken = write_model(tmp_path / "broken", CRASHES_AT_START, name="broken")
@@ -181,6 +187,7 @@ def hung_and_replaced(running: Server, act: str) -> tuple[int, float]:
     return statuses[0], took
 
 
+@pytest.mark.proof("T8")
 def test_a_stopped_worker_is_replaced_and_others_do_not_notice(server, seven, figure):
     settings = {"heartbeat_s": 0.2, "heartbeat_timeout_s": 1.0, "deadline_grace_s": 0.5}
     sound, hanging = seven(name="seven", idempotent=True), seven(name="hanging")
@@ -211,6 +218,7 @@ def predict(nonce: int, act: str) -> int:
 """
 
 
+@pytest.mark.proof("T8")
 def test_a_worker_that_ignores_its_deadline_is_replaced(server, tmp_path, figure):
     model = write_model(tmp_path / "hanging", SPINS, name="hanging")
     with server(model, deadline_grace_s=0.5) as running:
@@ -221,6 +229,7 @@ def test_a_worker_that_ignores_its_deadline_is_replaced(server, tmp_path, figure
         figure(f"replaced after {took:.2f} s (deadline 1 s, grace 0.5 s)")
 
 
+@pytest.mark.proof("T8")
 def test_an_endless_loop_of_python_is_interrupted_at_its_deadline_and_the_worker_lives_on(server, seven, figure):
     with server(seven(name="seven"), deadline_grace_s=5.0) as running:
         before = running.worker_pids("seven")

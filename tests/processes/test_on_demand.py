@@ -129,6 +129,28 @@ def test_who_was_used_least_recently_makes_room(play: Callable[..., None]) -> No
     play(story, budget_bytes=2 * WORKER_BYTES + 20)
 
 
+def test_who_asks_for_more_at_once_than_there_is_room_for_waits_for_its_turn(play: Callable[..., None]) -> None:
+    """What is being loaded for others does not go for it, and counts with what it will hold."""
+
+    async def story(stage: Stage) -> None:
+        names = ("a", "bb", "ccc", "dddd", "eeeee")
+        for name in names:
+            await push(stage, name)
+        before = len(stage.engine.workers)
+        living: list[int] = []
+
+        async def wake(name: str) -> None:
+            await stage.control.wake(name, None)
+            living.append(len(stage.engine.living))
+            assert stage.states(name) == {1: READY}
+
+        await asyncio.gather(*map(wake, names))
+        assert len(stage.engine.workers) == before + len(names), "each is loaded once"
+        assert max(living) == 2
+
+    play(story, budget_bytes=2 * WORKER_BYTES + 20)
+
+
 def test_what_may_not_go_leaves_no_room_and_the_caller_is_told(play: Callable[..., None]) -> None:
     async def story(stage: Stage) -> None:
         await stage.push(1, "stays")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +66,7 @@ def test_the_lines_do_not_depend_on_the_pieces_they_come_in(lines: list[str], cu
 def test_the_last_lines_are_kept_and_each_is_told(play: Callable[[Any], Any]) -> None:
     async def story() -> None:
         told: list[str] = []
-        output, pipe = await Output.open(told.append)
+        output, pipe = Output.open(told.append)
         with pipe:
             for number in range(KEPT_LINES + 10):
                 pipe.write(b"line %d\n" % number)
@@ -79,7 +82,7 @@ def test_the_last_lines_are_kept_and_each_is_told(play: Callable[[Any], Any]) ->
 
 def test_who_still_holds_the_pipe_is_not_waited_for(play: Callable[[Any], Any]) -> None:
     async def story() -> None:
-        output, pipe = await Output.open(lambda line: None)
+        output, pipe = Output.open(lambda line: None)
         with pipe:
             pipe.write(b"one\n")
             await output.wait(0.01)
@@ -88,3 +91,35 @@ def test_who_still_holds_the_pipe_is_not_waited_for(play: Callable[[Any], Any]) 
             await asyncio.sleep(0)
 
     play(story())
+
+
+def test_an_end_is_closed_once_so_that_no_file_of_a_thread_is_taken_for_it() -> None:
+    """libuv and a file that both close a descriptor close somebody else's the second time."""
+    lost: list[OSError] = []
+    is_over = threading.Event()
+
+    def open_and_close() -> None:
+        while not is_over.is_set():
+            try:
+                os.close(os.open(os.devnull, os.O_RDONLY))
+            except OSError as error:
+                lost.append(error)
+
+    async def story() -> None:
+        for _ in range(500):
+            output, pipe = Output.open(lambda line: None)
+            pipe.close()
+            await output.wait(1.0)
+            output.close()
+            await asyncio.sleep(0)
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        uvloop.run(story())
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+    assert lost == []

@@ -349,6 +349,10 @@ def test_a_version_that_sleeps_is_found_for_whoever_has_it_woken(stage: Stage) -
     assert (sleeper("n", None, None), sleeper("m", 9, None), sleeper("m", None, "canary")) == (None, None, None)
     stage.serve(msgspec.structs.replace(asleep, scale=Scale()))
     assert sleeper("m", None, None) is None, "somebody unloaded it"
+    stage.serve(model_of(queued=(2,), scale=Scale(is_on_demand=True)))
+    assert sleeper("m", None, None) == two, "it is being loaded for somebody else"
+    stage.serve(model_of(info_of(2), state=VersionState.DRAINING, scale=Scale(is_on_demand=True)))
+    assert sleeper("m", None, None) == two, "it makes room, and is loaded again"
     stage.serve(model_of(info_of(2), scale=Scale(is_on_demand=True)))
     assert sleeper("m", None, None) is None, "it serves"
 
@@ -425,8 +429,14 @@ def test_a_route_is_known_from_memory(stage: Stage) -> None:
     assert stage.pipeline.route("m") is None
 
 
+def link(stage: Stage, *versions: int) -> None:
+    for version in versions:
+        stage.attach(ModelVersion("m", version))
+
+
 def test_a_route_sends_each_place_to_its_version(stage: Stage) -> None:
     stage.serve(routed_model(info_of(2), info_of(1), weights={1: 90, 2: 10}))
+    link(stage, 1, 2)
     assert answering(stage, 0.0, 0.89, 0.91, 0.99) == [1, 1, 2, 2]
     assert stage.pipeline.find_routed("m", 0.0) is stage.pipeline.queues[ModelVersion("m", 1)]
 
@@ -439,8 +449,11 @@ def test_a_version_or_a_label_that_a_request_names_wins_over_the_route(stage: St
 
 def test_a_routed_version_that_is_not_loaded_is_passed_over_until_it_is(stage: Stage) -> None:
     stage.serve(routed_model(info_of(1), weights={1: 50, 2: 50}, queued=(2,)))
+    link(stage, 1)
     assert answering(stage, 0.1, 0.9) == [1, 1]
     stage.serve(routed_model(info_of(2), info_of(1), weights={1: 50, 2: 50}))
+    assert answering(stage, 0.1, 0.9) == [1, 1], "this front end does not reach it yet"
+    link(stage, 2)
     assert answering(stage, 0.1, 0.9) == [1, 2]
 
 
@@ -459,6 +472,8 @@ def test_a_routed_version_that_is_down_is_passed_over(stage: Stage, state: Versi
     """One whose worker died a moment ago is not: its callers stay with it, and are told to come back."""
     one, two = info_of(1), info_of(2)
     entries = (entry_of(two.id, state, two), entry_of(one.id, VersionState.READY, one))
+    stage.serve(routed_model(one, two, weights={1: 50, 2: 50}))
+    link(stage, 1, 2)
     stage.serve(routed_model(one, two, weights={1: 50, 2: 50}, versions=entries))
     assert answering(stage, 0.1, 0.9) == [1, 1 if is_passed_over else 2]
 

@@ -9,17 +9,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 
 from salver.errors import Code, RequestError
 from salver.models.catalogue import Catalogue, Lives
 from salver.models.residency import Resident, idle, make_room
 from salver.models.states import SERVING
 from salver.telemetry.counters import BatchCount
-from salver.types import ModelStatus, ModelVersion, Scale, VersionStatus
+from salver.types import ModelStatus, ModelVersion, Scale, VersionState, VersionStatus
 
 LOOK_S = 1.0
 """Time between two looks at what nobody asks for."""
+STAY_S = 1.0
+"""How long a version that was loaded for somebody stays at least: its requests are on their way to it."""
+RETRY_S = 0.05
+"""Time between two looks for room, while versions that may go later are being loaded."""
 MIB = 1024 * 1024
+WORKER_BYTES = 40 * MIB
+LOADING = (VersionState.QUEUED, VersionState.STARTING)
 
 CountBatches = Callable[[], Awaitable[Sequence[BatchCount]]]
 """What every version's queues did so far, of all front ends."""
@@ -35,19 +42,25 @@ class Residence:
         count_batches: CountBatches,
         *,
         budget_bytes: int,
+        worker_bytes: int = WORKER_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`budget_bytes`: what the workers of all versions may hold together; 0: no bound."""
+        """`budget_bytes`: what the workers of all versions may hold together; 0: no bound. `worker_bytes`: what one is
+        taken to hold, until any was seen.
+        """
         self._catalogue = catalogue
         self._lives = lives
         self._count_batches = count_batches
         self._budget_bytes = budget_bytes
+        self._worker_bytes = worker_bytes
         self._clock = clock
         self._making_room = asyncio.Lock()
         self._batches: dict[ModelVersion, int] = {}
         self._used: dict[ModelVersion, float] = {}
         self._sizes: dict[ModelVersion, int] = {}
         """What versions held when they were last seen in memory."""
+        self._stays_until: dict[ModelVersion, float] = {}
+        """When those that were loaded for somebody may go again; for ever while they are loaded."""
 
     async def wake(self, model: str, version: int | None) -> None:
         """Returns when the version, or for None the default one, serves or cannot. It is loaded once for all who ask.
@@ -60,8 +73,12 @@ class Residence:
             if not self._catalogue.is_awake(id):
                 await self._make_room_for(id)
                 self._used[id] = self._clock()
+                self._stays_until[id] = inf
                 self._catalogue.wake([id])
-        await self._lives.settled([id])
+        try:
+            await self._lives.settled([id])
+        finally:
+            self._stays_until[id] = self._clock() + STAY_S
 
     async def watch(self) -> None:
         """Put to sleep what nobody asks for, until it is cancelled."""
@@ -78,9 +95,12 @@ class Residence:
     async def _make_room_for(self, id: ModelVersion) -> None:
         if not self._budget_bytes:
             return
-        residents = await self._residents()
-        needed = self._sizes.get(id, self._catalogue.size_bytes(id))
-        going = make_room(residents, needed, self._budget_bytes, self._clock())
+        needed = self._size(id)
+        while True:
+            going = make_room(await self._residents(), needed, self._budget_bytes, self._clock())
+            if going is not None or not self._can_wait():
+                break
+            await asyncio.sleep(RETRY_S)
         if going is None:
             raise RequestError(
                 Code.OVERLOADED,
@@ -93,6 +113,17 @@ class Residence:
             self._catalogue.put_to_sleep(going)
             with contextlib.suppress(TimeoutError):
                 await self._lives.settled(going)
+
+    def _can_wait(self) -> bool:
+        """Whether something that is loaded for others may go soon."""
+        now = self._clock()
+        self._stays_until = {id: until for id, until in self._stays_until.items() if until > now}
+        return bool(self._stays_until)
+
+    def _size(self, id: ModelVersion) -> int:
+        """What the version holds in memory; a guess, where it was never seen there."""
+        worker = min(self._sizes.values(), default=self._worker_bytes)
+        return self._sizes.get(id, max(self._catalogue.size_bytes(id), worker))
 
     async def _residents(self) -> list[Resident]:
         counts = await self._count_batches()
@@ -122,13 +153,15 @@ class Residence:
 
     def _resident(self, version: VersionStatus, scale: Scale, *, is_busy: bool) -> Resident:
         held = sum(replica.rss_bytes for replica in version.replicas)
-        size = self._sizes[version.id] = max(held, self._catalogue.size_bytes(version.id))
+        if held:
+            held = self._sizes[version.id] = max(held, self._catalogue.size_bytes(version.id))
+        is_kept = self._stays_until.get(version.id, -inf) > self._clock()
         return Resident(
             id=version.id,
-            bytes=size,
+            bytes=self._size(version.id) if version.state in LOADING else held,
             last_used=self._used.setdefault(version.id, self._clock()),
             is_pinned=scale.is_pinned,
-            is_busy=is_busy,
+            is_busy=is_busy or is_kept or version.state in LOADING,
             is_on_demand=scale.is_on_demand,
             idle_unload_s=scale.idle_unload_s,
         )

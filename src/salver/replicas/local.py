@@ -77,7 +77,7 @@ class LocalEngine:
             ours, theirs = socket.socketpair()
             undo.callback(ours.close)
             with theirs:
-                output, pipe = await Output.open(lambda line: _tell(spec.id, line))
+                output, pipe = Output.open(lambda line: _tell(spec.id, line))
                 undo.callback(output.close)
                 with pipe:
                     process = await asyncio.create_subprocess_exec(

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 KEPT_LINES = 50
 MAX_LINE_BYTES = 4096
+READ_BYTES = 65536
 CUT = " …"
 _ENDS = re.compile(rb"[\r\n]+")
 
@@ -45,41 +46,53 @@ class Lines:
         return text + CUT if len(raw) > MAX_LINE_BYTES else text
 
 
-class Output(asyncio.Protocol):
-    """The reading end of a pipe that a worker's standard output and error go to."""
+class Output:
+    """The reading end of a pipe that a worker's standard output and error go to.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[str], None]) -> None:
+    The loop only watches it. A pipe that is given to uvloop is closed twice, by libuv and by its file, and in between
+    its number may be that of a file that a thread has just opened.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, reading: int, tell: Callable[[str], None]) -> None:
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._lines = Lines()
         self._tell = tell
         self._ended: asyncio.Future[None] = loop.create_future()
-        self._transport: asyncio.BaseTransport
+        self._loop = loop
+        self._reading = reading
+        self._is_closed = False
+        loop.add_reader(reading, self._readable)
 
     @classmethod
-    async def open(cls, tell: Callable[[str], None]) -> tuple[Output, BinaryIO]:
+    def open(cls, tell: Callable[[str], None]) -> tuple[Output, BinaryIO]:
         """A pipe: one end is read from now on, the other is for the process that writes. Raises OSError."""
-        loop = asyncio.get_running_loop()
         reading, writing = os.pipe()
-        output = cls(loop, tell)
-        await loop.connect_read_pipe(lambda: output, os.fdopen(reading, "rb", 0))
-        return output, os.fdopen(writing, "wb", 0)
+        os.set_blocking(reading, False)
+        return cls(asyncio.get_running_loop(), reading, tell), os.fdopen(writing, "wb", 0)
 
     async def wait(self, timeout_s: float) -> None:
         """Until nobody can print any more, or the time has passed."""
         await asyncio.wait([self._ended], timeout=timeout_s)
 
     def close(self) -> None:
-        self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._take(self._lines.feed(data))
-
-    def connection_lost(self, exc: Exception | None) -> None:
+        """No more is read; the descriptor goes once the loop no longer looks at it."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._loop.remove_reader(self._reading)
+        self._loop.call_soon(os.close, self._reading)
         self._take(self._lines.end())
         self._ended.set_result(None)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._reading, READ_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self._take(self._lines.feed(data))
+        else:
+            self.close()
 
     def _take(self, lines: list[str]) -> None:
         for line in lines:

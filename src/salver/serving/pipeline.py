@@ -19,6 +19,8 @@ from salver.types import ModelRoute, ModelStatus, ModelVersion, VersionInfo, Ver
 OVER = (VersionState.STOPPED, VersionState.UNLOADED)
 """States without a worker."""
 GONE = (VersionState.DRAINING, *OVER)
+WAITED_FOR = (VersionState.QUEUED, VersionState.STARTING, *GONE)
+"""States in which a version on demand will serve for whoever waits."""
 DOWN = (VersionState.CRASHLOOP, VersionState.FAILED)
 """States in which a route passes a version over. One that lost its workers a moment ago keeps its callers."""
 
@@ -53,6 +55,8 @@ class Pipeline:
         """Queues of versions that changed their form: each takes over when it has a link."""
         self._departures = Departures()
         self._found: dict[tuple[str, int | None, str | None], VersionQueue] = {}
+        self._reached: set[ModelVersion] = set()
+        """Versions with a queue that has had a link."""
         self._routable: dict[str, frozenset[int]] = {}
         """For each model with a route, the versions of it that can be given requests."""
         self._listeners: list[Callable[[], None]] = []
@@ -86,6 +90,7 @@ class Pipeline:
         }
         for id in [id for id in self._queues if id not in infos]:
             self._coming.pop(id, None)
+            self._reached.discard(id)
             self._departures.add(self._queues.pop(id))
         self._departures.close_others(
             {entry.id for each in models for entry in each.versions if entry.state not in OVER}
@@ -130,8 +135,11 @@ class Pipeline:
         queue = self._queues.get(id)
         if queue is None:
             link.close()
-        else:
-            queue.add_link(link)
+            return
+        queue.add_link(link)
+        if id not in self._reached:
+            self._reached.add(id)
+            self._changed()
 
     def link_lost(self, link: Link) -> None:
         for queue in self._queues.values():
@@ -148,7 +156,7 @@ class Pipeline:
 
     def _routable_versions(self, model: ModelStatus) -> frozenset[int]:
         return frozenset(
-            entry.id.version for entry in model.versions if entry.id in self._queues and entry.state not in DOWN
+            entry.id.version for entry in model.versions if entry.id in self._reached and entry.state not in DOWN
         )
 
     # One prediction
@@ -201,14 +209,19 @@ class Pipeline:
         raise _not_ready(found)
 
     def sleeper(self, model: str, version: int | None, label: str | None) -> ModelVersion | None:
-        """The version that would answer for a name, when it sleeps and is loaded for whoever asks; else None."""
+        """The version that would answer for a name, when it is loaded for whoever asks and does not serve; else None.
+
+        It sleeps, or is being loaded already, or was taken out of memory a moment ago.
+        """
         status = self._models.get(model)
         if status is None or not status.scale.is_on_demand:
             return None
         if version is None:
             version = status.default_version if label is None else status.labels.get(label)
         found = next((entry for entry in status.versions if entry.id.version == version), None)
-        return found.id if found is not None and found.state is VersionState.UNLOADED else None
+        if found is None or found.state not in WAITED_FOR or found.id in self._queues:
+            return None
+        return found.id
 
     @property
     def is_idle(self) -> bool:

@@ -1,0 +1,48 @@
+"""RELIABILITY T3: a big model is loaded beside one that is asked all the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journey_load import quantile, steady_load
+from journey_versions import MODEL, answered, nothing_was_lost, versions
+
+MIB = 1024 * 1024
+READS = """
+import pathlib
+import time
+weights = (pathlib.Path(__file__).parent / "weights.bin").read_bytes()
+time.sleep({seconds})
+"""
+
+
+@pytest.mark.proof("T3")
+@pytest.mark.slow
+def test_a_big_model_is_published_and_loaded_beside_a_busy_one(tmp_path: Path, figure: Any, size: Any) -> None:
+    mib, seconds = size(32, 512), size(0.3, 2.0)
+    with versions(tmp_path) as served:
+        served.push(1)
+        big = served.write(1, name="big", head=READS.format(seconds=seconds))
+        with (big / "weights.bin").open("wb") as file:
+            for number in range(mib):
+                file.write(number.to_bytes(4, "big") * (MIB // 4))
+        with steady_load(served.server.url, MODEL, clients=2) as load:
+            answered(load, size(50, 2000))
+            before = [each.seconds for each in load.outcomes]
+            outcome = served.client.push(big, "big")
+            served.wait_for({1: "READY"}, "big")
+            during = [each.seconds for each in load.outcomes[len(before) :]]
+            assert not outcome.failures
+        requests = nothing_was_lost(load)
+        (replica,) = served.client.model("big").versions[0].replicas
+        assert replica.rss_bytes > mib * MIB
+        ratios = [f"{name} {quantile(during, share) / quantile(before, share):.2f} times" for name, share in SHARES]
+        figure(
+            f"{mib} MiB published and loaded; {requests} requests to the other, 0 lost; {' and '.join(ratios)} what it "
+            f"was before (p99 {1000 * quantile(before, 0.99):.0f} ms), with {len(during)} requests during it"
+        )
+
+
+SHARES = [("p50", 0.5), ("p99", 0.99)]
