@@ -47,7 +47,7 @@ from salver_worker import frames
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
 WIDE = 16384
 """Values in a row of the model `wide`: 64 KiB."""
-WAIT_S = 10.0
+WAIT_S = 30.0
 T = TypeVar("T")
 
 

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from salver.errors import Code, RequestError, SalverError
 from salver.operations.base import Answer, BurstCodec, Exchange
 from salver.operations.standing import Standing
@@ -143,7 +145,7 @@ class Burst(Ticket):
             if self.codec.names_requests:
                 headers = (("X-Request-Id", self.ids[index]), *headers)
             exchange.prediction = None
-            exchange.respond(Answer(answer.status, body, answer.content_type, headers))
+            exchange.respond(msgspec.structs.replace(answer, body=body, headers=headers))
 
 
 def burst_of(
