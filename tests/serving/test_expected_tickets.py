@@ -1,4 +1,4 @@
-"""Those who collect what one turn of the loop brings hand it over just before the next batch; several may be one ticket."""
+"""Who collects what one turn of the loop brings hands it over just before the next batch; several may be one ticket."""
 
 from __future__ import annotations
 

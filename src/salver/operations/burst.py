@@ -38,7 +38,7 @@ class BurstExchange(Exchange, Protocol):
         """How the answers of a burst begin: all before the length. Empty when each must be written by `respond`."""
 
     def respond_with(self, begin: bytes, named: bytes, body: bytes) -> None:
-        """Write an answer of a burst; `named` is a finished header line or empty. Nothing happens if the client is gone."""
+        """Write an answer of a burst, if the client is still there; `named` is a finished header line or empty."""
 
 
 class BurstMemory(Protocol):

@@ -83,7 +83,7 @@ class Flight:
 
 
 def parts_of(ticket: Ticket) -> Sequence[Ticket]:
-    """The tickets to be run one by one in the place of this one, as old and as often tried; itself when it is answered."""
+    """The tickets to be run one by one in place of this one, as old and as often tried; itself when it is answered."""
     parts = (ticket,) if ticket.is_done else ticket.apart()
     for part in parts:
         part.queued_at = ticket.queued_at
