@@ -37,6 +37,7 @@ SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.function_sco
 
 NUMBER = st.integers(-100, 100) | st.floats(-100, 100, width=32) | st.just(1e39)
 ROWS = st.lists(st.lists(NUMBER, min_size=2, max_size=2), min_size=1, max_size=4)
+WHOLE_ROWS = st.integers(1, 3).flatmap(lambda rows: st.binary(min_size=8 * rows, max_size=8 * rows))
 ODD: list[Any] = [[], {}, [[1]], [[1, "a"]], {"inputs": {"z": [[1, 2]]}}, {"instances": [[1, 2]], "inputs": [[1, 2]]}]
 
 
@@ -125,7 +126,7 @@ def test_json_of_several_inputs_too(exchange: Any, sizes: list[int], uneven: boo
 
 
 @SHARED
-@given(bodies=st.lists(st.binary(max_size=40), min_size=1, max_size=5))
+@given(bodies=st.lists(WHOLE_ROWS, min_size=1, max_size=5) | st.lists(WHOLE_ROWS | st.binary(max_size=20), min_size=1))
 def test_raw_bytes_are_read_as_each_by_itself_or_given_up(exchange: Any, bodies: list[bytes]) -> None:
     version = version_of()
     codec = codec_of(exchange, version, RAW)
