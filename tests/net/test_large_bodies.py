@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from salver.net.http import LARGE_BODY_BYTES
-from salver.net.large import LargeBody
+from salver.net.http import LARGE_BODY_BYTES, LaneProtocol
+from salver.net.large import FIRST_BYTES, FirstBytes, LargeBody
 
 PATH = "/api/v1/models/wide/predict"
 BODY = LARGE_BODY_BYTES  # of `say.wide`, a whole number of pages
@@ -176,3 +176,88 @@ def test_a_large_body_is_given_back_when_the_server_aborts(running, connect, say
     running.until(lambda: is_flowing(running, connection))
     running.on_loop(running.edge.close)
     running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+
+class TestTheHeadBehindALargeBody:
+    """Read in a small piece, as another large body probably follows; then the connection is itself again."""
+
+    @pytest.fixture
+    def behind(self, running, connect, say):
+        """A client whose large body has been answered."""
+        raw = say.wide(1)
+        client = connect(running).send(raw[:30_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        assert client.send(raw[30_000:]).answer().json["outputs"] == outputs(1)
+        return client
+
+    def kind(self, server) -> type:
+        connection = server.connection
+        kind: type = server.on_loop(lambda: type(connection.transport.get_protocol()))
+        return kind
+
+    def test_it_waits_for_a_head(self, running, behind) -> None:
+        assert self.kind(running) is FirstBytes
+
+    def test_another_large_one_goes_straight_into_the_slab_and_no_more_than_a_piece_is_copied(
+        self, running, behind, say
+    ) -> None:
+        raw = say.wide(2)
+        behind.send(raw[:30_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        assert behind.send(raw[30_000:]).answer().json["outputs"] == outputs(2)
+        assert self.kind(running) is FirstBytes
+
+    @pytest.mark.parametrize("name", ["small", "ordinary", "half a small one"])
+    def test_anything_else_makes_the_connection_itself_again(self, running, behind, say, name) -> None:
+        raw = say.get("/livez") if name == "ordinary" else say.predict(2)
+        if name == "half a small one":
+            behind.send(raw[:-3])
+            connection = running.connection
+            running.until(lambda: bool(connection.part))
+            assert self.kind(running) is LaneProtocol
+            behind.send(raw[-3:])
+        else:
+            behind.send(raw)
+        assert behind.answer().status == 200
+        assert self.kind(running) is LaneProtocol
+
+    @pytest.mark.parametrize("size", [1, 7, 60])
+    def test_the_head_may_come_in_pieces(self, running, behind, say, size) -> None:
+        raw = say.wide(3)
+        for at in range(0, 180, size):
+            behind.send(raw[at : at + size])
+        behind.send(raw[180 + -180 % size :])
+        assert behind.answer().json["outputs"] == outputs(3)
+
+    def test_a_head_that_is_longer_than_the_piece(self, running, behind, say) -> None:
+        assert behind.send(say.wide(4, "X-Long: " + "a" * (FIRST_BYTES + 1000))).answer().json["outputs"] == outputs(4)
+
+    def test_connections_that_share_the_piece_do_not_mix(self, running, connect, say) -> None:
+        clients = [connect(running) for _ in range(4)]
+        for value in range(5):
+            for number, client in enumerate(clients):
+                client.send(say.wide(10 * value + number)[:150])
+            for number, client in enumerate(clients):
+                client.send(say.wide(10 * value + number)[150:])
+            for number, client in enumerate(clients):
+                assert client.answer().json["outputs"] == outputs(10 * value + number)
+
+    def test_a_hang_up_there_leaves_nothing(self, running, behind, say) -> None:
+        behind.send(say.wide(2)[:50])
+        connection = running.connection
+        running.until(lambda: bool(connection.part))
+        behind.close()
+        running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+    def test_a_slow_head_there_is_ended(self, running, behind, say) -> None:
+        behind.send(say.wide(2)[:50])
+        connection = running.connection
+        running.until(lambda: bool(connection.part))
+        running.advance(1000.0)
+        assert behind.answer().status == 408
+
+    def test_rubbish_there_is_refused(self, running, behind) -> None:
+        assert behind.send(b"GARBAGE\r\n\r\n").answer().status == 400
+        assert behind.has_ended()
