@@ -261,3 +261,63 @@ class TestTheHeadBehindALargeBody:
     def test_rubbish_there_is_refused(self, running, behind) -> None:
         assert behind.send(b"GARBAGE\r\n\r\n").answer().status == 400
         assert behind.has_ended()
+
+
+class TestAKnownHeadOfALargeBody:
+    """From the third time on the parser does not see it."""
+
+    @pytest.fixture
+    def known(self, running, connect, say):
+        """A client whose head of a large body is known, and what it has in flight."""
+        client = connect(running)
+        for value in (1, 2):
+            self.flow(running, client, say.wide(value))
+            assert client.answer().json["outputs"] == outputs(value)
+        return client
+
+    def flow(self, running, client, raw: bytes) -> None:
+        """Send it so that its body flows."""
+        client.send(raw[:30_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        client.send(raw[30_000:])
+
+    def lengths(self, running) -> list[int]:
+        lengths: list[int] = running.on_loop(lambda: [each.length for each in running.edge.known_requests.values()])
+        return lengths
+
+    def test_each_has_its_own_answer(self, running, known, say) -> None:
+        assert self.lengths(running) == [BODY]
+        parser = running.connection.parser
+        for value in range(3, 8):
+            self.flow(running, known, say.wide(value))
+            assert known.answer().json["outputs"] == outputs(value)
+        assert running.connection.parser is parser
+        running.until(lambda: running.has_nothing_left)
+
+    def test_whatever_follows_is_taken_as_it_is(self, running, known, say) -> None:
+        self.flow(running, known, say.wide(3))
+        known.send(say.predict(4) + say.get("/livez") + say.wide(5))
+        assert known.answer().json["outputs"] == outputs(3)
+        assert known.answer().json["outputs"] == {"y": [[8.0, 4.0]]}
+        assert known.answer().status == 200
+        assert known.answer().json["outputs"] == outputs(5)
+        running.until(lambda: running.has_nothing_left)
+
+    def test_another_length_is_another_head(self, running, known, say) -> None:
+        assert known.send(say.wide(3, rows=2)).answer().json["outputs"] == outputs(3, 2)
+        assert known.send(say.wide(4)).answer().json["outputs"] == outputs(4)
+
+    def test_a_client_that_hangs_up_midway_leaves_nothing(self, running, known, say) -> None:
+        known.send(say.wide(3)[:50_000])
+        running.until(lambda: running.slab.free_bytes == running.full - BODY)
+        known.close()
+        running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+    def test_one_that_is_too_slow_is_told(self, running, known, say) -> None:
+        known.send(say.wide(3)[:50_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        running.on_loop(lambda: connection.refuse(408, "too slow"))
+        assert known.answer().status == 408
+        running.until(lambda: running.has_nothing_left)
