@@ -37,9 +37,11 @@ class Lives:
 
     def __init__(self) -> None:
         self.wanted: dict[str, tuple[int, ...]] = {}
+        self.stamps: dict[ModelVersion, str] = {}
 
     def want(self, models: Any) -> None:
         wanted: list[WantedModel] = list(models)
+        self.stamps = {spec.id: spec.stamp for model in wanted for spec in model.specs}
         self.wanted = {model.name: tuple(spec.id.version for spec in model.specs) for model in wanted}
 
     def models(self) -> tuple[ModelStatus, ...]:
@@ -187,3 +189,33 @@ def test_checksums_that_do_not_agree_keep_a_version_out(place: Place) -> None:
         assert any("is not served" in note for note in place.notes)
 
     play(story)
+
+
+def test_a_version_that_is_changed_in_its_place_is_another_form_once_it_is_at_rest(place: Place) -> None:
+    id = ModelVersion("adder", 1)
+    run(place.watch.look())
+    assert place.lives.stamps == {id: ""}
+    path = place.folder / "adder" / "1" / "model.py"
+    path.write_text("def predict(x: float) -> float:\n    return x + 100\n")
+    run(place.watch.look())
+    assert place.lives.stamps == {id: ""}, "it may still be written"
+    place.now += QUIET_S + 1
+    run(place.watch.look())
+    changed = place.lives.stamps[id]
+    assert changed
+    place.now += QUIET_S + 1
+    run(place.watch.look())
+    assert place.lives.stamps == {id: changed}, "nothing has changed since"
+
+
+def test_a_change_with_other_sums_is_told_and_the_old_form_stays(place: Place) -> None:
+    id = ModelVersion("adder", 1)
+    run(place.watch.look())
+    folder = place.folder / "adder" / "1"
+    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  model.py\n")
+    for _ in range(3):
+        run(place.watch.look())
+        place.now += QUIET_S + 1
+    assert place.lives.stamps == {id: ""}
+    assert len(place.notes) == 1
+    assert "SHA256SUMS has another digest" in place.notes[0]

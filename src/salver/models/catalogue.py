@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -31,6 +32,7 @@ from salver.store.base import CatalogueChange, Store
 from salver.types import ModelStatus, ModelVersion, Scale, VersionFailure
 
 T = TypeVar("T")
+EMPTY: Mapping[ModelVersion, str] = MappingProxyType({})
 
 
 class Lives(Protocol):
@@ -156,16 +158,21 @@ class Catalogue:
         model = self._models.get(id.model)
         return model is not None and id.version in model.versions
 
-    def found(self, origin: str, sources: Sequence[ModelSource]) -> None:
-        """What a watched folder holds now, all of it. A version of that number that is there already stays."""
+    def found(self, origin: str, sources: Sequence[ModelSource], changed: Mapping[ModelVersion, str] = EMPTY) -> None:
+        """What a watched folder holds now, all of it. A version of that number that is there already stays, unless it
+        is this folder's and has changed: then its new form takes over. `changed` has a text for each change.
+        """
         there = {source.id for source in sources}
         for model in self._models.values():
             for version in list(model.versions.values()):
                 if version.origin == origin and version.spec.id not in there:
                     model.drop(version.number)
-        for source in [source for source in sources if not self.has(source.id)]:
+        for source in sources:
             model = self._models.setdefault(source.name, KnownModel(source.name))
-            model.put(given_version(source, self._make_spec, origin))
+            present = model.versions.get(source.version)
+            if present is None or (present.origin == origin and source.id in changed):
+                version = given_version(source, self._make_spec, origin)
+                model.put(replace(version, spec=replace(version.spec, stamp=changed.get(source.id, ""))))
         for model in list(self._models.values()):
             self._forget_if_nothing(model)
         self.want()

@@ -45,6 +45,8 @@ class Watch:
         self._on_note = on_note
         self._told: dict[str, str] = {}
         """What was said last of each place."""
+        self._stamps: dict[ModelVersion, str] = {}
+        """Of the versions of folders, in the form that is served."""
         self._refused: dict[ModelVersion, str] = {}
         """The stamps of versions that were no good: they are not fetched again before they change."""
 
@@ -59,8 +61,11 @@ class Watch:
         for folder in self._folders:
             seen = await self._ask(folder)
             if seen is not None:
+                before = dict(self._stamps)
                 good = {each.id for each in seen if await self._is_good(each)}
-                self._catalogue.found(folder.name, [source for source in folder.found.models if source.id in good])
+                changed = {id: stamp for id, stamp in self._stamps.items() if before.get(id, stamp) != stamp}
+                there = [source for source in folder.found.models if source.id in good]
+                self._catalogue.found(folder.name, there, changed)
         for remote in self._remotes:
             for each in await self._ask(remote) or ():
                 await self._publish(remote, each)
@@ -75,16 +80,19 @@ class Watch:
         return seen
 
     async def _is_good(self, seen: Seen) -> bool:
-        """Whether the version's checksums agree, where it has some. They are looked at once."""
+        """Whether the version's checksums agree, where it has some, or it is there in an older form. They are looked at
+        once, and again when it has changed.
+        """
+        is_there = self._catalogue.has(seen.id)
         if self._refused.get(seen.id) == seen.stamp:
-            return False
-        if self._catalogue.has(seen.id):
-            return True
-        try:
-            await asyncio.to_thread(seen.fetch, self._scratch)
-        except SalverError as error:
-            self._refuse(seen, error)
-            return False
+            return is_there
+        if not is_there or self._stamps.get(seen.id, seen.stamp) != seen.stamp:
+            try:
+                await asyncio.to_thread(seen.fetch, self._scratch)
+            except SalverError as error:
+                self._refuse(seen, error)
+                return is_there
+        self._stamps[seen.id] = seen.stamp
         return True
 
     async def _publish(self, source: Source, seen: Seen) -> None:

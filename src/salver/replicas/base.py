@@ -59,6 +59,8 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
     source: str = ""
     """The path or address that the user named."""
+    stamp: str = ""
+    """Another text: the files have changed in their place, though nothing else has."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
