@@ -124,16 +124,18 @@ def test_a_store_that_fails_lists_nothing_or_has_damage_costs_nothing(
                 asked = len(web.requests)
                 eventually(lambda asked=asked: len(web.requests) > asked + 3, 20.0, "the store is asked")
                 answered(quick, 60)
-            lake.trouble = "flips a bit"
-            lake.put(2, "model.toml", (write_version(tmp_path / "built-2", 2) / "model.toml").read_bytes())
-            lake.put(2, "more.zip", packed(tmp_path / "built-2"))
-            lake.put(2, "app.py", (tmp_path / "built-2" / "app.py").read_bytes())
-            told(served.server, "came with other bytes")
-            answered(quick, 60)
+            for number, trouble in ((2, "flips a bit"), (4, "cuts off")):
+                lake.trouble = trouble
+                built = write_version(tmp_path / f"built-{number}", number)
+                lake.put(number, "more.zip", packed(built))
+                for name in ("app.py", "model.toml"):
+                    lake.put(number, name, (built / name).read_bytes())
+                told(served.server, f"{number}/more.zip came with other bytes")
+                answered(quick, 60)
             lake.trouble = ""
             for name in ("app.py", "model.toml"):
-                lake.put(3, name, (write_version(tmp_path / "built-3", 3) / name).read_bytes())
-            eventually(lambda: quick.outcomes[-1].version == 3, 20.0, "what is whole serves")
+                lake.put(5, name, (write_version(tmp_path / "built-5", 5) / name).read_bytes())
+            eventually(lambda: quick.outcomes[-1].version == 5, 20.0, "what is whole serves")
         requests = nothing_was_lost(quick, slow)
-        assert {each.version for each in quick.outcomes} == {1, 3}
-        figure(f"500s, an empty list, a flipped bit: {requests} requests, 0 lost")
+        assert {each.version for each in quick.outcomes} == {1, 5}
+        figure(f"500s, an empty list, a flipped bit, an object cut off: {requests} requests, 0 lost")
