@@ -71,6 +71,7 @@ from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import Wire
 from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
@@ -318,6 +319,7 @@ def _wires(front_end: FrontEnd) -> Mapping[str, Wire]:
         TfServingWire(max_body_bytes=max_body_bytes),
         MmsWire(only_model),
         MmsManagementWire(),
+        OpenInferenceWire(max_body_bytes=max_body_bytes),
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}

@@ -11,7 +11,13 @@ from salver.access.roles import GRANTS, KEY_ROLES
 from salver.wire.torchserve.management import MmsManagementWire
 
 PUBLIC = {"server.live", "server.ready", "server.describe"}
-PREDICTIONS = ("/api/v1/models/m/predict", "/v1/models/m:predict", "/predictions/m", "/v1/models/m:classify")
+PREDICTIONS = (
+    "/api/v1/models/m/predict",
+    "/v1/models/m:predict",
+    "/predictions/m",
+    "/v1/models/m:classify",
+    "/v2/models/m/infer",
+)
 
 
 def addresses(server):
