@@ -11,7 +11,7 @@ import pytest
 import requests
 from journey_formats import HANDLER_FUNCTION, archive, write_line
 from journey_models import write_model
-from journey_server import Server, serving
+from journey_server import Server, eventually, serving
 
 triton = pytest.importorskip("tritonclient.http")
 aio = pytest.importorskip("tritonclient.http.aio")
@@ -221,3 +221,92 @@ def test_the_asynchronous_client_gets_the_same(served: Server) -> None:
             return [result.as_numpy("y").tolist() for result in results]
 
     assert asyncio.run(ask()) == [(X * 2).tolist()] * 8
+
+
+# What it asks beside predictions
+
+
+def test_the_server_and_its_models_tell_of_themselves(client) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.get_server_metadata()["name"] == "salver"
+    told = client.get_model_metadata("scale")
+    assert (told["name"], told["versions"], told["platform"]) == ("scale", ["1"], "function")
+    assert told["inputs"][0] == {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
+    assert client.get_model_metadata("line", "1")["versions"] == ["1"]
+    assert client.get_model_metadata("line")["versions"] == ["1", "2"]
+    assert client.get_model_metadata("handler")["inputs"] == [{"name": "body", "datatype": "BYTES", "shape": [1]}]
+    config = client.get_model_config("line")
+    assert (config["max_batch_size"], config["input"][0]["dims"], config["platform"]) == (64, [4], "onnxruntime_onnx")
+
+
+def test_a_model_is_ready_or_not(client) -> None:
+    assert client.is_model_ready("line")
+    assert client.is_model_ready("line", "1")
+    assert not client.is_model_ready("line", "9")
+    assert not client.is_model_ready("none")
+
+
+def test_the_highest_values_with_their_places(client) -> None:
+    row = np.array([[1, 4, 2, 3]], np.float32)
+    for is_binary in (True, False):
+        wanted = triton.InferRequestedOutput("y", binary_data=is_binary, class_count=2)
+        result = client.infer("line", [given("x", row)], outputs=[wanted], model_version="1")
+        assert result.as_numpy("y").shape == (1, 2)
+        assert texts(result.as_numpy("y")[0]) == [b"9.000000:1", b"7.000000:3"]
+
+
+def test_a_model_is_unloaded_and_loaded(client, served: Server) -> None:
+    """Only by who may: an index is for all to see here, a change is not."""
+
+    def state() -> list[str]:
+        entries = client.get_model_repository_index(headers=served.admin)
+        return [entry.get("state", "") for entry in entries if entry["name"] == "scale"]
+
+    assert state() == ["READY"]
+    assert refused(lambda: client.unload_model("scale"))[0] == "401"
+    client.unload_model("scale", headers=served.admin)
+    eventually(lambda: state() in ([], ["UNAVAILABLE"]), 20.0, f"it is unloaded: {state()}")
+    assert not client.is_model_ready("scale")
+    status, text = refused(lambda: client.infer("scale", scaled()))
+    assert (status, text) == ("404", "Request for unknown model: 'scale' has no available versions")
+    client.load_model("scale", headers=served.admin)
+    assert state() == ["READY"]
+    assert client.infer("scale", scaled()).as_numpy("y").tolist() == (X * 2).tolist()
+    assert refused(lambda: client.load_model("none", headers=served.admin)) == (
+        "400",
+        "failed to load 'none', failed to poll from model repository",
+    )
+    assert refused(lambda: client.load_model("scale", headers=served.admin, config="{}"))[0] == "501"
+
+
+def test_what_is_not_supported_says_so(client) -> None:
+    for call in (
+        client.get_inference_statistics,
+        client.get_log_settings,
+        client.get_trace_settings,
+        client.get_system_shared_memory_status,
+        client.get_cuda_shared_memory_status,
+        lambda: client.register_system_shared_memory("a", "/a", 8),
+    ):
+        status, text = refused(call)
+        assert (status, bool(text)) == ("501", True)
+    with_region = triton.InferInput("x", [1, 4], "FP32")
+    with_region.set_shared_memory("a", 16)
+    assert refused(lambda: client.infer("line", [with_region]))[1].startswith("shared memory regions of clients")
+
+
+def test_the_asynchronous_client_asks_the_same(served: Server) -> None:
+    async def ask() -> Any:
+        async with aio.InferenceServerClient(served.url.removeprefix("http://")) as client:
+            assert await client.is_server_ready()
+            assert await client.is_model_ready("line")
+            with pytest.raises(utils.InferenceServerException, match="is not found"):
+                await client.get_model_metadata("none")
+            return await client.get_model_metadata("line"), await client.get_model_repository_index(
+                headers=served.admin
+            )
+
+    metadata, index = asyncio.run(ask())
+    assert metadata["outputs"] == [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}]
+    assert {entry["name"] for entry in index} >= {"line", "handler", "mirror"}

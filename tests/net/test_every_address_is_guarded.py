@@ -26,7 +26,7 @@ def addresses(server):
     for wire in wires:
         for route in wire.routes:
             for method in ("GET", "POST", "DELETE") if route.methods == ("*",) else route.methods:
-                path = route.path.replace("{version}", "1")
+                path = route.path.replace("{version}", "1").replace("{version:int}", "1")
                 yield wire.name, route, method, re.sub(r"\{\w+(?::\w+)?\}", "m", path)
 
 

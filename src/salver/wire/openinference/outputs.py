@@ -13,6 +13,7 @@ from salver.errors import Code, RequestError
 from salver.operations.base import Answer
 from salver.types import Array, InferResponse
 from salver.wire.openinference.binary import LENGTH_HEADER, SIZE
+from salver.wire.openinference.classification import classified
 from salver.wire.openinference.errors import invalid, shown
 from salver.wire.openinference.request import V2Request, Wish, raw_only
 from salver.wire.openinference.values import BASE64, RAW_ONLY
@@ -37,6 +38,8 @@ def encode(response: InferResponse, request: V2Request, outputs: Mapping[str, Ar
         array = outputs.get(wish.name)
         if array is None:
             raise RequestError(Code.OUTPUT_INVALID, f"The model answered no output {shown(wish.name)!r}.")
+        if wish.classes:
+            array = classified(wish, array, has_rows=response.version.has_batch_dimension)
         entries.append(_entry(wish, array, declared.get(wish.name, ""), pieces))
     return answer(response, request.id, entries, pieces)
 
