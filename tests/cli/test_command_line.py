@@ -1,10 +1,12 @@
+import importlib
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from salver import __version__
-from salver.cli import doctor
+from salver.cli import checks, doctor, version
 from salver.cli.main import COMMANDS
 
 
@@ -32,7 +34,21 @@ def test_every_command_shows_examples(run, command):
 
 
 def test_the_version_is_told(run):
-    assert run("--version").out == f"salver, version {__version__}\n"
+    assert run("--version").out == f"salver, version {version.version_text()}\n"
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"), [("ticket.py", __version__), ("ticket.cpython-311.so", f"{__version__} (compiled lane)")]
+)
+def test_the_version_tells_whether_the_prediction_lane_is_compiled(monkeypatch, origin, told):
+    monkeypatch.setattr(version.importlib.util, "find_spec", lambda name: SimpleNamespace(origin=origin))
+    assert version.version_text() == told
+    assert f"Salver {told} on Python" in checks.check_python().message
+
+
+def test_the_lane_that_runs_is_the_one_that_is_told():
+    lane = importlib.import_module(version.LANE)
+    assert version.is_lane_compiled() == (not lane.__file__.endswith(".py"))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +101,7 @@ def test_ctrl_c_is_quiet(run, monkeypatch):
 
 def test_the_package_runs_as_a_module():
     ran = subprocess.run([sys.executable, "-m", "salver", "--version"], capture_output=True, text=True, check=True)
-    assert ran.stdout == f"salver, version {__version__}\n"
+    assert ran.stdout == f"salver, version {version.version_text()}\n"
 
 
 def test_help_imports_nothing_heavy():

@@ -45,4 +45,6 @@ def received(sock: socket.socket, within_s: float = 10.0) -> bytes:
 
 def has_ended(sock: socket.socket) -> bool:
     """Whether the server has closed or answered the connection."""
-    return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()  # `select.select` knows no descriptors above 1023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

@@ -28,7 +28,9 @@ from salver.processes.base import ControlRequest, Door
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.replicas.slab import Slab
 from salver.telemetry.accesslog import AccessLog
+from salver.telemetry.sink import LineSink
 from salver.types import (
+    Array,
     BatchSettings,
     ModelStatus,
     ModelVersion,
@@ -48,7 +50,8 @@ from salver_worker import frames
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
 WIDE = 16384
 """Values in a row of the model `wide`: 64 KiB."""
-WAIT_S = 10.0
+WAIT_S = 30.0
+DATATYPES = {np.dtype(name): datatype for datatype, name in frames.NUMPY_NAMES.items()}
 T = TypeVar("T")
 
 
@@ -127,6 +130,18 @@ class Client:
         self.sock.close()
 
 
+class ModelFails(Exception):
+    """Raised by what a test plays as the model's code."""
+
+    def __init__(self, code: str = "MODEL_ERROR", message: str = "It failed.") -> None:
+        super().__init__(message)
+        self.header = {"code": code, "message": message, "exception": "ValueError", "detail": "trace"}
+
+
+def sum_and_first(x: Array) -> dict[str, Array]:
+    return {"y": np.ascontiguousarray(np.stack([x.sum(axis=1), x[:, 0]], axis=1), "<f4")}
+
+
 class HandWorker(asyncio.Protocol):
     """The far end of a data link. Answers at once, or holds what it is asked until `let_go`."""
 
@@ -135,6 +150,9 @@ class HandWorker(asyncio.Protocol):
         self._buffer = bytearray()
         self.holds = False
         self.pause_s = 0.0
+        self.model: Callable[[Array], dict[str, Array]] = sum_and_first
+        self.rows: list[int] = []
+        """Of each batch of tensors that was answered."""
         self.held: list[tuple[int, dict[str, Any], bytes]] = []
         self.asked = 0
         self.body_answer: dict[str, Any] = {}
@@ -175,14 +193,28 @@ class HandWorker(asyncio.Protocol):
         places = [] if not place else [(place[0], size)] if isinstance(place[0], int) else place[0]
         raw = b"".join(os.pread(self._slab.fd, length, at) for at, length in places) or body[:size]
         x = np.frombuffer(raw, "<f4").reshape(shape)
-        y = np.ascontiguousarray(np.stack([x.sum(axis=1), x[:, 0]], axis=1), "<f4")
-        header = {"tensors": [["y", "FP32", list(y.shape), y.nbytes]]}
-        return frames.encode_frame(frames.RESULT, id, header, y.tobytes())
+        self.rows.append(len(x))
+        try:
+            return frames.encode_frame(frames.RESULT, id, *encoded(self.model(x)))
+        except ModelFails as failure:
+            return frames.encode_frame(frames.ERROR, id, failure.header, b"")
 
     def _reply_with_bodies(self, id: int, header: dict[str, Any], body: bytes) -> bytes:
         fixed = {"status": 200, "phrase": "", "headers": {}, "content_type": None, **self.body_answer}
         sizes = [sum(part[2] for part in request["parts"]) for request in header["requests"]]
         return frames.encode_frame(frames.RESULT, id, {"responses": [{**fixed, "size": size} for size in sizes]}, body)
+
+
+def encoded(outputs: dict[str, Array]) -> tuple[dict[str, Any], bytes]:
+    """Header and body of a worker's answer."""
+    rows: list[Any] = []
+    body = b""
+    for name, array in outputs.items():
+        is_text = array.dtype.kind == "O"
+        raw = frames.encode_bytes_elements(array.ravel().tolist()) if is_text else array.tobytes()
+        rows.append([name, "BYTES" if is_text else DATATYPES[array.dtype], list(array.shape), len(raw)])
+        body += raw + b"\0" * frames.padding(len(raw))
+    return {"tensors": rows}, body
 
 
 class NoControl:
@@ -191,6 +223,7 @@ class NoControl:
     def __init__(self) -> None:
         self.denials: list[Any] = []
         self.cancelled: list[tuple[str, int, int]] = []
+        self.replaced: list[str] = []
         self.operations: list[ControlRequest] = []
         self.answer: Callable[[ControlRequest], Any] | None = None
         """What becomes of operations; None: they are refused."""
@@ -207,7 +240,8 @@ class NoControl:
     def cancel_batch(self, replica_id: str, link_number: int, batch_id: int) -> None:
         self.cancelled.append((replica_id, link_number, batch_id))
 
-    def replace_worker(self, replica_id: str, reason: str) -> None: ...
+    def replace_worker(self, replica_id: str, reason: str) -> None:
+        self.replaced.append(replica_id)
 
     async def wake(self, model: str, version: int | None) -> None: ...
 
@@ -224,13 +258,18 @@ class Records(logging.Handler):
 class Server:
     """A front end on a thread of its own. `on_loop` runs something there; nothing else may touch it."""
 
-    def __init__(self, net: NetSettings, anonymous: Any, slab_bytes: int, uploads: str | None) -> None:
+    def __init__(
+        self, net: NetSettings, anonymous: Any, slab_bytes: int, uploads: str | None = None, log_path: str = "off"
+    ) -> None:
         self.now = 1000.0
         self.records = Records()
         self.control = NoControl()
         self.slab = Slab(slab_bytes)
         self.full = self.slab.free_bytes
         self._net = net
+        self._log_path = log_path
+        self.versions: dict[str, tuple[VersionInfo, ...]] = {}
+        """Of each model, the default one first."""
         self._anonymous = anonymous
         self._uploads = uploads
         self._ready = threading.Event()
@@ -280,11 +319,12 @@ class Server:
                 "openinference": OpenInferenceWire(max_body_bytes=self.edge_max_body),
                 "native": NativeWire(self.edge_max_body),
             },
-            AccessLog(None, self.loop),
+            AccessLog(LineSink.open(self._log_path), self.loop),
             self.loop,
         )
-        await self.front_end.publish([status_of("m", 2), status_of("wide", WIDE), status_of("bodies", 0)])
-        self.workers = {name: await self._attach(name) for name in ("m", "wide", "bodies")}
+        self.workers: dict[str, HandWorker] = {}
+        for name, width in (("m", 2), ("wide", WIDE), ("bodies", 0)):
+            (self.workers[name],) = await self.serve_now(version_of(name, width))
         self.worker = self.workers["m"]
         await self.front_end.listen()
         self.edge: Edge = self.front_end._edges[0]
@@ -297,12 +337,23 @@ class Server:
     def edge_max_body(self) -> int:
         return int(self._net.max_body_mb * 1024 * 1024)
 
-    async def _attach(self, model: str) -> HandWorker:
+    def serve(self, *versions: VersionInfo, replicas: int = 1) -> list[HandWorker]:
+        """Serve these versions of a model and no others, the first of them by default; the workers of new ones."""
+        return self.run(self.serve_now(*versions, replicas=replicas))
+
+    async def serve_now(self, *versions: VersionInfo, replicas: int = 1) -> list[HandWorker]:
+        queues = self.front_end.pipeline.queues
+        added = [version.id for version in versions if version.id not in queues]
+        self.versions[versions[0].id.model] = versions
+        await self.front_end.publish([status_of(served) for served in self.versions.values()])
+        return [await self._attach(id, number) for id in added for number in range(1, replicas + 1)]
+
+    async def _attach(self, version: ModelVersion, number: int) -> HandWorker:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         worker = HandWorker(self.slab)
         await self.loop.create_unix_connection(lambda: worker, sock=theirs)
-        await self.front_end.attach(ModelVersion(model, 1), f"{model}-r1", 1, ours)
+        await self.front_end.attach(version, f"{version.model}-r{number}", 1, ours)
         return worker
 
     def on_loop(self, function: Callable[[], T]) -> T:
@@ -344,35 +395,38 @@ class Server:
         return self.slab.free_bytes == self.full and self.front_end.pipeline.is_idle
 
 
-def status_of(name: str, width: int) -> ModelStatus:
-    info = version_of(name, width)
-    version = VersionStatus(
-        id=info.id,
-        state=VersionState.READY,
-        runtime=info.runtime,
-        source="",
-        environment="",
-        replicas_wanted=1,
-        info=info,
+def status_of(served: tuple[VersionInfo, ...]) -> ModelStatus:
+    versions = tuple(
+        VersionStatus(
+            id=info.id,
+            state=VersionState.READY,
+            runtime=info.runtime,
+            source="",
+            environment="",
+            replicas_wanted=1,
+            info=info,
+        )
+        for info in served
     )
-    return ModelStatus(name=name, versions=(version,), default_version=1)
+    return ModelStatus(name=served[0].id.model, versions=versions, default_version=served[0].id.version)
 
 
-def version_of(name: str, width: int) -> VersionInfo:
+def version_of(name: str, width: int, **changes: Any) -> VersionInfo:
     """A model of rows of `width` numbers; of bodies, when that is 0."""
     signature = Signature(
         inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, width)),),
         outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 2)),),
     )
-    return VersionInfo(
-        id=ModelVersion(name, 1),
-        runtime="hand",
-        payload=PayloadKind.TENSORS if width else PayloadKind.BODY,
-        signatures={"serving_default": signature} if width else {},
-        batching=BatchSettings(max_batch_rows=64 if width else 1),
-        has_batch_dimension=True,
-        is_idempotent=True,
-    )
+    fields: dict[str, Any] = {
+        "id": ModelVersion(name, 1),
+        "runtime": "hand",
+        "payload": PayloadKind.TENSORS if width else PayloadKind.BODY,
+        "signatures": {"serving_default": signature} if width else {},
+        "batching": BatchSettings(max_batch_rows=64 if width else 1),
+        "has_batch_dimension": True,
+        "is_idempotent": True,
+    }
+    return VersionInfo(**(fields | changes))
 
 
 MakeServer = Callable[..., Server]
@@ -385,9 +439,15 @@ def make_server() -> Iterator[MakeServer]:
         servers: list[Server] = []
 
         def make(
-            *, anonymous: str = "all", slab_bytes: int = 4 * 1024 * 1024, uploads: str | None = None, **net: Any
+            *,
+            anonymous: str = "all",
+            slab_bytes: int = 4 * 1024 * 1024,
+            uploads: str | None = None,
+            log_path: str = "off",
+            **net: Any,
         ) -> Server:
-            server = stack.enter_context(Server(NetSettings(port=0, **net), anonymous, slab_bytes, uploads))
+            settings = NetSettings(port=0, **net)
+            server = stack.enter_context(Server(settings, anonymous, slab_bytes, uploads, log_path))
             servers.append(server)
             return server
 
@@ -440,6 +500,8 @@ class Say:
     """The words that requests are made of."""
 
     predict = staticmethod(predict)
+    version = staticmethod(version_of)
+    fails = ModelFails
     post = staticmethod(post)
     get = staticmethod(get)
     chunked = staticmethod(chunked)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from salver.net.http import LARGE_BODY_BYTES
-from salver.net.large import LargeBody
+from salver.net.http import LARGE_BODY_BYTES, LaneProtocol
+from salver.net.large import FIRST_BYTES, FirstBytes, LargeBody
 
 PATH = "/api/v1/models/wide/predict"
 BODY = LARGE_BODY_BYTES  # of `say.wide`, a whole number of pages
@@ -176,3 +176,148 @@ def test_a_large_body_is_given_back_when_the_server_aborts(running, connect, say
     running.until(lambda: is_flowing(running, connection))
     running.on_loop(running.edge.close)
     running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+
+class TestTheHeadBehindALargeBody:
+    """Read in a small piece, as another large body probably follows; then the connection is itself again."""
+
+    @pytest.fixture
+    def behind(self, running, connect, say):
+        """A client whose large body has been answered."""
+        raw = say.wide(1)
+        client = connect(running).send(raw[:30_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        assert client.send(raw[30_000:]).answer().json["outputs"] == outputs(1)
+        return client
+
+    def kind(self, server) -> type:
+        connection = server.connection
+        kind: type = server.on_loop(lambda: type(connection.transport.get_protocol()))
+        return kind
+
+    def test_it_waits_for_a_head(self, running, behind) -> None:
+        assert self.kind(running) is FirstBytes
+
+    def test_another_large_one_goes_straight_into_the_slab_and_no_more_than_a_piece_is_copied(
+        self, running, behind, say
+    ) -> None:
+        raw = say.wide(2)
+        behind.send(raw[:30_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        assert behind.send(raw[30_000:]).answer().json["outputs"] == outputs(2)
+        assert self.kind(running) is FirstBytes
+
+    @pytest.mark.parametrize("name", ["small", "ordinary", "half a small one"])
+    def test_anything_else_makes_the_connection_itself_again(self, running, behind, say, name) -> None:
+        raw = say.get("/livez") if name == "ordinary" else say.predict(2)
+        if name == "half a small one":
+            behind.send(raw[:-3])
+            connection = running.connection
+            running.until(lambda: bool(connection.part))
+            assert issubclass(self.kind(running), LaneProtocol)
+            behind.send(raw[-3:])
+        else:
+            behind.send(raw)
+        assert behind.answer().status == 200
+        assert issubclass(self.kind(running), LaneProtocol)
+
+    @pytest.mark.parametrize("size", [1, 7, 60])
+    def test_the_head_may_come_in_pieces(self, running, behind, say, size) -> None:
+        raw = say.wide(3)
+        for at in range(0, 180, size):
+            behind.send(raw[at : at + size])
+        behind.send(raw[180 + -180 % size :])
+        assert behind.answer().json["outputs"] == outputs(3)
+
+    def test_a_head_that_is_longer_than_the_piece(self, running, behind, say) -> None:
+        assert behind.send(say.wide(4, "X-Long: " + "a" * (FIRST_BYTES + 1000))).answer().json["outputs"] == outputs(4)
+
+    def test_connections_that_share_the_piece_do_not_mix(self, running, connect, say) -> None:
+        clients = [connect(running) for _ in range(4)]
+        for value in range(5):
+            for number, client in enumerate(clients):
+                client.send(say.wide(10 * value + number)[:150])
+            for number, client in enumerate(clients):
+                client.send(say.wide(10 * value + number)[150:])
+            for number, client in enumerate(clients):
+                assert client.answer().json["outputs"] == outputs(10 * value + number)
+
+    def test_a_hang_up_there_leaves_nothing(self, running, behind, say) -> None:
+        behind.send(say.wide(2)[:50])
+        connection = running.connection
+        running.until(lambda: bool(connection.part))
+        behind.close()
+        running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+    def test_a_slow_head_there_is_ended(self, running, behind, say) -> None:
+        behind.send(say.wide(2)[:50])
+        connection = running.connection
+        running.until(lambda: bool(connection.part))
+        running.advance(1000.0)
+        assert behind.answer().status == 408
+
+    def test_rubbish_there_is_refused(self, running, behind) -> None:
+        assert behind.send(b"GARBAGE\r\n\r\n").answer().status == 400
+        assert behind.has_ended()
+
+
+class TestAKnownHeadOfALargeBody:
+    """From the third time on the parser does not see it."""
+
+    @pytest.fixture
+    def known(self, running, connect, say):
+        """A client whose head of a large body is known, and what it has in flight."""
+        client = connect(running)
+        for value in (1, 2):
+            self.flow(running, client, say.wide(value))
+            assert client.answer().json["outputs"] == outputs(value)
+        return client
+
+    def flow(self, running, client, raw: bytes) -> None:
+        """Send it so that its body flows."""
+        client.send(raw[:30_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        client.send(raw[30_000:])
+
+    def lengths(self, running) -> list[int]:
+        lengths: list[int] = running.on_loop(lambda: [each.length for each in running.edge.known_requests.values()])
+        return lengths
+
+    def test_each_has_its_own_answer(self, running, known, say) -> None:
+        assert self.lengths(running) == [BODY]
+        parser = running.connection.parser
+        for value in range(3, 8):
+            self.flow(running, known, say.wide(value))
+            assert known.answer().json["outputs"] == outputs(value)
+        assert running.connection.parser is parser
+        running.until(lambda: running.has_nothing_left)
+
+    def test_whatever_follows_is_taken_as_it_is(self, running, known, say) -> None:
+        self.flow(running, known, say.wide(3))
+        known.send(say.predict(4) + say.get("/livez") + say.wide(5))
+        assert known.answer().json["outputs"] == outputs(3)
+        assert known.answer().json["outputs"] == {"y": [[8.0, 4.0]]}
+        assert known.answer().status == 200
+        assert known.answer().json["outputs"] == outputs(5)
+        running.until(lambda: running.has_nothing_left)
+
+    def test_another_length_is_another_head(self, running, known, say) -> None:
+        assert known.send(say.wide(3, rows=2)).answer().json["outputs"] == outputs(3, 2)
+        assert known.send(say.wide(4)).answer().json["outputs"] == outputs(4)
+
+    def test_a_client_that_hangs_up_midway_leaves_nothing(self, running, known, say) -> None:
+        known.send(say.wide(3)[:50_000])
+        running.until(lambda: running.slab.free_bytes == running.full - BODY)
+        known.close()
+        running.until(lambda: running.has_nothing_left and not running.edge.connections)
+
+    def test_one_that_is_too_slow_is_told(self, running, known, say) -> None:
+        known.send(say.wide(3)[:50_000])
+        connection = running.connection
+        running.until(lambda: is_flowing(running, connection))
+        running.on_loop(lambda: connection.refuse(408, "too slow"))
+        assert known.answer().status == 408
+        running.until(lambda: running.has_nothing_left)

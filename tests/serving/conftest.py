@@ -217,9 +217,12 @@ class Bench:
         return link
 
     def submit(self, *rows: list[float], group: Any = "g", within_s: float = 30.0, id: str = "r") -> Kept:
-        ticket = Kept(request_of(self.version, list(rows), group=group), self.loop.now + within_s, id)
+        ticket = self.ticket(list(rows), group=group, within_s=within_s, id=id)
         self.queue.submit(ticket)
         return ticket
+
+    def ticket(self, rows: list[list[float]], *, group: Any = "g", within_s: float = 30.0, id: str = "r") -> Kept:
+        return Kept(request_of(self.version, rows, group=group), self.loop.now + within_s, id)
 
 
 @pytest.fixture

@@ -370,3 +370,32 @@ def test_what_a_stopped_version_had_in_hand_may_be_sent_again_only_if_it_may_run
     bench.link.die(bench.queue)
     assert ticket.error is not None
     assert ticket.error.code is code
+
+
+def test_an_oversize_request_knows_when_its_first_piece_was_sent(make_bench: Any) -> None:
+    bench = make_bench(max_batch_rows=1)
+    bench.add_link()
+    ticket = bench.submit([1, 1], [2, 2])
+    bench.loop.advance(0.5)
+    first_sent_at = bench.loop.now - 0.5
+    bench.link.double()
+    bench.link.double()
+    assert (ticket.y, ticket.sent_at) == ([[2, 2], [4, 4]], first_sent_at)
+
+
+def test_what_must_run_alone_does_not_wait_for_more_rows(make_bench: Any) -> None:
+    """Nor does it while others do: a pause is judged anew."""
+    bench = make_bench(max_batch_delay_s=0.01)
+    first, second = bench.add_link(), bench.add_link(type(bench.link)("r2"))
+    one, two = bench.submit([1, 1]), bench.submit([2, 2])
+    bench.loop.advance(0.01)
+    assert len(first.sent) == 1
+    bench.submit([3, 3])
+    bench.loop.advance()
+    assert second.sent == []
+    first.fail()
+    bench.loop.advance()
+    assert sorted(link.rows.tolist() for link in (first, second)) == [[[1, 1]], [[2, 2]]]
+    first.double()
+    second.double()
+    assert sorted([one.y, two.y]) == [[[2, 2]], [[4, 4]]]

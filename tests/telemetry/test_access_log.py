@@ -50,7 +50,8 @@ class Bench:
         self.loop = HandTimer()
         self.now = 1_700_000_000.25
         self.log = AccessLog(self.sink, self.loop, lambda: self.now)  # type: ignore[arg-type]
-        self.meter = Meter(Counters(), self.log)
+        self.counters = Counters()
+        self.meter = Meter(self.counters, self.log)
 
     def finish(self, error: Any = None, **changes: Any) -> None:
         call = SimpleNamespace(
@@ -165,6 +166,53 @@ def test_a_log_that_is_off_costs_nothing_and_says_nothing() -> None:
     log.close()
     assert loop.callbacks == []
     assert (log.is_on, log.dropped_lines) == (False, 0)
+
+
+STARTED = st.lists(st.sampled_from([0.0, 1e-6, 4e-4, 9e-4, 0.0011, 0.02, 3.0, 500.0]), min_size=1, max_size=6)
+
+
+@given(ages=STARTED, rows=st.lists(st.integers(0, 3), min_size=6, max_size=6), queued_s=st.sampled_from([0.0, 0.00025]))
+def test_calls_that_were_answered_together_are_counted_and_written_as_each_by_itself(ages, rows, queued_s) -> None:
+    """The oldest comes first, as they do."""
+    now = 1000.0
+    started_at = [now - age for age in sorted(ages, reverse=True)]
+    ids = [f"id-{number}" for number in range(len(ages))]
+    rows = rows[: len(ages)]
+    labels = labels_of()
+    together, alone = Bench(), Bench()
+    burst = SimpleNamespace(ids=ids, rows=rows, queued_at=now - 1.0, sent_at=now - 1.0 + queued_s)
+    together.meter.record_burst(together.meter.tally(labels), burst, started_at, now)
+    for id, at, count in zip(ids, started_at, rows, strict=True):
+        call = SimpleNamespace(
+            model="m", version=1, request_id=id, started_at=at, queued_s=burst.sent_at - burst.queued_at, rows=count
+        )
+        alone.meter.record(alone.meter.tally(labels), call, None, now)
+    ((key, one),), ((other_key, other),) = together.counters.requests(), alone.counters.requests()
+    assert key == other_key
+    assert (one.codes, one.buckets, one.rows) == (other.codes, other.buckets, other.rows)
+    assert one.seconds == pytest.approx(other.seconds)
+    assert together.lines() == alone.lines()
+
+
+def labels_of() -> SimpleNamespace:
+    return SimpleNamespace(
+        operation=SimpleNamespace(name="models.predict"),
+        principal=SimpleNamespace(id="anonymous"),
+        model="m",
+        version=1,
+        wire="native",
+        peer="127.0.0.1",
+    )
+
+
+def test_without_a_log_no_ids_are_asked_for() -> None:
+    counters = Counters()
+    meter = Meter(counters, AccessLog(None, None))  # type: ignore[arg-type]
+    assert not meter.names_requests
+    burst = SimpleNamespace(ids=(), rows=[1, 2], queued_at=0.0, sent_at=0.0)
+    meter.record_burst(meter.tally(labels_of()), burst, [9.0, 9.5], 10.0)
+    ((_, count),) = counters.requests()
+    assert (count.codes, count.rows, count.seconds) == ({"OK": 2}, 3, 1.5)
 
 
 class TestLineSink:

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 import salver
+from salver.cli.version import version_text
 from salver.errors import SalverError
 from salver.net.base import NetSettings
 from salver.net.holders import holder_of
@@ -68,7 +69,7 @@ def check_python() -> Finding:
     return Finding(
         "python",
         State.FINE if is_64_bit else State.WRONG,
-        f"Salver {salver.__version__} on Python {platform.python_version()} "
+        f"Salver {version_text()} on Python {platform.python_version()} "
         f"({platform.system()} {platform.machine()}) at {sys.executable}",
         "" if is_64_bit else "Use a 64-bit Python: the numerical libraries have no other builds.",
     )

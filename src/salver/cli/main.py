@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from salver import __version__
 from salver.cli.failure import CommandFailed
 from salver.cli.terminal import show_error
+from salver.cli.version import version_text
 from salver.errors import Code, SalverError, StartupError
 
 COMMANDS = {
@@ -77,7 +77,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="salver")
+@click.version_option(version_text(), prog_name="salver")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def salver(debug: bool) -> None:
     """Serve any model over the protocols that clients already speak.

@@ -125,9 +125,10 @@ class LaneProtocol(HttpToolsProtocol):
             self.refuse(400, "The request is not valid HTTP/1.1.")
             return
         if self.part:
-            self._check_unfinished(len(data), self.begun - begun, part)
+            self._check_unfinished(data, self.begun - begun, part)
         elif not part and self.begun == begun + 1:
-            self._remember(data)
+            whole = data.find(b"\r\n\r\n") + 4 + self._length
+            self._remember(self.line.running, data, is_whole=len(data) == whole)
 
     def _recall(self, known: KnownRequest, body: bytes) -> None:
         """Take a whole prediction whose head is known byte for byte, past the parser.
@@ -141,9 +142,30 @@ class LaneProtocol(HttpToolsProtocol):
         self.begun += 1
         self.edge.predictions.start(lane, known.route)
 
-    def _remember(self, data: bytes) -> None:
-        """Keep the head of a prediction that the parser has just taken whole, for `_recall`, when it comes again."""
-        lane = self.line.running
+    def recall_large(self, data: bytes) -> bool:
+        """Take the beginning of a large prediction past the parser, where its head is known; whether it was taken."""
+        line = self.line
+        if not line.is_empty or self.part or line.is_deaf:
+            return False
+        end = data.find(b"\r\n\r\n") + 4
+        known = self._known_requests.get(data[:end])
+        if known is None or known.length < LARGE_BODY_BYTES or len(data) - end >= known.length:
+            return False
+        credentials = self.credentials if known.facts.authorization is None else self._credentials(known.facts)
+        lane = KnownExchange(line, known, credentials, b"")
+        lane.is_started = False
+        self.begun += 1
+        self.part = BODY
+        self.body_bytes = 0
+        self._receiving = lane
+        LargeBody(self, lane, known.length, (data[end:],), self.edge.buffer_for(known.length))
+        return True
+
+    def _remember(self, lane: Exchange | None, data: bytes, *, is_whole: bool) -> None:
+        """Keep the head of a prediction that the parser has just taken, for `_recall`, when it comes a second time.
+
+        `is_whole`: its body came with it, or comes as a large one.
+        """
         facts = self._facts
         if not isinstance(lane, LaneExchange) or facts is None or lane.request_id or not lane.keep_alive:
             return
@@ -151,8 +173,10 @@ class LaneProtocol(HttpToolsProtocol):
         head = data[:end]
         if head != self._last_head:
             self._last_head = head if end <= MAX_KNOWN_HEAD else b""
-        elif lane.method == b"POST" and not facts.is_chunked and not facts.expects and len(data) == end + self._length:
-            self.edge.remember(head, KnownRequest(lane.route, lane.target, lane.headers, facts, self._length))
+        elif lane.method == b"POST" and not facts.is_chunked and not facts.expects and is_whole:
+            known = KnownRequest(lane.route, lane.target, lane.headers, facts, self._length)
+            known.is_of_one_head = self._length < LARGE_BODY_BYTES  # large bodies lie in the slab, each by itself
+            self.edge.remember(head, known)
 
     def _stay(self, rest: bytes) -> None:
         """A wish to switch protocols is ignored (RFC 9110 section 7.8): the request is taken as it is.
@@ -174,8 +198,9 @@ class LaneProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
-    def _check_unfinished(self, size: int, begun: int, part_before: Part) -> None:
-        """After a read of `size` bytes, with `begun` new requests in it, that left the last request unfinished."""
+    def _check_unfinished(self, data: bytes, begun: int, part_before: Part) -> None:
+        """After a read, with `begun` new requests in it, that left the last request unfinished."""
+        size = len(data)
         if begun:
             is_all_head = begun == 1 and not part_before and self.part is HEAD
             self._stray_bytes = size if is_all_head else 0  # else: how much is head is not known; one read at most
@@ -187,6 +212,8 @@ class LaneProtocol(HttpToolsProtocol):
         if self._stray_bytes > self.edge.max_header_bytes:
             self.refuse(431, TOO_LONG)
         elif self._length >= LARGE_BODY_BYTES and isinstance(self._receiving, LaneExchange):
+            if begun == 1 and not part_before:
+                self._remember(self._receiving, data, is_whole=True)
             parts, self._parts = self._parts, []
             LargeBody(self, self._receiving, self._length, parts, self.edge.buffer_for(self._length))
 
@@ -308,7 +335,8 @@ class LaneProtocol(HttpToolsProtocol):
 
     def large_body_received(self, lane: LaneExchange) -> None:
         """The whole of a large body is there: the connection is HTTP again."""
-        self._take_parser()
+        if not isinstance(lane, KnownExchange):
+            self._take_parser()
         FirstBytes(self, self.edge.first_bytes)
         self.received(lane)
 

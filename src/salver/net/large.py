@@ -33,7 +33,10 @@ class FirstBytes(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         http = self._http
-        http.data_received(bytes(self._buffer[:nbytes]))
+        data = bytes(self._buffer[:nbytes])
+        if http.recall_large(data):
+            return
+        http.data_received(data)
         transport = http.transport
         if not http.is_reading_head and not transport.is_closing() and transport.get_protocol() is self:
             transport.set_protocol(http)

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from salver.errors import Code, RequestError, SalverError
 from salver.operations.base import Answer, BurstCodec, Exchange
 from salver.operations.standing import Standing
@@ -36,7 +38,7 @@ class BurstExchange(Exchange, Protocol):
         """How the answers of a burst begin: all before the length. Empty when each must be written by `respond`."""
 
     def respond_with(self, begin: bytes, named: bytes, body: bytes) -> None:
-        """Write an answer of a burst, if the client is there; `named` is a finished header line or empty."""
+        """Write an answer of a burst, if the client is still there; `named` is a finished header line or empty."""
 
 
 class BurstMemory(Protocol):
@@ -143,7 +145,7 @@ class Burst(Ticket):
             if self.codec.names_requests:
                 headers = (("X-Request-Id", self.ids[index]), *headers)
             exchange.prediction = None
-            exchange.respond(Answer(answer.status, body, answer.content_type, headers))
+            exchange.respond(msgspec.structs.replace(answer, body=body, headers=headers))
 
 
 def burst_of(

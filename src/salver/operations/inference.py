@@ -168,12 +168,14 @@ class Predictions:
     def _submit_arrivals(self, standing: Standing[BurstExchange]) -> None:
         """Queue what has come in this turn of the loop, together where that goes."""
         arrived = [each for each in standing.take_arrivals() if not self._is_gone(each, standing)]
-        most = standing.queue.max_rows
+        most = standing.queue.best_rows
         for first in range(0, len(arrived), most):
-            self._submit_together(standing, arrived[first : first + most])
+            self._submit_together(standing, arrived[first : first + most], most)
 
-    def _submit_together(self, standing: Standing[BurstExchange], exchanges: Sequence[BurstExchange]) -> None:
-        burst = None if standing.queue.is_closed else burst_of(self, standing, exchanges, standing.queue.max_rows)
+    def _submit_together(
+        self, standing: Standing[BurstExchange], exchanges: Sequence[BurstExchange], most: int
+    ) -> None:
+        burst = None if standing.queue.is_closed else burst_of(self, standing, exchanges, most)
         if burst is not None:
             try:
                 standing.queue.submit(burst)
@@ -334,8 +336,12 @@ class Predictions:
         ids = burst.ids or [self.new_request_id() for _ in burst.exchanges]
         for exchange, rows, id in zip(burst.exchanges, burst.rows, ids, strict=True):
             call = Prediction(self, exchange, burst.standing, id)
-            call.rows = rows
-            self._record(tally, call, _hung_up() if exchange.disconnected else None, now)
+            if exchange.disconnected:
+                self._record(tally, call, _hung_up(), now)
+            else:
+                call.rows = rows
+                call.queued_s = burst.sent_at - burst.queued_at
+                self._record(tally, call, None, now)
 
     def cancelled(self, call: Prediction) -> None:
         if not call.is_done:

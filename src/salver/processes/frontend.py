@@ -60,12 +60,6 @@ class RequestIds:
         self._count += 1
         return f"{self._prefix}{self._count & 0xFFFFFFFFFFFF:012x}"
 
-    def many(self, number: int) -> list[str]:
-        """As many at once."""
-        prefix, first = self._prefix, self._count + 1
-        self._count += number
-        return [f"{prefix}{count & 0xFFFFFFFFFFFF:012x}" for count in range(first, first + number)]
-
 
 class FrontEndSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The groups that a front end acts on."""

@@ -59,7 +59,7 @@ class Assembler:
         return Assembled(self._header(requests[0], tuple(rows)), pieces, size)
 
     def _header(self, first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
-        if first.parameters:
+        if first.parameters or (rows and type(rows[0][-1]) is tuple):  # several places: hardly ever the same again
             return _tensor_header(first, rows)
         key = (first.signature_name, rows)
         header = self._headers.get(key)

@@ -47,6 +47,7 @@ class Gathering:
         self._missing -= 1
         if not self._missing:
             self.ticket.is_done = True
+            self.ticket.sent_at = self.pieces[0].sent_at
             self.ticket.reply(joined([answer for answer in self._answers if answer is not None]), None)
 
     def _give_up(self, error: SalverError | None) -> None:

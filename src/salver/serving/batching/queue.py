@@ -19,7 +19,7 @@ from salver.serving.batching.assembly import Assembler, assemble_bodies, slab_of
 from salver.serving.batching.latency import BatchCost, completion_time
 from salver.serving.batching.oversize import Gathering
 from salver.serving.batching.planner import batch_rows, pause_before_batch
-from salver.serving.batching.ticket import FOREVER, Flight, Ticket, Watcher
+from salver.serving.batching.ticket import FOREVER, Flight, Ticket, Watcher, parts_of
 from salver.serving.batching.waiting import WaitingLine
 from salver.types import InferResponse, VersionInfo
 from salver_worker import frames
@@ -77,9 +77,9 @@ class VersionQueue:
         return self._is_closed
 
     @property
-    def max_rows(self) -> int:
-        """Most rows that one batch may have."""
-        return self._max_rows
+    def best_rows(self) -> int:
+        """Most rows that the next batch should have."""
+        return batch_rows(self._settings, self.cost) if self._max_rows > 1 else 1
 
     # Links
 
@@ -163,7 +163,7 @@ class VersionQueue:
     # Departure
 
     def _schedule(self) -> None:
-        if not self._is_scheduled and not self._is_closed:
+        if (not self._is_scheduled or self._pause is not None) and not self._is_closed:
             self._wake()
 
     def _wake(self) -> None:
@@ -175,13 +175,10 @@ class VersionQueue:
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self._expected:
-            self._is_scheduled = True
-            expected, self._expected = self._expected, []
-            for submit_all in expected:
-                submit_all()
-        self._is_scheduled = False
         self._pause = None
+        if self._expected:
+            self._submit_expected()
+        self._is_scheduled = False
         waiting = self._waiting
         while waiting.rows:
             link = next((link for link in self._links if link.is_idle), None)
@@ -191,9 +188,20 @@ class VersionQueue:
                 self._is_scheduled = True
                 self._pause = self._loop.call_later(pause, self._flush)
                 return
-            tickets = waiting.take(batch_rows(self._settings, self.cost) if self._max_rows > 1 else 1)
+            tickets = waiting.take(self.best_rows)
             if tickets:
                 self._send(link, tickets)
+
+    def _submit_expected(self) -> None:
+        """What they submit needs no flush of its own; should one of them fail, the others get theirs."""
+        self._is_scheduled = True
+        expected = self._expected
+        try:
+            while expected:
+                expected.pop(0)()
+        finally:
+            if expected:
+                self._wake()
 
     def _pause_needed(self) -> float:
         if not self._settings.max_batch_delay_s or self._waiting.has_alone:
@@ -290,18 +298,21 @@ class VersionQueue:
             status=status if isinstance(status, int) else None,
             log_detail=str(header.get("detail") or ""),
         )
-        if len(tickets) == 1 and code not in CALLERS_OWN:
+        if self._fail_batch(tickets, error) and code not in CALLERS_OWN:
             self._watcher.log_model_error(self.version, tickets[0].request_id, header)
-        self._fail_batch(tickets, error)
 
-    def _fail_batch(self, tickets: list[Ticket], error: RequestError) -> None:
-        """A lone request gets the error; those of a batch are run one by one, so that only the guilty gets it."""
-        parts = [part for ticket in tickets for part in ticket.apart()]
+    def _fail_batch(self, tickets: list[Ticket], error: RequestError) -> bool:
+        """A lone request gets the error; those of a batch are run one by one, so that only the guilty gets it.
+
+        Whether it was a lone request.
+        """
+        parts = [part for ticket in tickets for part in parts_of(ticket)]
         if len(parts) == 1 and parts[0] is tickets[0]:
             self._answer(parts[0], None, error)
             parts[0].settle()
-            return
+            return True
         self._run_alone(parts)
+        return False
 
     def _run_alone(self, tickets: list[Ticket]) -> None:
         for ticket in tickets:
@@ -318,7 +329,7 @@ class VersionQueue:
         others = not self._is_closed and any(link.is_open for link in self._links)
         for ticket in tickets:
             if not ticket.is_done and self.version.is_idempotent and ticket.attempts < 2 and others:
-                again.append(ticket)
+                again += parts_of(ticket)
                 continue
             self._answer(ticket, None, error)
             ticket.settle()

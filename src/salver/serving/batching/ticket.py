@@ -48,7 +48,10 @@ class Ticket:
         """The caller is gone."""
 
     def apart(self) -> Sequence[Ticket]:
-        """The tickets that this one is made of, to be run one by one; itself when it is a single request's."""
+        """The tickets that this one is made of, to be run one by one; itself when it is a single request's.
+
+        It is not answered any more then: they are.
+        """
         return (self,)
 
     def settle(self) -> None:
@@ -77,6 +80,16 @@ class Flight:
         self.sent_at = sent_at
         self.kill_at = FOREVER
         self.is_cancelled = False
+
+
+def parts_of(ticket: Ticket) -> Sequence[Ticket]:
+    """The tickets to be run one by one in place of this one, as old and as often tried; itself when it is answered."""
+    parts = (ticket,) if ticket.is_done else ticket.apart()
+    for part in parts:
+        part.queued_at = ticket.queued_at
+        part.sent_at = ticket.sent_at
+        part.attempts = ticket.attempts
+    return parts
 
 
 def without_done(tickets: deque[Ticket]) -> deque[Ticket]:

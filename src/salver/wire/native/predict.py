@@ -42,11 +42,13 @@ class NativePredictRoute:
         return plan
 
     def burst_codec(self, exchange: Exchange, version: VersionInfo) -> NativeBurst | None:
+        signature = version.signature(self._signature_name)
+        if signature is None or signature.ranking is not None:
+            return None
         plan = self._plan
         if plan is None or plan.version is not version:
             plan = self._plan_for(version)
-        signature = version.signature(self._signature_name)
-        if not isinstance(plan, Plan) or signature is None or signature.ranking is not None:
+        if not isinstance(plan, Plan):
             return None
         reader = plan.quick_reader(exchange.headers)
         if reader is None:
