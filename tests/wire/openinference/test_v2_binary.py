@@ -10,8 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
+from salver.errors import RequestError
 from salver.types import SlabSlice, Tensor, VersionInfo, as_array
 from salver.wire.openinference.binary import LENGTH_HEADER
+from salver.wire.openinference.codec import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Plan
 from salver_worker.frames import encode_bytes_elements
 
 ROW = np.array([[1.5, 2.5]], "<f4")
@@ -117,6 +119,58 @@ def test_elements_that_end_elsewhere(refuse, version_info, tensor) -> None:
 def test_the_length_of_the_json(refuse, one, length: str, text: str) -> None:
     headers = {LENGTH_HEADER.replace("-", "_"): length}
     assert refuse(one, b" " * 102, b"", **headers) == (400, text)
+
+
+# The same JSON again
+
+
+@pytest.fixture
+def plan(version_info) -> Plan:
+    return Plan(version_info([("a", "FP32", (-1, 2)), ("s", "UINT8", (-1,))], [("y", "FP32", (-1,))]))
+
+
+def asked_again(plan: Plan, document: Any, *raws: bytes) -> list[Any]:
+    text = orjson.dumps(document)
+    return [plan.decode(text + raw, str(len(text)).encode()) for raw in raws]
+
+
+@pytest.mark.parametrize("names", [("a", "s"), ("s", "a")])
+def test_the_same_json_means_the_same_request_with_other_values(plan, tensor, names: tuple[str, str]) -> None:
+    items = {"a": tensor("a", "FP32", [1, 2], 8), "s": tensor("s", "UINT8", [1], 1)}
+    values = {"a": ROW, "s": np.array([7], "u1")}
+    document = {
+        "id": "7",
+        "inputs": [items[name] for name in names],
+        "outputs": [{"name": "y", "parameters": {"binary_data": True}}],
+        "parameters": {"binary_data_output": True, "scale": 2},
+    }
+    raws = [b"".join((values[name] + plus).astype(values[name].dtype).tobytes() for name in names) for plus in (0, 1)]
+    first, second = asked_again(plan, document, *raws)
+    for request, plus in ((first, 0), (second, 1)):
+        assert list(request.inputs) == ["a", "s"]
+        assert as_array(request.inputs["a"]).tolist() == (ROW + plus).tolist()
+        assert as_array(request.inputs["s"]).tolist() == [7 + plus]
+    kept = ("id", "wishes", "is_binary", "parameters", "group", "rows", "version", "signature_name", "body")
+    assert [getattr(first, name) for name in kept] == [getattr(second, name) for name in kept]
+    with pytest.raises(RequestError, match="unexpected additional input data"):
+        asked_again(plan, document, raws[0] + b"\0")
+
+
+def test_one_input_is_read_again(one, tensor) -> None:
+    document = {"inputs": [tensor("x", "FP32", [1, 2], 8)]}
+    first, second = asked_again(Plan(one), document, ROW.tobytes(), (ROW * 2).tobytes())
+    assert [as_array(request.inputs["x"]).tolist() for request in (first, second)] == [ROW.tolist(), (ROW * 2).tolist()]
+
+
+def test_only_so_much_is_remembered(one, tensor) -> None:
+    plan = Plan(one)
+    item = tensor("x", "FP32", [1, 2], 8)
+    for number in range(MAX_REMEMBERED + 1):
+        asked_again(plan, {"inputs": [item], "id": str(number)}, ROW.tobytes())
+    assert len(plan._layouts) == 1
+    asked_again(plan, {"inputs": [item], "id": "x" * MAX_REMEMBERED_BYTES}, ROW.tobytes())
+    asked_again(plan, {"inputs": [tensor("x", "FP32", [1, 2], [1, 2])]}, b"")
+    assert len(plan._layouts) == 1
 
 
 # Raw requests
