@@ -8,6 +8,7 @@ from pathlib import Path
 
 from salver.errors import Code, SalverError
 from salver.wire.native.errors import status_of
+from salver.wire.openinference.errors import status_of as openinference_status
 from salver.wire.tfserving.errors import http_status
 from salver.wire.torchserve.errors import ROWS
 
@@ -80,18 +81,18 @@ def render() -> str:
         lines += [
             f"### {title}",
             "",
-            "| code | meaning | fix | native | tfserving | mms |",
-            "|---|---|---|---|---|---|",
+            "| code | meaning | fix | native | tfserving | mms | openinference |",
+            "|---|---|---|---|---|---|---|",
         ]
         lines += [_row(code, meaning) for code, meaning in meanings.items()]
         lines.append("")
     return "\n".join(lines)
 
 
-def statuses(code: Code) -> tuple[int, int, int]:
-    """The HTTP statuses on the wires native, tfserving and mms."""
+def statuses(code: Code) -> tuple[int, int, int, int]:
+    """The HTTP statuses on the wires native, tfserving, mms and openinference."""
     error = SalverError(code, "")
-    return status_of(error), http_status(error), ROWS[code].status
+    return status_of(error), http_status(error), ROWS[code].status, openinference_status(error)
 
 
 def _row(code: Code, meaning: str) -> str:

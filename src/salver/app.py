@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,8 @@ from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import Wire
 from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.base import OpenInferenceSettings
+from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
@@ -304,13 +307,13 @@ def _front_end(
         slab,
         OPERATIONS,
         control,
-        _wires,
+        partial(_wires, settings.openinference),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
     )
 
 
-def _wires(front_end: FrontEnd) -> Mapping[str, Wire]:
+def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str, Wire]:
     max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
     pipeline = front_end.pipeline
 
@@ -322,6 +325,7 @@ def _wires(front_end: FrontEnd) -> Mapping[str, Wire]:
         TfServingWire(max_body_bytes=max_body_bytes),
         MmsWire(only_model),
         MmsManagementWire(),
+        OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings),
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}

@@ -63,13 +63,18 @@ class SlabSlice:
 
     __slots__ = ("_owner", "offset", "view")
 
-    def __init__(self, owner: SlabOwner, offset: int, view: memoryview) -> None:
-        self._owner: SlabOwner | None = owner
+    def __init__(self, owner: SlabOwner | None, offset: int, view: memoryview) -> None:
+        """Without an owner there is nothing to give back."""
+        self._owner = owner
         self.offset = offset
         self.view = view
 
     def __len__(self) -> int:
         return self.view.nbytes
+
+    def part(self, begin: int, end: int) -> SlabSlice:
+        """Some of the bytes, to read while the whole is held: they are given back with it."""
+        return SlabSlice(None, self.offset + begin, self.view[begin:end])
 
     def release(self) -> None:
         owner, self._owner = self._owner, None

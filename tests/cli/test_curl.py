@@ -18,7 +18,7 @@ from salver.types import (
 )
 
 ADDRESSES = (
-    Address(url="http://127.0.0.1:8080", wires=("tfserving", "mms", "native")),
+    Address(url="http://127.0.0.1:8080", wires=("tfserving", "mms", "openinference", "native")),
     Address(url="http://127.0.0.1:8501", wires=("tfserving",)),
 )
 FOLDER = PurePath("some folder")
@@ -63,6 +63,12 @@ def test_numbers_stand_in_the_command_as_each_protocol_writes_them():
         ],
         "tfserving": ["curl", "http://127.0.0.1:8080/v1/models/m:predict", *json_header, '{"instances": [[0.0, 0.0]]}'],
         "mms": ["curl", "http://127.0.0.1:8080/predictions/m", *json_header, '{"inputs": {"x": [[0.0, 0.0]]}}'],
+        "openinference": [
+            "curl",
+            "http://127.0.0.1:8080/v2/models/m/infer",
+            *json_header,
+            '{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [[0.0, 0.0]]}]}',
+        ],
     }
 
 
@@ -114,8 +120,30 @@ def test_other_bytes_are_text():
 
 def test_a_model_that_takes_bodies_is_not_offered_over_tensorflow_serving():
     made = commands(version(payload=PayloadKind.BODY))
-    assert list(made) == ["native", "mms"]
+    assert list(made) == ["native", "mms", "openinference"]
     assert made["mms"].endswith("-T request.bin")
+    assert made["openinference"].endswith("'Inference-Header-Content-Length: 0' --data-binary @request.bin")
+
+
+def test_what_the_open_inference_protocol_does_not_write_as_json_is_not_offered():
+    assert "openinference" not in commands(version((TensorSpec(name="x", datatype="FP16", shape=(-1,)),)))
+    assert "openinference" not in commands(version(SCALARS, signature="other"))
+    assert "openinference" not in commands(version(payload=PayloadKind.BODY, example={"inputs": {}}))
+
+
+def test_tensors_of_the_open_inference_protocol_have_shapes():
+    inputs = (*SCALARS, TensorSpec(name="n", datatype="INT64", shape=()))
+    given = {"inputs": {"x": [1.5, 2.5], "n": 7}}
+    (x, n) = json.loads(shlex.split(commands(version(inputs, example=given))["openinference"])[-1])["inputs"]
+    assert x == {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.5, 2.5]}
+    assert n == {"name": "n", "datatype": "INT64", "shape": [], "data": [7]}
+
+
+def test_bytes_that_are_no_text_are_base64_in_the_open_inference_protocol():
+    inputs = (TensorSpec(name="word", datatype="BYTES", shape=(-1, 2)),)
+    given = {"inputs": {"word": [["a", {"b64": "/w=="}]]}}
+    (word,) = json.loads(shlex.split(commands(version(inputs, example=given))["openinference"])[-1])["inputs"]
+    assert (word["shape"], word["parameters"], word["data"]) == ([1, 2], {"content_type": "base64"}, [["YQ==", "/w=="]])
 
 
 def test_a_key_is_named_where_one_is_needed():
@@ -177,6 +205,9 @@ def test_several_big_tensors_are_made_by_name(tmp_path):
     )
     (row,) = json.loads(sent(commands(version(inputs))["tfserving"], tmp_path))["instances"]
     assert (len(row["data"]), row["is it"], row["words"]) == (100, [False, False], "text")
+    tensors = json.loads(sent(commands(version(inputs))["openinference"], tmp_path))["inputs"]
+    assert [tensor["shape"] for tensor in tensors] == [[1, 100], [1, 2], [1]]
+    assert [len(tensor["data"][0][0]) for tensor in tensors[:2]] == [100, 2]
 
 
 def test_a_picture_is_sent_whole_over_every_protocol(tmp_path):

@@ -165,7 +165,7 @@ def test_a_second_server_on_the_data_directory_says_who_holds_it(run, served, tm
     assert f"process {served.process.pid} at {served.url}" in ran.err
 
 
-@pytest.mark.parametrize("wire", ["native", "tfserving", "mms"])
+@pytest.mark.parametrize("wire", ["native", "tfserving", "mms", "openinference"])
 def test_the_printed_commands_work_when_pasted(served, wire):
     if shutil.which("curl") is None:
         pytest.skip("there is no curl on this machine")

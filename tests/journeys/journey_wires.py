@@ -1,4 +1,4 @@
-"""The three protocols as a client sees them: where to ask for a prediction, what to send, where the answer is."""
+"""The protocols as a client sees them: where to ask for a prediction, what to send, where the answer is."""
 
 from __future__ import annotations
 
@@ -46,4 +46,18 @@ MMS = Wire(
     lambda document: document,
     lambda document: str(document["type"]),
 )
+OPENINFERENCE = Wire(
+    "openinference",
+    "/v2/models/{model}/infer",
+    lambda values: {
+        "inputs": [
+            {"name": name, "datatype": "FP32", "shape": [1, len(value)], "data": value}
+            for name, value in values.items()
+        ]
+    },
+    lambda document: {output["name"]: output["data"] for output in document["outputs"]},
+    lambda document: str(document["error"]),
+)
+"""Its requests name datatypes: this one is for vectors of FP32."""
 WIRES = (NATIVE, TFSERVING, MMS)
+"""Those that ask any model in the same way."""

@@ -15,9 +15,10 @@ import pytest
 from journey_models import write_model
 from journey_server import Server, serving
 from journey_sockets import connect, received, request_bytes
-from journey_wires import MMS, NATIVE, TFSERVING, WIRES, Wire
+from journey_wires import MMS, NATIVE, OPENINFERENCE, TFSERVING, WIRES, Wire
 
 LIMIT_MB = 1
+SPOKEN = (*WIRES, OPENINFERENCE)
 LEAKS = re.compile(rb'Traceback|File "|line \d+, in |\w+\.py\b|site-packages|/tmp/|/run/|object at 0x|\w+Error\b')
 """What only an exception's text or trace has."""
 
@@ -56,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         before = {model: server.worker_pids(model) for model in ("sums", "bodies")}
         yield server
         assert {model: server.worker_pids(model) for model in before} == before
-        for wire in WIRES:
+        for wire in SPOKEN:
             assert wire.ask(server.url, "sums", {"x": [1, 2, 3, 4]}).status_code == 200
 
 
@@ -102,6 +103,9 @@ def check_refusal(wire: Wire, answered: Answered) -> None:
 
 def rows_of(wire: Wire, rows: str) -> bytes:
     """JSON text as the model's input, in the form of the protocol."""
+    if wire is OPENINFERENCE:
+        shape = [max(1, rows.count("[") - 1), 4]
+        return f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": {shape}, "data": {rows}}}]}}'.encode()
     return (f'{{"instances": {rows}}}' if wire is TFSERVING else f'{{"inputs": {{"x": {rows}}}}}').encode()
 
 
@@ -146,7 +150,7 @@ ROWS: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
 @pytest.mark.parametrize("what", BODIES)
 def test_a_body_that_is_no_request_is_refused(running, wire, what):
     check_refusal(wire, exchange(running, request_bytes(wire.address("sums"), BODIES[what])))
@@ -158,7 +162,7 @@ def test_values_that_do_not_fit_are_refused(running, wire, what):
     check_refusal(wire, exchange(running, request_bytes(wire.address("sums"), rows_of(wire, ROWS[what]))))
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
 @pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity"])
 def test_numbers_that_json_has_not_are_refused(running, wire, token):
     check_refusal(wire, exchange(running, request_bytes(wire.address("sums"), rows_of(wire, f"[[1, {token}, 3, 4]]"))))
@@ -185,7 +189,7 @@ HEADERS: dict[str, tuple[bytes, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
 @pytest.mark.parametrize("what", HEADERS)
 def test_headers_that_cannot_be_meant_are_refused(running, wire, what):
     body, headers = HEADERS[what]
@@ -195,7 +199,7 @@ def test_headers_that_cannot_be_meant_are_refused(running, wire, what):
     check_refusal(wire, exchange(running, raw))
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
 def test_a_body_above_the_limit_is_refused_before_it_is_sent_and_while_it_comes(running, wire):
     announced = request_bytes(wire.address("sums"), b"", f"Content-Length: {(LIMIT_MB << 20) + 1}")
     assert exchange(running, announced).status == 413
@@ -204,7 +208,7 @@ def test_a_body_above_the_limit_is_refused_before_it_is_sent_and_while_it_comes(
     assert exchange(running, chunked).status == 413
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
 def test_names_that_lead_nowhere_are_refused(running, wire):
     tricks = ("nobody", "..", "%2e%2e%2f%2e%2e", "a%00b", "%ff%fe", "x" * 5000, "sums%0d%0aSet-Cookie:a=b")
     for name in (*tricks, "sums/99" if wire is MMS else "sums/versions/99"):
@@ -272,7 +276,7 @@ def test_a_handler_is_not_asked_about_a_body_that_is_not_what_it_says(running, w
     check_refusal(wire, exchange(running, request_bytes(wire.address("bodies"), body, f"Content-Type: {content_type}")))
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
 def test_random_damage_to_good_requests_is_never_a_fault(running, wire, figure):
     """Good requests, each with some bytes changed, cut out or doubled: 200 or 4xx, nothing else."""
     noise = random.Random(20261123)

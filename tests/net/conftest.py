@@ -42,6 +42,7 @@ from salver.types import (
     VersionStatus,
 )
 from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver_worker import frames
@@ -297,7 +298,7 @@ class Server:
         self._stop = asyncio.Event()
         sock = open_port("127.0.0.1", 0, share=False)
         self.address: tuple[str, int] = sock.getsockname()
-        door = Door(host="127.0.0.1", port=self.address[1], wires=("tfserving", "mms", "native"))
+        door = Door(host="127.0.0.1", port=self.address[1], wires=("tfserving", "mms", "openinference", "native"))
         self.front_end = FrontEnd(
             FrontEndSettings(
                 net=self._net,
@@ -315,6 +316,7 @@ class Server:
             lambda _: {
                 "tfserving": TfServingWire(max_body_bytes=self.edge_max_body),
                 "mms": MmsWire(lambda: None),
+                "openinference": OpenInferenceWire(max_body_bytes=self.edge_max_body),
                 "native": NativeWire(self.edge_max_body),
             },
             AccessLog(LineSink.open(self._log_path), self.loop),

@@ -11,7 +11,13 @@ from salver.access.roles import GRANTS, KEY_ROLES
 from salver.wire.torchserve.management import MmsManagementWire
 
 PUBLIC = {"server.live", "server.ready", "server.describe"}
-PREDICTIONS = ("/api/v1/models/m/predict", "/v1/models/m:predict", "/predictions/m", "/v1/models/m:classify")
+PREDICTIONS = (
+    "/api/v1/models/m/predict",
+    "/v1/models/m:predict",
+    "/predictions/m",
+    "/v1/models/m:classify",
+    "/v2/models/m/infer",
+)
 
 
 def addresses(server):
@@ -20,7 +26,7 @@ def addresses(server):
     for wire in wires:
         for route in wire.routes:
             for method in ("GET", "POST", "DELETE") if route.methods == ("*",) else route.methods:
-                path = route.path.replace("{version}", "1")
+                path = route.path.replace("{version}", "1").replace("{version:int}", "1")
                 yield wire.name, route, method, re.sub(r"\{\w+(?::\w+)?\}", "m", path)
 
 

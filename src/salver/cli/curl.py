@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import shlex
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from salver.events import Address
-from salver.types import PayloadKind, Signature, TensorSpec, VersionInfo
+from salver.types import DEFAULT_SIGNATURE, PayloadKind, Signature, TensorSpec, VersionInfo, nested_list_shape
 from salver.wire.native.openapi.schemas import example_file, example_inputs, has_rows
 
 JSON_HEADER = ("-H", "Content-Type: application/json")
@@ -54,7 +55,7 @@ def curl_commands(
     commands = []
     for wire, build in _BUILDERS.items():
         url = next((address.url for address in addresses if wire in address.wires), None)
-        if url is None or (wire == "tfserving" and info.payload is PayloadKind.BODY):
+        if url is None or not _can_carry(wire, info, signature, file):
             continue
         target = _Target(
             url=url,
@@ -95,7 +96,25 @@ def _mms(target: _Target) -> str:
     return _json_call(target, path, "inputs", _by_name(target))
 
 
-_BUILDERS = {"native": _native, "tfserving": _tfserving, "mms": _mms}
+def _openinference(target: _Target) -> str:
+    """A file is the only input's one element, without JSON around it."""
+    path = f"/v2/models/{quote(target.info.id.model, safe='')}/infer"
+    if target.file is not None:
+        return target.curl(path, "-H", "Inference-Header-Content-Length: 0", "--data-binary", f"@{target.file}")
+    return _json_call(target, path, "inputs", _tensors(target))
+
+
+_BUILDERS = {"native": _native, "tfserving": _tfserving, "mms": _mms, "openinference": _openinference}
+
+
+def _can_carry(wire: str, info: VersionInfo, signature: Signature, file: str | None) -> bool:
+    """Whether a protocol has a form for what the model takes."""
+    if wire == "tfserving":
+        return info.payload is not PayloadKind.BODY
+    if wire != "openinference" or file is not None:
+        return True
+    are_plain = all(spec.datatype not in ("FP16", "BF16") for spec in signature.inputs)
+    return are_plain and info.payload is not PayloadKind.BODY and DEFAULT_SIGNATURE in info.signatures
 
 
 def _json_call(target: _Target, path: str, key: str, body: _Values) -> str:
@@ -117,6 +136,38 @@ def _by_name(target: _Target) -> _Values:
     if target.values is not None:
         return _Values(json.dumps(target.values), is_short=True)
     return _Values(_object(target.signature.inputs, first=0), is_short=False)
+
+
+def _tensors(target: _Target) -> _Values:
+    """A list of named tensors with their shapes."""
+    specs = target.signature.inputs
+    if target.values is None:
+        return _Values(f"[{', '.join(_tensor(spec) for spec in specs)}]", is_short=False)
+    tensors = [_given_tensor(spec, target.values[spec.name]) for spec in specs]
+    return _Values(json.dumps(tensors), is_short=True)
+
+
+def _tensor(spec: TensorSpec) -> str:
+    """A Python expression for a tensor of zeros; any nesting of its values will do."""
+    head = json.dumps({"name": spec.name, "datatype": spec.datatype, "shape": [max(size, 1) for size in spec.shape]})
+    return f'{head[:-1]}, "data": [{_zeros(spec, first=0)}]}}'
+
+
+def _given_tensor(spec: TensorSpec, values: Any) -> dict[str, Any]:
+    """A single row may stand there without the dimension that counts rows."""
+    shape = nested_list_shape(values)
+    shape = (1,) * (len(spec.shape) - len(shape)) + shape
+    tensor: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(shape)}
+    data = values if isinstance(values, list) else [values]
+    if '{"b64": ' in json.dumps(data):
+        return {**tensor, "parameters": {"content_type": "base64"}, "data": _as_base64(data)}
+    return {**tensor, "data": data}
+
+
+def _as_base64(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_as_base64(value) for value in values]
+    return values["b64"] if isinstance(values, dict) else b64encode(values.encode()).decode()
 
 
 def _rows(target: _Target) -> _Values:

@@ -12,7 +12,7 @@ from salver.net.edge import is_loopback
 from salver.net.ports import open_port
 from salver.processes.base import Door
 
-ALL_WIRES = ("tfserving", "mms", "native")
+ALL_WIRES = ("tfserving", "mms", "openinference", "native")
 COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8501, ("tfserving",)),),
     "mms": ((8080, ("mms",)), (8081, ("mms-management",))),

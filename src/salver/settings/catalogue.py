@@ -17,6 +17,7 @@ from salver.replicas.base import ReplicaSettings
 from salver.serving.base import ServingSettings
 from salver.settings.values import as_text, expectation, is_list
 from salver.telemetry.base import TelemetrySettings
+from salver.wire.openinference.base import OpenInferenceSettings
 
 VARIABLE_PREFIX = "SALVER_"
 
@@ -31,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access: AccessSettings = AccessSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     processes: ProcessSettings = ProcessSettings()
+    openinference: OpenInferenceSettings = OpenInferenceSettings()
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

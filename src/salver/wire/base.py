@@ -12,7 +12,7 @@ class Wire(Protocol):
     """One protocol spoken to clients over HTTP."""
 
     name: str
-    """As it appears in metrics, logs and settings: `tfserving`, `mms`, `native`."""
+    """As it appears in metrics, logs and settings: `tfserving`, `mms`, `openinference`, `native`."""
 
     @property
     def routes(self) -> tuple[Route, ...]:

@@ -20,8 +20,8 @@ MAX_DEPTH = 64
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OPENS = np.array([1 if byte in b"[{" else -1 for byte in range(256)], dtype=np.int16)
-_GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer, the largest window"
-_GZIP_NAMES = (b"gzip", b"x-gzip")
+_WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+"""zlib's numbers for "the largest window, with the header and trailer of gzip" and "with those of zlib"."""
 
 
 class JsonFault(enum.Enum):
@@ -94,8 +94,8 @@ def _fault(error: orjson.JSONDecodeError) -> JsonFault:
     return JsonFault.TOO_LARGE if "infinity" in reason else JsonFault.INVALID
 
 
-def unpacked(raw: Buffer, encoding: bytes | None, limit_bytes: int) -> Buffer:
-    """The body without its content encoding: none, or one layer of gzip.
+def unpacked(raw: Buffer, encoding: bytes | None, limit_bytes: int, *, takes_deflate: bool = False) -> Buffer:
+    """The body without its content encoding: none, or one layer of gzip, or of deflate where it is taken.
 
     Raises RequestError: UNSUPPORTED_MEDIA_TYPE for another encoding, PAYLOAD_TOO_LARGE when more than `limit_bytes`
     come out, INVALID_INPUT when the stream is damaged.
@@ -103,20 +103,23 @@ def unpacked(raw: Buffer, encoding: bytes | None, limit_bytes: int) -> Buffer:
     name = b"" if encoding is None else encoding.strip().lower()
     if name in (b"", b"identity"):
         return raw
-    if name not in _GZIP_NAMES:
+    window = _WINDOWS.get(name)
+    if window is None or (name == b"deflate" and not takes_deflate):
+        taken = "gzip, deflate or none" if takes_deflate else "gzip or none"
         raise RequestError(
             Code.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Encoding {name[:64].decode('latin-1')!r} is not supported; this server takes gzip or none.",
+            f"Content-Encoding {name[:64].decode('latin-1')!r} is not supported; this server takes {taken}.",
         )
-    stream = zlib.decompressobj(_GZIP_WINDOW)
+    form = name.decode().removeprefix("x-")
+    stream = zlib.decompressobj(window)
     try:
         document = stream.decompress(raw, limit_bytes + 1)
     except zlib.error as error:
-        raise RequestError(Code.INVALID_INPUT, "The body is not a gzip stream.", fix="") from error
+        raise RequestError(Code.INVALID_INPUT, f"The body is not a {form} stream.", fix="") from error
     if len(document) > limit_bytes:
         raise RequestError(
             Code.PAYLOAD_TOO_LARGE, f"The body is above the limit of {limit_bytes} bytes (--max-body-mb) once inflated."
         )
     if not stream.eof or stream.unused_data:
-        raise RequestError(Code.INVALID_INPUT, "The body is not one whole gzip stream.", fix="")
+        raise RequestError(Code.INVALID_INPUT, f"The body is not one whole {form} stream.", fix="")
     return document

@@ -148,10 +148,12 @@ def test_the_addresses_follow_the_place(document: Document, iris: VersionInfo) -
         "/api/v1/models/m/predict",
         "/v1/models/m:predict",
         "/predictions/m",
+        "/v2/models/m/infer",
     }
     assert set(document(iris, version="3")["paths"]) == {
         "/api/v1/models/m/versions/3/predict",
         "/v1/models/m/versions/3:predict",
+        "/v2/models/m/versions/3/infer",
     }
     assert set(document(iris, label="stable")["paths"]) == {
         "/api/v1/models/m/labels/stable/predict",
@@ -162,7 +164,36 @@ def test_the_addresses_follow_the_place(document: Document, iris: VersionInfo) -
 def test_a_model_of_bodies_has_no_tensorflow_address(
     document: Document, version_info: Callable[..., VersionInfo]
 ) -> None:
-    assert set(document(version_info())["paths"]) == {"/api/v1/models/m/predict", "/predictions/m"}
+    assert set(document(version_info())["paths"]) == {
+        "/api/v1/models/m/predict",
+        "/predictions/m",
+        "/v2/models/m/infer",
+    }
+
+
+def test_another_signature_than_the_default_one_has_no_address_of_the_open_inference_protocol(
+    document: Document, version_info: Callable[..., VersionInfo]
+) -> None:
+    other = Signature(inputs=(TensorSpec(name="x", datatype="INT8", shape=(-1,)),), outputs=())
+    assert "/v2/models/m/infer" not in document(version_info(signatures={"other": other}))["paths"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"shape": [2, 3]}, False),
+        ({"shape": [4]}, False),
+        ({"datatype": "FP64"}, False),
+        ({"name": "y"}, False),
+    ],
+)
+def test_a_tensor_of_the_open_inference_protocol_has_its_name_datatype_and_shape(
+    document: Document, iris: VersionInfo, changes: dict[str, Any], fits: bool
+) -> None:
+    found = document(iris)
+    item = {"name": "x", "datatype": "FP32", "shape": [2, 4], "data": [1] * 8} | changes
+    assert conforms(found, request_schema(found, "/v2/models/m/infer"), {"inputs": [item]}) is fits
 
 
 def test_a_name_is_escaped_in_addresses(document: Document, iris: VersionInfo) -> None:
@@ -201,6 +232,10 @@ def test_the_response_schemas_say_what_each_protocol_answers(document: Document,
 
     assert conforms(found, native, {"model": "m", "version": 3, "outputs": {"p": [[0.1, None, 1]]}})
     assert not conforms(found, native, {"model": "m", "version": 3, "outputs": {"p": [[0.1]]}})
+    openinference = response_schema(found, "/v2/models/m/infer")
+    output = {"name": "p", "datatype": "FP32", "shape": [1, 3], "data": [0.1, None, 1]}
+    assert conforms(found, openinference, {"model_name": "m", "model_version": "3", "outputs": [output]})
+    assert not conforms(found, openinference, {"model_name": "m", "model_version": "3", "outputs": [{"name": "p"}]})
     assert conforms(found, tfserving, {"predictions": [[0.1, 0.2, 0.7]]})
     assert conforms(found, tfserving, {"outputs": [[0.1, 0.2, 0.7]]})
     assert not conforms(found, tfserving, {"outputs": {"p": [0.1]}})

@@ -17,6 +17,7 @@ PREDICT_ADDRESSES: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "tfserving": (("POST", "/v1/models/{model}:predict", "Predict as TensorFlow Serving's REST clients do."),),
     "mms": (("POST", "/predictions/{model}", "Predict as clients of MXNet Model Server do."),),
+    "openinference": (("POST", "/v2/models/{model}/infer", "Predict as clients of the Open Inference protocol do."),),
 }
 
 PAGE_HEADERS = (

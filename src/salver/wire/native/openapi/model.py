@@ -12,7 +12,7 @@ from salver.errors import Code, RequestError
 from salver.operations.base import Answer, Request
 from salver.types import ModelStatus, PayloadKind, Signature, VersionInfo, VersionStatus
 from salver.wire.native.addresses import model_path
-from salver.wire.native.openapi.other_wires import mms_path, tfserving_path
+from salver.wire.native.openapi.other_wires import mms_path, openinference_path, tfserving_path
 from salver.wire.native.openapi.parts import BINARY, Place, error_schema, json_response, operation, wrapped
 from salver.wire.native.openapi.schemas import (
     BASE64,
@@ -66,6 +66,7 @@ def model_document(info: VersionInfo, place: Place, base_url: str) -> Schema:
             **native_path(info, signature, place, base_url),
             **tfserving_path(info, signature, place),
             **mms_path(place, native_request(info, signature)),
+            **openinference_path(info, signature, place),
         },
         "components": {
             "schemas": {"Base64": BASE64, "Error": error_schema()},

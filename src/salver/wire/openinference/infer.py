@@ -1,0 +1,70 @@
+"""`POST /v2/models/{model}[/versions/{n}]/infer`, on the fast lane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from salver.errors import SalverError
+from salver.operations.base import Answer, AnsweredCall, Exchange
+from salver.operations.inference import PREDICT
+from salver.serving.payload.raw import as_view
+from salver.types import InferRequest, InferResponse, PayloadKind, VersionInfo
+from salver.wire.headers import for_model
+from salver.wire.jsonbody import unpacked
+from salver.wire.openinference.addresses import InferAddress
+from salver.wire.openinference.binary import LENGTH_HEADER
+from salver.wire.openinference.bodies import BodyPlan, body_answer
+from salver.wire.openinference.codec import Plan
+from salver.wire.openinference.errors import Subject, error_answer
+from salver.wire.openinference.outputs import encode
+from salver.wire.openinference.request import V2Request
+
+NAME = "openinference"
+LENGTH_NAME = LENGTH_HEADER.lower().encode()
+
+
+class V2InferRoute:
+    """Keeps what it has worked out for the version that it met last: a VersionInfo is replaced whole."""
+
+    wire = NAME
+    operation = PREDICT.name
+    label: str | None = None
+
+    def __init__(self, address: InferAddress, max_body_bytes: int) -> None:
+        self.model = address.model
+        self.version = address.version
+        self._max_body_bytes = max_body_bytes
+        self._plan: Plan | BodyPlan | None = None
+
+    def decode(self, exchange: Exchange, version: VersionInfo) -> V2Request:
+        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | PAYLOAD_TOO_LARGE | UNSUPPORTED_MEDIA_TYPE)."""
+        plan = self._plan
+        if plan is None or plan.version is not version:
+            plan = self._plan = _plan_for(version)
+        body: Any = exchange.body
+        encoding = exchange.header(b"content-encoding")
+        if encoding is not None:
+            body = unpacked(as_view(body), encoding, self._max_body_bytes, takes_deflate=True)
+        length = exchange.header(LENGTH_NAME)
+        if isinstance(plan, BodyPlan):
+            return plan.decode(body, length, for_model(exchange.headers))
+        return plan.decode(body, length)
+
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
+        assert isinstance(request, V2Request)
+        if response.outputs is not None:
+            return encode(response, request, response.outputs)
+        assert response.body is not None
+        return body_answer(response, response.body, request)
+
+    def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
+        found = call.version if call is not None else 0
+        return error_answer(error, Subject(self.model, found or self.version))
+
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> None:
+        """Each request is taken by itself."""
+
+
+def _plan_for(version: VersionInfo) -> Plan | BodyPlan:
+    return BodyPlan(version) if version.payload is PayloadKind.BODY else Plan(version)
