@@ -32,11 +32,12 @@ def test_one_port_answers_every_protocol() -> None:
 
 
 def test_protocols_get_the_ports_of_their_own_clients() -> None:
-    assert wanted_ports(NetSettings(port=9000, compat=("tfserving", "mms"))) == {
+    assert wanted_ports(NetSettings(port=9000, compat=("tfserving", "mms", "openinference"))) == {
         9000: ALL_WIRES,
         8501: ("tfserving",),
         8080: ("mms",),
         8081: ("mms-management",),
+        8000: ("openinference",),
     }
 
 
@@ -53,7 +54,7 @@ def test_the_port_for_all_protocols_answers_what_else_is_wanted_there() -> None:
 
 
 def test_every_protocol_with_ports_of_its_own_can_be_named() -> None:
-    assert set(COMPAT_PORTS) == {"tfserving", "mms"}
+    assert set(COMPAT_PORTS) == {"tfserving", "mms", "openinference"}
 
 
 @pytest.mark.parametrize("share", [False, True])
