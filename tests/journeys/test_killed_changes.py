@@ -25,6 +25,7 @@ from salver.store.sql import SqlStore
 from salver.store.sqlite import SqliteFile
 
 KILLED = 99
+NEVER = 1_000_000
 Tell = Callable[[str], None]
 Act = Callable[[Stage], Awaitable[Any]]
 
@@ -127,12 +128,17 @@ def is_killed_at(step: int, folder: Path, act: Act) -> bool:
     return code == KILLED
 
 
+def do(folder: Path, act: Act) -> None:
+    """All of it, in a process of its own: a server leaves nothing in this one."""
+    assert not is_killed_at(NEVER, folder, act)
+
+
 @pytest.mark.proof("T11")
 @pytest.mark.slow
 def test_killed_at_any_write_a_change_is_there_whole_or_not_at_all(tmp_path: Path, figure: Any, size: Any) -> None:
     prepared = tmp_path / "prepared"
     prepared.mkdir()
-    perform(prepared, prepare, lambda word: None)
+    do(prepared, prepare)
     before = kept(prepared)
     counted = {name: points(tmp_path, prepared, before, act, size(2, 1)) for name, act in ACTS.items()}
     assert min(counted.values()) >= 3, counted
@@ -145,7 +151,7 @@ def points(folder: Path, prepared: Path, before: Any, act: Act, stride: int) -> 
     """Kill it at every `stride`-th write and look; at how many."""
     disk = Disk(force=unforced)
     whole = shutil.copytree(prepared, folder / "whole")
-    perform(whole, act, lambda word: None)
+    do(whole, act)
     after = kept(whole)
     disk.remove_tree(whole)
     step = count = 0
@@ -155,10 +161,10 @@ def points(folder: Path, prepared: Path, before: Any, act: Act, stride: int) -> 
         was_killed = is_killed_at(step, place, act)
         found = kept(place)
         assert found in (before, after), step
-        perform(place, nothing, lambda word: None)
+        do(place, nothing)
         assert list((place / "repository" / "staging").iterdir()) == []
         if found == before and before != after:
-            perform(place, act, lambda word: None)
+            do(place, act)
             found = kept(place)
         assert found == after
         disk.remove_tree(place)
