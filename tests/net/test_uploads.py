@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from salver.access.keys import KeyRights, new_key
+from salver.net import uploads
 from salver.operations import models
 from salver.processes.base import ControlRequest
 
@@ -157,4 +159,17 @@ def test_an_upload_that_the_control_half_refuses_leaves_nothing(server: Any, con
 def test_an_upload_of_no_known_type_is_refused_after_it_came(server: Any, received: Received, connect: Any, say: Any):
     raw = say.post(PLACE, b"model", "Content-Type: text/plain", key_for(server, "operator"))
     assert connect(server).send(raw).answer().status == 415
+    assert received.wanted == []
+
+
+def test_a_full_disk_is_not_the_callers_fault(
+    server: Any, received: Received, connect: Any, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(uploads, "write_all", full)
+    answer = connect(server).send(say.post(PLACE, b"model", TYPE, key_for(server, "operator"))).answer()
+    assert (answer.status, answer.json["error"]["code"]) == (503, "OVERLOADED")
+    assert "No space left" in answer.json["error"]["message"]
     assert received.wanted == []

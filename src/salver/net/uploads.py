@@ -66,7 +66,7 @@ class Uploads:
         except OSError as error:
             drop(path)
             raise LoadError(
-                Code.LOAD_FAILED,
+                Code.OVERLOADED,  # the disk's fault and not the caller's, who may come again
                 f"The upload cannot be kept: {error.strerror}.",
                 fix="Make room in the server's data directory.",
             ) from error
