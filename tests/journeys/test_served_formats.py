@@ -143,7 +143,7 @@ def test_the_printed_commands_work_when_pasted(served, name):
     if shutil.which("curl") is None:
         pytest.skip("NO CURL on this machine")
     printed = commands(served.server.printed)[name]
-    assert set(printed) == {"native", "mms"} | (set() if name in BODIES else {"tfserving"})
+    assert set(printed) == {"native", "mms", "openinference"} | (set() if name in BODIES else {"tfserving"})
     for wire, command in printed.items():
         ran = subprocess.run(
             ["bash", "-c", command.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)],
