@@ -48,25 +48,22 @@ class Host:
             link = self._links.get(descriptor)
             if link is None:
                 self._attach(self._inbox.take_links())
-            else:
-                self._serve_link(link)
+                continue
+            try:
+                frame = link.receive()
+                if frame is not None:
+                    self._answer(link, frame)
+                    continue
+            except frames.FrameError as error:
+                print("salver_worker: link %d is dropped: %s" % (link.number, error), file=sys.stderr)
+            except OSError:
+                pass  # the front end is gone, and with it whoever waited
+            self._drop(link)
 
     def _attach(self, links: List[DataLink]) -> None:
         for link in links:
             self._links[link.fileno()] = link
             self._poll.register(link.fileno(), select.POLLIN)
-
-    def _serve_link(self, link: DataLink) -> None:
-        try:
-            frame = link.receive()
-            if frame is not None:
-                self._answer(link, frame)
-                return
-        except frames.FrameError as error:
-            print("salver_worker: link %d is dropped: %s" % (link.number, error), file=sys.stderr)
-        except OSError:
-            pass  # the front end is gone, and with it whoever waited
-        self._drop(link)
 
     def _drop(self, link: DataLink) -> None:
         self._poll.unregister(link.fileno())
@@ -77,10 +74,18 @@ class Host:
         if frame.verb != frames.PREDICT:
             raise frames.FrameError("the verb %d has no meaning on a data link" % frame.verb)
         activity = self._activity
+        interrupt = self._interrupt
         activity.busy_since = present.began_at = monotonic()
         present.deadline_ms = frame.deadline_ms
+        batch = (link.number, frame.id)
         try:
-            header, buffers, size = self._interrupt.run((link.number, frame.id), self._predict, frame, link.slab)
+            interrupt.running = batch
+            try:
+                if interrupt.unwanted == batch:
+                    raise Cancelled
+                header, buffers, size = self._predict(frame, link.slab)
+            finally:
+                interrupt.running = None
             verb = frames.RESULT
         except frames.FrameError:
             raise

@@ -77,14 +77,14 @@ class InputReader:
     def read(self, raw_header: bytes, body: memoryview, slab: Optional[memoryview]) -> Tuple[Arrays, Mapping[str, Any]]:
         """The inputs by name and the parameters. Raises InputError, or FrameError when the header is not one."""
         layout = self._layouts.get(raw_header) or self._layout(raw_header)
-        buffer = slab if layout.is_in_slab else body
-        if layout.plain and buffer is not None and layout.end <= len(buffer):
-            if len(layout.plain) == 1:
-                name, shape, dtype, offset = layout.plain[0]
-                return {name: np.ndarray(shape, dtype, buffer, offset)}, layout.parameters
-            arrays = {name: np.ndarray(shape, dtype, buffer, offset) for name, shape, dtype, offset in layout.plain}
-            return arrays, layout.parameters
-        return {piece.name: self._array(piece, body, slab) for piece in layout.pieces}, layout.parameters
+        pieces, plain, is_in_slab, end, parameters, _ = layout
+        buffer = slab if is_in_slab else body
+        if plain and buffer is not None and end <= len(buffer):
+            if len(plain) == 1:
+                name, shape, dtype, offset = plain[0]
+                return {name: np.ndarray(shape, dtype, buffer, offset)}, parameters
+            return {name: np.ndarray(shape, dtype, buffer, offset) for name, shape, dtype, offset in plain}, parameters
+        return {piece.name: self._array(piece, body, slab) for piece in pieces}, parameters
 
     def _array(self, piece: Piece, body: memoryview, slab: Optional[memoryview]) -> Array:
         if not piece.is_in_slab:

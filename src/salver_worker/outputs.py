@@ -57,7 +57,8 @@ class OutputWriter:
             key: Key = ((name, array.dtype, array.shape, array.flags.c_contiguous),)
             form = self._forms.get(key)
             if form is not None:
-                return Answer(form.header, [array, form.gaps[0]], form.body_length)
+                header, (gap,), size = form
+                return Answer(header, [array, gap], size)
         else:
             key = tuple([(name, it.dtype, it.shape, it.flags.c_contiguous) for name, it in outputs.items()])
             form = self._forms.get(key)

@@ -33,7 +33,9 @@ def test_a_new_key_works_and_is_listed_without_its_text(administration: Administ
 
     assert administration.keys() == (record,)
     principal = KeyRing(administration.keys()).find(text, NOW)
-    assert principal == Principal(id=f"key:{record.id}", role="user", models=("iris",), requests_per_second=5)
+    assert principal == Principal(
+        id=f"key:{record.id}", role="user", models=("iris",), requests_per_second=5, is_lasting=False
+    )
     assert (record.label, record.created_by, record.created_at) == ("shop", "local:0", NOW)
 
 

@@ -114,11 +114,11 @@ def test_routes_are_forgotten_when_models_change(running, connect, say) -> None:
     client = connect(running)
     for _ in range(2):
         assert client.send(say.predict()).answer().status == 200
-    assert running.edge.known_requests
+    assert running.edge.lane.known_requests
     running.run(running.front_end.publish([]))
-    assert not running.edge.known_requests
+    assert not running.edge.lane.known_requests
     assert client.send(say.predict()).answer().status == 404
-    assert not running.edge.known_requests
+    assert not running.edge.lane.known_requests
 
 
 @pytest.mark.parametrize("peer", [None, "", ("10.1.2.3", 5), ("::1", 5, 0, 0)])

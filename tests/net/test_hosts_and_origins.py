@@ -67,7 +67,7 @@ def test_names_beyond_number_take_bounded_memory(make_server, connect, say, monk
         client.send(with_host(say.predict(), f"host-{number // 2}.example"))
         assert client.answer().status == 200
     assert 0 < len(server.edge._heads._known) <= 50
-    assert 0 < len(server.edge.known_requests) <= 50
+    assert 0 < len(server.edge.lane.known_requests) <= 50
 
 
 def test_targets_beyond_number_take_bounded_memory(running, connect, say, monkeypatch) -> None:

@@ -283,7 +283,8 @@ class TestAKnownHeadOfALargeBody:
         client.send(raw[30_000:])
 
     def lengths(self, running) -> list[int]:
-        lengths: list[int] = running.on_loop(lambda: [each.length for each in running.edge.known_requests.values()])
+        known = running.edge.lane.known_requests
+        lengths: list[int] = running.on_loop(lambda: [each.length for each in known.values()])
         return lengths
 
     def test_each_has_its_own_answer(self, running, known, say) -> None:

@@ -13,9 +13,9 @@ import pytest
 from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError
 from salver.operations.base import Answer, Credentials
-from salver.operations.burst import Burst, burst_of
+from salver.operations.burst import Burst, BurstExchange, burst_of
 from salver.operations.inference import PREDICT
-from salver.operations.standing import Standing
+from salver.operations.standing import Owner, Standing
 from salver.serving.batching.queue import VersionQueue
 from salver.types import BatchSettings, InferRequest, InferResponse, ModelVersion, PayloadKind, VersionInfo
 
@@ -55,7 +55,7 @@ class HandCodec:
         return Answer(200, b"", headers=(("A", "b"),)), [b"%d" % index for index in range(len(rows))]
 
 
-class HandExchange:
+class HandExchange(BurstExchange):
     def __init__(self, body: bytes = b"", begin: bytes = b"HTTP/1.1 200 OK\r\n") -> None:
         self.body = body
         self.started_at = 5.0
@@ -74,7 +74,7 @@ class HandExchange:
         self.heard.append(answer)
 
 
-class HandOwner:
+class HandOwner(Owner):
     """Whoever takes predictions one by one."""
 
     names_requests = False
@@ -84,7 +84,7 @@ class HandOwner:
         self.recorded: list[Burst] = []
         self._ids = 0
 
-    def new_request_id(self) -> str:
+    def next_request_id(self) -> str:
         self._ids += 1
         return f"id-{self._ids}"
 
@@ -104,11 +104,12 @@ class Bench:
         self.codec = HandCodec()
         queue = VersionQueue(VERSION, loop, SimpleNamespace(), deadline_grace_s=1.0)  # type: ignore[arg-type]
         route = SimpleNamespace(model="m", wire="native")
-        self.standing: Standing[Any] = Standing(PREDICT, route, queue, Principal(id="a", role="user"), NEAR, 30.0)  # type: ignore[arg-type]
+        self.standing = Standing(self.owner, PREDICT, route, queue, Principal(id="a", role="user"), NEAR, 30.0)  # type: ignore[arg-type]
         self.standing.codec = self.codec
+        self.standing.names_requests = self.codec.names_requests
 
     def burst(self, *exchanges: HandExchange, most: int = 8) -> Burst | None:
-        return burst_of(self.owner, self.standing, exchanges, most)  # type: ignore[arg-type]
+        return burst_of(self.owner, self.standing, list(exchanges), most)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from salver.errors import Code, SalverError
-from salver.serving.batching.ticket import Ticket
+from salver.serving.batching.ticket import Expected, Ticket
 from salver.types import InferResponse
+
+
+class Then(Expected):
+    """Tickets to come: whatever the test wants done."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def submit(self) -> None:
+        self._act()
 
 
 class Several(Ticket):
@@ -41,9 +51,9 @@ def busy(bench: Any) -> Any:
 
 
 def test_what_is_expected_is_submitted_before_the_next_batch(bench: Any) -> None:
-    bench.queue.expect(lambda: bench.submit([1, 1]))
+    bench.queue.expect(Then(lambda: bench.submit([1, 1])))
     bench.submit([2, 2])
-    bench.queue.expect(lambda: bench.submit([3, 3]))
+    bench.queue.expect(Then(lambda: bench.submit([3, 3])))
     assert not bench.queue.is_idle
     bench.loop.advance()
     assert bench.link.rows.tolist() == [[2, 2], [1, 1], [3, 3]]
@@ -53,7 +63,7 @@ def test_what_is_expected_is_submitted_before_the_next_batch(bench: Any) -> None
 
 def test_it_is_submitted_while_all_replicas_are_busy(busy: Any) -> None:
     tickets: list[Any] = []
-    busy.queue.expect(lambda: tickets.append(busy.submit([1, 1])))
+    busy.queue.expect(Then(lambda: tickets.append(busy.submit([1, 1]))))
     busy.loop.advance()
     assert (busy.queue.waiting_rows, len(busy.link.sent)) == (1, 1)
     busy.link.double()
@@ -67,7 +77,7 @@ def test_a_pause_for_more_rows_is_judged_anew(make_bench: Any) -> None:
     bench.submit([1, 1])
     bench.loop.advance(0.004)
     assert bench.link.sent == []
-    bench.queue.expect(lambda: bench.submit([2, 2]))
+    bench.queue.expect(Then(lambda: bench.submit([2, 2])))
     bench.loop.advance()
     assert bench.link.rows.tolist() == [[1, 1], [2, 2]]
 
@@ -77,7 +87,7 @@ def test_a_pause_goes_on_when_there_are_still_too_few(make_bench: Any) -> None:
     bench.add_link()
     bench.submit([1, 1])
     bench.loop.advance(0.004)
-    bench.queue.expect(lambda: bench.submit([2, 2]))
+    bench.queue.expect(Then(lambda: bench.submit([2, 2])))
     bench.loop.advance(0.005)
     assert bench.link.sent == []
     bench.loop.advance(0.0011)
@@ -90,11 +100,11 @@ def test_a_pause_goes_on_when_there_are_still_too_few(make_bench: Any) -> None:
 def test_a_closed_queue_still_asks_for_what_it_expects(bench: Any) -> None:
     """Whoever collected it must answer it, elsewhere or with a refusal."""
     asked: list[bool] = []
-    bench.queue.expect(lambda: asked.append(bench.queue.is_closed))
+    bench.queue.expect(Then(lambda: asked.append(bench.queue.is_closed)))
     bench.queue.close()
     bench.loop.advance()
     assert asked == [True]
-    bench.queue.expect(lambda: asked.append(bench.queue.is_closed))
+    bench.queue.expect(Then(lambda: asked.append(bench.queue.is_closed)))
     bench.loop.advance()
     assert asked == [True, True]
     assert bench.queue.is_idle
@@ -107,7 +117,7 @@ def test_a_queue_that_closes_during_a_pause_asks_too(make_bench: Any) -> None:
     bench.loop.advance()
     bench.queue.close()
     asked: list[bool] = []
-    bench.queue.expect(lambda: asked.append(True))
+    bench.queue.expect(Then(lambda: asked.append(True)))
     bench.loop.advance()
     assert asked == [True]
 
@@ -117,8 +127,8 @@ def test_one_that_fails_costs_the_others_nothing(bench: Any) -> None:
         raise ZeroDivisionError
 
     tickets: list[Any] = []
-    bench.queue.expect(fail)
-    bench.queue.expect(lambda: tickets.append(bench.submit([1, 1])))
+    bench.queue.expect(Then(fail))
+    bench.queue.expect(Then(lambda: tickets.append(bench.submit([1, 1]))))
     with pytest.raises(ZeroDivisionError):
         bench.loop.advance()
     bench.loop.advance()

@@ -180,12 +180,9 @@ def test_calls_that_were_answered_together_are_counted_and_written_as_each_by_it
     rows = rows[: len(ages)]
     labels = labels_of()
     together, alone = Bench(), Bench()
-    burst = SimpleNamespace(ids=ids, rows=rows, queued_at=now - 1.0, sent_at=now - 1.0 + queued_s)
-    together.meter.record_burst(together.meter.tally(labels), burst, started_at, now)
+    together.meter.record_answered(together.meter.tally(labels), ids, started_at, rows, queued_s, now)
     for id, at, count in zip(ids, started_at, rows, strict=True):
-        call = SimpleNamespace(
-            model="m", version=1, request_id=id, started_at=at, queued_s=burst.sent_at - burst.queued_at, rows=count
-        )
+        call = SimpleNamespace(model="m", version=1, request_id=id, started_at=at, queued_s=queued_s, rows=count)
         alone.meter.record(alone.meter.tally(labels), call, None, now)
     ((key, one),), ((other_key, other),) = together.counters.requests(), alone.counters.requests()
     assert key == other_key
@@ -209,8 +206,7 @@ def test_without_a_log_no_ids_are_asked_for() -> None:
     counters = Counters()
     meter = Meter(counters, AccessLog(None, None))  # type: ignore[arg-type]
     assert not meter.names_requests
-    burst = SimpleNamespace(ids=(), rows=[1, 2], queued_at=0.0, sent_at=0.0)
-    meter.record_burst(meter.tally(labels_of()), burst, [9.0, 9.5], 10.0)
+    meter.record_answered(meter.tally(labels_of()), [], [9.0, 9.5], [1, 2], 0.0, 10.0)
     ((_, count),) = counters.requests()
     assert (count.codes, count.rows, count.seconds) == ({"OK": 2}, 3, 1.5)
 

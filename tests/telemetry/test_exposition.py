@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from salver.errors import Code, RequestError
 from salver.telemetry.accesslog import AccessLog
-from salver.telemetry.counters import BUCKETS_S, BatchCount, Counters, Report
+from salver.telemetry.counters import BatchCount, Counters, Report
 from salver.telemetry.exposition import render
+from salver.telemetry.live import BUCKETS_S
 from salver.telemetry.meter import Meter
 from salver.types import ModelStatus, ModelVersion, ReplicaStatus, VersionState, VersionStatus
 

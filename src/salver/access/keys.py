@@ -122,6 +122,7 @@ def _principal(record: KeyRecord) -> Principal:
         role=record.role,
         models=record.models,
         requests_per_second=record.requests_per_second,
+        is_lasting=record.expires_at is None,
     )
 
 

@@ -22,6 +22,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The only models this caller may touch or see; empty: all."""
     requests_per_second: float | None = None
     """Budget of this caller; None: no limit."""
+    is_lasting: bool = True
+    """Whether the caller's key ends only by being revoked."""
 
 
 ANYONE = Principal(id="anonymous", role=ANONYMOUS.name)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from salver.net.base import NetSettings
-from salver.net.head import HeadFacts, KnownHeads
+from salver.net.exchange import KnownRequest, KnownRoute, LaneState
+from salver.net.head import KnownHeads
 from salver.net.large import FIRST_BYTES
 from salver.operations.base import Answer, Credentials, PredictRoute
-from salver.operations.burst import BurstExchange
 from salver.operations.inference import Predictions
-from salver.operations.standing import Standing
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
@@ -33,27 +32,6 @@ MAX_ROUTE_BYTES = 512
 MAX_KNOWN_REQUESTS = 2048
 MAX_PEERS = 4096
 PEER_CREDENTIALS = struct.Struct("3i")
-
-
-class KnownRoute(msgspec.Struct):
-    """The prediction behind an address, and what its operation keeps for callers without a key."""
-
-    route: PredictRoute
-    standing: Standing[BurstExchange] | None = None
-    is_of_one_head: bool = False
-
-
-class KnownRequest(msgspec.Struct):
-    """All that a head says of a prediction with a body of known length on a connection that stays open."""
-
-    route: PredictRoute
-    target: bytes
-    headers: list[tuple[bytes, bytes]]
-    facts: HeadFacts
-    length: int
-    standing: Standing[BurstExchange] | None = None
-    """What the prediction operation keeps with it."""
-    is_of_one_head: bool = True
 
 
 class LaneSource(Protocol):
@@ -83,13 +61,11 @@ class Edge:
     ) -> None:
         self.settings = settings
         self.predictions = predictions
+        self.lane = LaneState(predictions)
         self.max_header_bytes = settings.max_header_kb * 1024
         self.max_headers = settings.max_headers
         self.max_body_bytes = int(settings.max_body_mb * 1024 * 1024)
         self.body_too_large = f"The body is above the limit of {self.max_body_bytes} bytes (--max-body-mb)."
-        self.is_draining = False
-        self.date = b""
-        """The finished line."""
         self.date_header = (b"date", b"")
         self.connections: set[LaneProtocol] = set()
         self.refused_connections = 0
@@ -102,9 +78,9 @@ class Edge:
         self.read_head = self._heads.read
         self._routes: dict[bytes, KnownRoute] = {}
         self._peers: dict[str, Credentials] = {}
-        """One value per address, so that what was worked out for a caller is found by identity."""
-        self.known_requests: dict[bytes, KnownRequest] = {}
-        """Predictions by their whole head, byte for byte, as the parser has taken it before."""
+        self._bearers: dict[tuple[Credentials, bytes], Credentials] = {}
+        """One value per address, and per address and key, so that what was worked out for a caller is found by
+        identity."""
         self.first_bytes = memoryview(bytearray(FIRST_BYTES))
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep()
@@ -135,14 +111,15 @@ class Edge:
         """The parser need not see this head again: the same bytes mean the same request."""
         if not self._is_served(request.route):
             return
-        if len(self.known_requests) >= MAX_KNOWN_REQUESTS:
-            self.known_requests.clear()
-        self.known_requests[head] = request
+        known = self.lane.known_requests
+        if len(known) >= MAX_KNOWN_REQUESTS:
+            known.clear()
+        known[head] = request
 
     def forget_routes(self) -> None:
         """What is served has changed."""
         self._routes.clear()
-        self.known_requests.clear()
+        self.lane.known_requests.clear()
 
     # Who asks
 
@@ -167,8 +144,14 @@ class Edge:
         """The credentials of one request: the connection's, and the key of its Authorization header."""
         if authorization is None:
             return credentials
-        scheme, _, token = authorization.decode("latin-1").partition(" ")
-        return msgspec.structs.replace(credentials, token=token.strip() if scheme.lower() == "bearer" else "")
+        known = self._bearers.get((credentials, authorization))
+        if known is None:
+            scheme, _, token = authorization.decode("latin-1").partition(" ")
+            known = msgspec.structs.replace(credentials, token=token.strip() if scheme.lower() == "bearer" else "")
+            if len(self._bearers) >= MAX_PEERS:
+                self._bearers.clear()
+            self._bearers[credentials, authorization] = known
+        return known
 
     def is_host_allowed(self, host: bytes | None) -> bool:
         """Whether the Host header names this server: a web page must not reach it under a name of its own."""
@@ -203,7 +186,7 @@ class Edge:
 
     def drain(self) -> None:
         """Every answer from now on closes its connection."""
-        self.is_draining = True
+        self.lane.is_draining = True
 
     def close_idle(self) -> None:
         for connection in list(self.connections):
@@ -227,7 +210,7 @@ class Edge:
         """Twice a second: end what is too slow. A pass over all connections costs less than a timer per request."""
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         date = formatdate(usegmt=True).encode()
-        self.date = b"date: %b\r\n" % date
+        self.lane.date = b"date: %b\r\n" % date
         self.date_header = (b"date", date)
         now = self._clock()
         for connection in list(self.connections):

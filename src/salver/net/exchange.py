@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from salver.net.rendering import render_beginning
 from salver.operations.base import Answer, Credentials
+from salver.operations.burst import BurstExchange, BurstMemory
 from salver.types import SlabSlice
 
 if TYPE_CHECKING:
-    from salver.net.edge import KnownRequest, KnownRoute
     from salver.net.head import HeadFacts
     from salver.net.line import Line
     from salver.operations.base import PredictRoute
-    from salver.serving.batching.ticket import Ticket
+    from salver.operations.inference import Predictions
 
 
-class LaneExchange:
-    """A prediction between its headers and its answer.
+class KnownRoute(BurstMemory):
+    """The prediction behind an address, and what its operation keeps for callers without a key."""
 
-    What most of them leave as it is stands on the class, so that making one costs little.
-    """
+    def __init__(self, route: PredictRoute) -> None:
+        self.route = route
 
-    started_at = 0.0
-    prediction: Ticket | None = None
+
+class KnownRequest(BurstMemory):
+    """All that a head says of a prediction with a body of known length on a connection that stays open."""
+
+    def __init__(
+        self,
+        route: PredictRoute,
+        target: bytes,
+        headers: list[tuple[bytes, bytes]],
+        facts: HeadFacts,
+        length: int,
+        *,
+        is_of_one_head: bool,
+    ) -> None:
+        self.route = route
+        self.target = target
+        self.headers = headers
+        self.facts = facts
+        self.deadline_s = facts.deadline_s
+        self.has_key = facts.authorization is not None
+        self.length = length
+        self.is_of_one_head = is_of_one_head
+        self._answer: Answer | None = None
+        self._date = b""
+        self._beginning = b""
+
+    def beginning(self, answer: Answer, date: bytes) -> bytes:
+        """An answer up to the length of its body; they repeat until the second is over."""
+        if answer is not self._answer or date is not self._date:
+            self._beginning = render_beginning(answer, date)
+            self._answer = answer
+            self._date = date
+        return self._beginning
+
+
+class LaneState:
+    """What all connections of one listener read for each prediction."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self.predictions = predictions
+        self.is_draining = False
+        """Whether every answer from now on closes its connection."""
+        self.date = b""
+        """The finished line."""
+        self.known_requests: dict[bytes, KnownRequest] = {}
+        """Predictions by their whole head, byte for byte, as the parser has taken it before."""
+
+
+class LaneExchange(BurstExchange):
+    """A prediction between its headers and its answer."""
+
     is_started = False
     """Whether the body is in the hands of whoever answers."""
-    is_answered = False
-    disconnected = False
-    body: Any = b""
 
     def __init__(
         self,
@@ -54,16 +100,9 @@ class LaneExchange:
         self.deadline_s = facts.deadline_s
         self.keep_alive = keep_alive
 
-    def header(self, name: bytes) -> bytes | None:
-        size = len(name)
-        for key, value in self.headers:
-            if len(key) == size and key.lower() == name:
-                return value
-        return None
-
     def start(self) -> None:
         self.is_started = True
-        self.line.edge.predictions.start(self, self.route)
+        self.line.state.predictions.start(self, self.route)
 
     def respond(self, answer: Answer) -> None:
         if self.is_answered:
@@ -73,8 +112,13 @@ class LaneExchange:
 
     def begin(self, answer: Answer) -> bytes:
         """How the answers to exchanges of this door begin; empty when each of them ends its connection."""
-        edge = self.line.edge
-        return b"" if edge.is_draining or answer.close else render_beginning(answer, edge.date)
+        state = self.line.state
+        if state.is_draining or answer.close:
+            return b""
+        memory = self.memory
+        if isinstance(memory, KnownRequest):
+            return memory.beginning(answer, state.date)
+        return render_beginning(answer, state.date)
 
     def respond_with(self, begin: bytes, named: bytes, body: bytes) -> None:
         if self.is_answered:
@@ -106,7 +150,7 @@ class KnownExchange(LaneExchange):
         self.headers = known.headers
         self.credentials = credentials
         self.request_id = ""
-        self.deadline_s = known.facts.deadline_s
+        self.deadline_s = known.deadline_s
         self.keep_alive = True
         self.is_started = True
         self.body = body

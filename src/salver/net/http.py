@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from salver.net.cycle import cycle_of
-from salver.net.edge import Edge, KnownRequest
-from salver.net.exchange import KnownExchange, LaneExchange
+from salver.net.edge import Edge
+from salver.net.exchange import KnownExchange, KnownRequest, LaneExchange
 from salver.net.head import TOO_LONG, Fault, HeadFacts, head_bytes, version_fault
 from salver.net.large import FirstBytes, LargeBody
 from salver.net.line import CLOSES, Exchange, Line, hang_up
@@ -48,12 +48,9 @@ class LaneProtocol(HttpToolsProtocol):
     def __init__(self, edge: Edge, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self.edge = edge
-        self._known_requests = edge.known_requests
         self.credentials = Credentials(None, "", is_loopback=False)
         self.part = NOTHING
         self.body_bytes = 0
-        self.begun = 0
-        """Requests begun on this connection."""
         self._length = 0
         self._stray_bytes = 0
         """Bytes since the head began, or since the body last grew: what is not body is bounded, wherever it stands."""
@@ -74,11 +71,13 @@ class LaneProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the transport of asyncio.Protocol
         self.credentials = self.edge.credentials_of(transport)
-        self.line = Line(self.edge, self.transport, self.flow, self.loop, self._run)
+        self.line = Line(
+            self.edge.lane, self.credentials, self.transport, self.flow, self.loop, self._run, self._credentials
+        )
         if not self.edge.opened(self):
             self.line.is_deaf = True
             refusal = self.edge.refusal(503, "The server has as many connections as it may.")
-            self.transport.write(render(refusal, self.edge.date, CLOSES))
+            self.transport.write(render(refusal, self.edge.lane.date, CLOSES))
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -102,15 +101,11 @@ class LaneProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         part = self.part
         line = self.line
-        if line.running is None and not part:
-            end = data.find(b"\r\n\r\n") + 4
-            known = self._known_requests.get(data[:end])
-            if known is not None and len(data) == end + known.length and not line.waiting and not line.is_deaf:
-                self._recall(known, data[end:])
-                return
+        if not part and line.recall(data):
+            return
         if line.is_deaf:
             return
-        begun = self.begun
+        begun = line.begun
         self._read_bytes = len(data)
         try:
             self.parser.feed_data(data)
@@ -125,22 +120,10 @@ class LaneProtocol(HttpToolsProtocol):
             self.refuse(400, "The request is not valid HTTP/1.1.")
             return
         if self.part:
-            self._check_unfinished(data, self.begun - begun, part)
-        elif not part and self.begun == begun + 1:
+            self._check_unfinished(data, line.begun - begun, part)
+        elif not part and line.begun == begun + 1:
             whole = data.find(b"\r\n\r\n") + 4 + self._length
             self._remember(self.line.running, data, is_whole=len(data) == whole)
-
-    def _recall(self, known: KnownRequest, body: bytes) -> None:
-        """Take a whole prediction whose head is known byte for byte, past the parser.
-
-        Only between two requests, so that the parser is where it would be before this one.
-        """
-        facts = known.facts
-        credentials = self.credentials if facts.authorization is None else self._credentials(facts)
-        line = self.line
-        line.running = lane = KnownExchange(line, known, credentials, body)
-        self.begun += 1
-        self.edge.predictions.start(lane, known.route)
 
     def recall_large(self, data: bytes) -> bool:
         """Take the beginning of a large prediction past the parser, where its head is known; whether it was taken."""
@@ -148,13 +131,13 @@ class LaneProtocol(HttpToolsProtocol):
         if not line.is_empty or self.part or line.is_deaf:
             return False
         end = data.find(b"\r\n\r\n") + 4
-        known = self._known_requests.get(data[:end])
+        known = self.edge.lane.known_requests.get(data[:end])
         if known is None or known.length < LARGE_BODY_BYTES or len(data) - end >= known.length:
             return False
         credentials = self.credentials if known.facts.authorization is None else self._credentials(known.facts)
         lane = KnownExchange(line, known, credentials, b"")
         lane.is_started = False
-        self.begun += 1
+        self.line.begun += 1
         self.part = BODY
         self.body_bytes = 0
         self._receiving = lane
@@ -174,8 +157,8 @@ class LaneProtocol(HttpToolsProtocol):
         if head != self._last_head:
             self._last_head = head if end <= MAX_KNOWN_HEAD else b""
         elif lane.method == b"POST" and not facts.is_chunked and not facts.expects and is_whole:
-            known = KnownRequest(lane.route, lane.target, lane.headers, facts, self._length)
-            known.is_of_one_head = self._length < LARGE_BODY_BYTES  # large bodies lie in the slab, each by itself
+            is_small = self._length < LARGE_BODY_BYTES  # large bodies lie in the slab, each by itself
+            known = KnownRequest(lane.route, lane.target, lane.headers, facts, self._length, is_of_one_head=is_small)
             self.edge.remember(head, known)
 
     def _stay(self, rest: bytes) -> None:
@@ -224,7 +207,7 @@ class LaneProtocol(HttpToolsProtocol):
         self.headers = []
         self.body_bytes = 0
         self._stray_bytes = 0
-        self.begun += 1
+        self.line.begun += 1
         self.part = HEAD
 
     def on_url(self, url: bytes) -> None:
@@ -380,7 +363,7 @@ class LaneProtocol(HttpToolsProtocol):
         """End the connection when its client takes longer than it may."""
         turn, progress = turn_of(self)
         settings = self.edge.settings
-        verdict = self._pace.judge(settings, now, turn, self.begun, progress)
+        verdict = self._pace.judge(settings, now, turn, self.line.begun, progress)
         if verdict is Verdict.IDLE:
             self.transport.close()
         elif verdict is Verdict.CUT:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from salver.net.exchange import LaneExchange
+from salver.net.exchange import KnownExchange, LaneExchange, LaneState
 from salver.net.rendering import render
-from salver.operations.base import Answer
+from salver.operations.base import Answer, Credentials
 
 if TYPE_CHECKING:
-    from salver.net.edge import Edge
+    from salver.net.head import HeadFacts
 
 MAX_WAITING = 64
 CLOSES = True
@@ -29,14 +29,18 @@ class Line:
 
     def __init__(
         self,
-        edge: Edge,
+        state: LaneState,
+        credentials: Credentials,
         transport: asyncio.Transport,
         flow: FlowControl,
         loop: asyncio.AbstractEventLoop,
         run: Callable[[RequestResponseCycle], None],
+        credentials_of: Callable[[HeadFacts], Credentials],
     ) -> None:
-        """`run` hands an ordinary request to its application."""
-        self.edge = edge
+        """`run` hands an ordinary request to its application; `credentials` are the connection's own."""
+        self.state = state
+        self._credentials = credentials
+        self._credentials_of = credentials_of
         self._transport = transport
         self._flow = flow
         self._loop = loop
@@ -50,6 +54,8 @@ class Line:
         self.is_leaving = False
         """Whether the last word has been said."""
         self._farewell: Answer | None = None
+        self.begun = 0
+        """Requests begun on this connection."""
 
     @property
     def is_empty(self) -> bool:
@@ -58,6 +64,24 @@ class Line:
     @property
     def is_full(self) -> bool:
         return len(self.waiting) >= MAX_WAITING
+
+    def recall(self, data: bytes) -> bool:
+        """Take a whole prediction whose head is known byte for byte, past the parser; whether it was taken.
+
+        Only between two requests, so that the parser is where it would be before this one.
+        """
+        if self.running is not None or self.is_deaf or self.waiting:
+            return False
+        end = data.find(b"\r\n\r\n") + 4
+        state = self.state
+        known = state.known_requests.get(data[:end])
+        if known is None or len(data) != end + known.length:
+            return False
+        credentials = self._credentials_of(known.facts) if known.has_key else self._credentials
+        self.running = lane = KnownExchange(self, known, credentials, data[end:])
+        self.begun += 1
+        state.predictions.start(lane, known.route)
+        return True
 
     def take(self, exchange: Exchange) -> None:
         """Start the request, or let it wait until those before it are answered."""
@@ -73,7 +97,7 @@ class Line:
             exchange.start()
             return
         assert isinstance(exchange, RequestResponseCycle)
-        if self.edge.is_draining and not self.waiting:
+        if self.state.is_draining and not self.waiting:
             exchange.keep_alive = False
         self._run(exchange)
 
@@ -83,9 +107,9 @@ class Line:
         self.running = None
         if transport.is_closing():
             return
-        edge = self.edge
-        close = answer.close or not lane.keep_alive or (edge.is_draining and not self.waiting)
-        transport.write(render(answer, edge.date, close, lane.method == b"HEAD"))
+        state = self.state
+        close = answer.close or not lane.keep_alive or (state.is_draining and not self.waiting)
+        transport.write(render(answer, state.date, close, lane.method == b"HEAD"))
         if close:
             transport.close()
         elif self.waiting or self.is_deaf:
@@ -134,7 +158,7 @@ class Line:
         """Closing at once could throw the last word away unread, so the client gets a moment to close."""
         self._farewell = None
         self.is_leaving = True
-        self._transport.write(render(farewell, self.edge.date, CLOSES))
+        self._transport.write(render(farewell, self.state.date, CLOSES))
         self._transport.write_eof()
 
     def withdraw(self, cycle: RequestResponseCycle) -> bool:

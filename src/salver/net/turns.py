@@ -35,7 +35,7 @@ def turn_of(http: LaneProtocol) -> tuple[Turn, int]:
         return (Turn.HEAD, 0) if http.part is Part.HEAD else (Turn.BODY, http.body_bytes)
     if not http.line.is_empty:
         return Turn.SERVER, 0
-    return (Turn.NEXT_REQUEST if http.begun else Turn.FIRST_REQUEST), 0
+    return (Turn.NEXT_REQUEST if http.line.begun else Turn.FIRST_REQUEST), 0
 
 
 def unread_bytes(transport: asyncio.WriteTransport) -> int:

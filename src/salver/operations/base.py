@@ -112,12 +112,10 @@ class BurstCodec(Protocol):
     names_requests: bool
     """Whether each answer has the request's id in a header."""
 
-    def decode(self, bodies: Sequence[Any]) -> tuple[InferRequest, Sequence[int]] | None:
+    def decode(self, bodies: Sequence[Any]) -> tuple[InferRequest, list[int]] | None:
         """One request of the rows of all bodies, and how many each has; None when one of them needs a closer look."""
 
-    def encode(
-        self, response: InferResponse, request: InferRequest, rows: Sequence[int]
-    ) -> tuple[Answer, Sequence[bytes]]:
+    def encode(self, response: InferResponse, request: InferRequest, rows: list[int]) -> tuple[Answer, list[bytes]]:
         """What all answers have in common, and the body of each. Raises RequestError(OUTPUT_INVALID)."""
 
 

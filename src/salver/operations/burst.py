@@ -10,61 +10,67 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from salver.errors import Code, RequestError, SalverError
-from salver.operations.base import Answer, BurstCodec, Exchange
-from salver.operations.standing import Standing
+from salver.operations.base import Answer, BurstCodec, Credentials
 from salver.serving.batching.ticket import Ticket
 from salver.types import InferRequest, InferResponse
+
+if TYPE_CHECKING:
+    from salver.operations.standing import Owner, Standing
 
 log = logging.getLogger("salver.inference")
 
 
-class BurstExchange(Exchange, Protocol):
-    """What a door must bring for this way."""
+class BurstMemory:
+    """A place for what was worked out for requests with the same head, or for the same address."""
 
-    started_at: float
-    disconnected: bool
-    prediction: Ticket | None
+    is_of_one_head = False
+    standing: Standing | None = None
 
-    @property
-    def memory(self) -> BurstMemory | None:
-        """What the door keeps with this very head of a request; None where it keeps nothing."""
+
+class BurstExchange:
+    """What a door brings for this way: an `Exchange` (``base.py``) and more. Each door subclasses it.
+
+    What most of them leave as it is stands on the class, so that making one costs little.
+    """
+
+    started_at = 0.0
+    prediction: Ticket | None = None
+    is_answered = False
+    disconnected = False
+    body: Any = b""
+    method: bytes
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    credentials: Credentials
+    request_id: str
+    deadline_s: float
+    memory: BurstMemory | None
+    """What the door keeps with this very head of a request; None where it keeps nothing."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of the first header of this lower-case name."""
+        size = len(name)
+        for key, value in self.headers:
+            if len(key) == size and key.lower() == name:
+                return value
+        return None
+
+    def respond(self, answer: Answer) -> None:
+        """Write the answer; does nothing when the client is gone."""
+        raise AssertionError("a door answers")
 
     def begin(self, answer: Answer) -> bytes:
         """How the answers of a burst begin: all before the length. Empty when each must be written by `respond`."""
+        return b""
 
     def respond_with(self, begin: bytes, named: bytes, body: bytes) -> None:
         """Write an answer of a burst, if the client is still there; `named` is a finished header line or empty."""
-
-
-class BurstMemory(Protocol):
-    """A place for what was worked out for requests with the same head, or for the same address."""
-
-    is_of_one_head: bool
-    standing: Standing[BurstExchange] | None
-
-
-class BurstOwner(Protocol):
-    """Who takes predictions one by one, and keeps the records."""
-
-    names_requests: bool
-    """Whether the records name each request."""
-
-    def start_alone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> Ticket | None:
-        """A ticket that is not queued yet; None when the exchange has been answered."""
-
-    def refuse(
-        self, exchange: BurstExchange, standing: Standing[BurstExchange], error: SalverError, request_id: str
-    ) -> None: ...
-
-    def record(self, burst: Burst) -> None:
-        """Count and log all of it as answered or cancelled."""
-
-    def new_request_id(self) -> str: ...
+        raise AssertionError("a door that begins answers finishes them")
 
 
 class Burst(Ticket):
@@ -72,23 +78,23 @@ class Burst(Ticket):
 
     def __init__(
         self,
-        owner: BurstOwner,
-        standing: Standing[BurstExchange],
+        owner: Owner,
+        standing: Standing,
         codec: BurstCodec,
-        exchanges: Sequence[BurstExchange],
+        exchanges: list[BurstExchange],
         request: InferRequest,
-        rows: Sequence[int],
+        rows: list[int],
     ) -> None:
         self.owner = owner
         self.standing = standing
         self.codec = codec
         self.exchanges = exchanges
         self.rows = rows
-        self.request = request
+        self.ask(request)
         self.deadline = exchanges[0].started_at + standing.allowed_s
-        self.ids: Sequence[str] = (owner.new_request_id(),) if len(exchanges) == 1 else ()
+        self.request_id = owner.next_request_id() if len(exchanges) == 1 else ""
+        self.ids: list[str] = [self.request_id] if self.request_id else []
         """The ids of the exchanges, where somebody may be told of them."""
-        self.request_id = self.ids[0] if self.ids else ""
 
     def cancel(self) -> None:
         """A client is gone; the others still wait."""
@@ -124,33 +130,29 @@ class Burst(Ticket):
     def _answer(self, response: InferResponse) -> None:
         """Nothing is written before all of it is encoded: what raises leaves everybody to be told."""
         exchanges = self.exchanges
-        codec = self.codec
-        answer, bodies = codec.encode(response, self.request, self.rows)
+        answer, bodies = self.codec.encode(response, self.request, self.rows)
         begin = exchanges[0].begin(answer)
-        if not self.ids and (codec.names_requests or self.owner.names_requests):
-            self.ids = [self.owner.new_request_id() for _ in exchanges]
+        names_each = self.standing.names_requests
+        if not self.ids and (names_each or self.owner.names_requests):
+            self.ids = [self.owner.next_request_id() for _ in exchanges]
         if not begin:
             self._answer_one_by_one(answer, bodies)
-        elif codec.names_requests:
-            for exchange, id, body in zip(exchanges, self.ids, bodies, strict=True):
-                exchange.respond_with(begin, b"X-Request-Id: %b\r\n" % id.encode(), body)
-        else:
-            for exchange, body in zip(exchanges, bodies, strict=True):
-                exchange.respond_with(begin, b"", body)
+            return
+        for index in range(len(exchanges)):
+            named = b"X-Request-Id: %b\r\n" % self.ids[index].encode() if names_each else b""
+            exchanges[index].respond_with(begin, named, bodies[index])
 
-    def _answer_one_by_one(self, answer: Answer, bodies: Sequence[bytes]) -> None:
+    def _answer_one_by_one(self, answer: Answer, bodies: list[bytes]) -> None:
         """Where an answer also ends its connection."""
         for index, (exchange, body) in enumerate(zip(self.exchanges, bodies, strict=True)):
             headers = answer.headers
-            if self.codec.names_requests:
+            if self.standing.names_requests:
                 headers = (("X-Request-Id", self.ids[index]), *headers)
             exchange.prediction = None
             exchange.respond(msgspec.structs.replace(answer, body=body, headers=headers))
 
 
-def burst_of(
-    owner: BurstOwner, standing: Standing[BurstExchange], exchanges: Sequence[BurstExchange], max_rows: int
-) -> Burst | None:
+def burst_of(owner: Owner, standing: Standing, exchanges: list[BurstExchange], max_rows: int) -> Burst | None:
     """The exchanges as one ticket; None when one of them needs a closer look, or all have too many rows together."""
     codec = standing.codec
     assert codec is not None
@@ -164,7 +166,7 @@ def burst_of(
     if decoded is None:
         return None
     request, rows = decoded
-    if request.rows > max_rows and len(exchanges) > 1:
+    if len(exchanges) > 1 and request.rows > max_rows:
         return None
     burst = Burst(owner, standing, codec, exchanges, request, rows)
     for exchange in exchanges:

@@ -80,7 +80,8 @@ class Gate:
     def admit(self, operation: Operation, exchange: Exchange, model: str, wire: str, now: float) -> Principal:
         """Who, may they, how much is left. Raises RequestError, which is then in the audit log.
 
-        Without a key and without a budget the answer is the same as long as `authenticator.keys` is the same object.
+        Of a caller who is lasting and has no budget the answer is the same as long as `authenticator.keys` is the same
+        object.
         """
         credentials = exchange.credentials
         try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Container, Sequence
-from functools import partial
+from collections.abc import Container
 
 import msgspec
 
@@ -18,7 +17,7 @@ from salver.operations.base import Exchange, Home, Operation, PredictRoute, Scop
 from salver.operations.burst import Burst, BurstExchange, burst_of
 from salver.operations.coldstart import HEADER, ColdStart, Waker
 from salver.operations.gate import Gate
-from salver.operations.standing import Standing
+from salver.operations.standing import Owner, Standing
 from salver.serving.batching.queue import VersionQueue
 from salver.serving.batching.ticket import Ticket
 from salver.serving.pipeline import Pipeline
@@ -44,9 +43,7 @@ class Prediction(Ticket):
     queued_s = 0.0
     cold_start_s = 0.0
 
-    def __init__(
-        self, owner: Predictions, exchange: BurstExchange, standing: Standing[BurstExchange], request_id: str
-    ) -> None:
+    def __init__(self, owner: Predictions, exchange: BurstExchange, standing: Standing, request_id: str) -> None:
         self.owner = owner
         self.exchange = exchange
         self.standing = standing
@@ -76,7 +73,7 @@ class Prediction(Ticket):
         self.owner.cancelled(self)
 
 
-class Predictions:
+class Predictions(Owner):
     """Takes an exchange through the gate, the wire's decoder, the pipeline and the wire's encoder."""
 
     def __init__(
@@ -96,12 +93,11 @@ class Predictions:
         self._default_deadline_s = default_deadline_s
         self._clock = gate.clock
         self._authenticator = gate.authenticator
-        self._record = gate.meter.record
-        self._record_burst = gate.meter.record_burst
-        self.new_request_id = gate.new_request_id
+        self._meter = gate.meter
+        self._new_request_id = gate.new_request_id
         self.names_requests = gate.meter.names_requests
         self._generation = 0
-        self._standings: dict[tuple[int, int, int, float], Standing[BurstExchange]] = {}
+        self._standings: dict[tuple[int, int, int, float], Standing] = {}
         """By the identity of codec, credentials and queue, which they hold."""
         pipeline.on_change(self._models_changed)
 
@@ -112,6 +108,9 @@ class Predictions:
     @property
     def model_names(self) -> Container[str]:
         return self._pipeline.models.keys()
+
+    def next_request_id(self) -> str:
+        return self._new_request_id()
 
     def start(self, exchange: BurstExchange, route: PredictRoute) -> None:
         """Answer the exchange, now or later; never raises."""
@@ -131,7 +130,7 @@ class Predictions:
             return
         standing.arrivals.append(exchange)
         if len(standing.arrivals) == 1:
-            standing.queue.expect(partial(self._submit_arrivals, standing))
+            standing.queue.expect(standing)
 
     def _start_unknown(
         self,
@@ -165,16 +164,18 @@ class Predictions:
         else:
             self._refuse_unknown(wait.exchange, wait.route, error)
 
-    def _submit_arrivals(self, standing: Standing[BurstExchange]) -> None:
+    def submit_arrivals(self, standing: Standing) -> None:
         """Queue what has come in this turn of the loop, together where that goes."""
         arrived = [each for each in standing.take_arrivals() if not self._is_gone(each, standing)]
         most = standing.queue.best_rows
+        if len(arrived) <= most:
+            if arrived:
+                self._submit_together(standing, arrived, most)
+            return
         for first in range(0, len(arrived), most):
             self._submit_together(standing, arrived[first : first + most], most)
 
-    def _submit_together(
-        self, standing: Standing[BurstExchange], exchanges: Sequence[BurstExchange], most: int
-    ) -> None:
+    def _submit_together(self, standing: Standing, exchanges: list[BurstExchange], most: int) -> None:
         burst = None if standing.queue.is_closed else burst_of(self, standing, exchanges, most)
         if burst is not None:
             try:
@@ -191,17 +192,15 @@ class Predictions:
             else:
                 self._queue_alone(exchange, standing)
 
-    def _is_gone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> bool:
+    def _is_gone(self, exchange: BurstExchange, standing: Standing) -> bool:
         """Whether the client hung up before its prediction had begun; that is written down."""
         if exchange.disconnected:
-            call = Prediction(self, exchange, standing, exchange.request_id or self.new_request_id())
-            self._record(standing.tally, call, _hung_up(), self._clock())
+            call = Prediction(self, exchange, standing, exchange.request_id or self._new_request_id())
+            self._meter.record(standing.tally, call, _hung_up(), self._clock())
             _release(exchange)
         return exchange.disconnected
 
-    def _queue_alone(
-        self, exchange: BurstExchange, standing: Standing[BurstExchange], cold_start_s: float = 0.0
-    ) -> None:
+    def _queue_alone(self, exchange: BurstExchange, standing: Standing, cold_start_s: float = 0.0) -> None:
         call = self.start_alone(exchange, standing)
         if call is None:
             return
@@ -211,13 +210,13 @@ class Predictions:
         except SalverError as error:
             self._refuse(call, error)
 
-    def start_alone(self, exchange: BurstExchange, standing: Standing[BurstExchange]) -> Prediction | None:
+    def start_alone(self, exchange: BurstExchange, standing: Standing) -> Prediction | None:
         """The exchange as a ticket of its own, not queued yet; None when it has been answered, or nobody waits."""
         if self._is_gone(exchange, standing):
             return None
-        call = Prediction(self, exchange, standing, exchange.request_id or self.new_request_id())
+        call = Prediction(self, exchange, standing, exchange.request_id or self._new_request_id())
         try:
-            call.request = standing.route.decode(exchange, standing.queue.version)
+            call.ask(standing.route.decode(exchange, standing.queue.version))
         except SalverError as error:
             self._refuse(call, error)
             return None
@@ -228,19 +227,20 @@ class Predictions:
         exchange.prediction = call
         return call
 
-    def _stand(self, exchange: BurstExchange, route: PredictRoute, principal: Principal) -> Standing[BurstExchange]:
+    def _stand(self, exchange: BurstExchange, route: PredictRoute, principal: Principal) -> Standing:
         """Find the version, and keep what holds for all requests with this head. Raises RequestError."""
         credentials = exchange.credentials
         queue, is_lasting = self._queue_for(exchange, route, principal)
         allowed_s = self._allowed_s(exchange) or queue.version.deadline_s or self._default_deadline_s
-        standing: Standing[BurstExchange] = Standing(PREDICT, route, queue, principal, credentials, allowed_s)
+        standing = Standing(self, PREDICT, route, queue, principal, credentials, allowed_s)
         standing.tally = self._gate.meter.tally(standing)
         memory = exchange.memory
-        if is_lasting and memory is not None and credentials.token is None and principal.requests_per_second is None:
+        if is_lasting and memory is not None and principal.is_lasting and principal.requests_per_second is None:
             standing.epoch = self._authenticator.keys
             standing.generation = self._generation
             if memory.is_of_one_head:
-                standing.codec = route.burst_codec(exchange, queue.version)
+                codec = standing.codec = route.burst_codec(exchange, queue.version)
+                standing.names_requests = codec is not None and codec.names_requests
             memory.standing = standing = self._shared(standing)
         return standing
 
@@ -258,7 +258,7 @@ class Predictions:
             exchange.memory.is_of_one_head or not traffic.sticky.startswith(STICKY_HEADER)
         )
 
-    def _shared(self, standing: Standing[BurstExchange]) -> Standing[BurstExchange]:
+    def _shared(self, standing: Standing) -> Standing:
         """The one standing of all heads that mean the same, so that their requests come together."""
         if standing.codec is None:
             return standing
@@ -289,24 +289,21 @@ class Predictions:
         call.is_done = True
         call.exchange.prediction = None
         call.exchange.respond(call.standing.route.error(error, call))
-        self._record(call.standing.tally, call, error, self._clock())
+        self._meter.record(call.standing.tally, call, error, self._clock())
         _release(call.exchange)
 
-    def refuse(
-        self, exchange: BurstExchange, standing: Standing[BurstExchange], error: SalverError, request_id: str
-    ) -> None:
+    def refuse(self, exchange: BurstExchange, standing: Standing, error: SalverError, request_id: str) -> None:
         """Tell one exchange of a burst."""
         if exchange.disconnected:
             error = _hung_up()
-        self._refuse(Prediction(self, exchange, standing, request_id or self.new_request_id()), error)
+        self._refuse(Prediction(self, exchange, standing, request_id or self._new_request_id()), error)
 
     def finish(self, call: Prediction, response: InferResponse | None, error: SalverError | None) -> None:
         """Write the answer and close the call."""
         standing = call.standing
         if response is not None:
-            request = call.request
             try:
-                answer = standing.route.encode(response, request, call)
+                answer = standing.route.encode(response, call.request, call)
                 if call.cold_start_s:
                     told = (HEADER, str(round(call.cold_start_s * 1000)))
                     answer = msgspec.structs.replace(answer, headers=(*answer.headers, told))
@@ -317,36 +314,37 @@ class Predictions:
                 error = RequestError(Code.INTERNAL, "The answer cannot be rendered.", log_detail=repr(failure))
             else:
                 call.exchange.respond(answer)
-                call.rows = request.rows
+                call.rows = call.size
                 call.queued_s = call.sent_at - call.queued_at
-                self._record(standing.tally, call, None, self._clock())
+                self._meter.record(standing.tally, call, None, self._clock())
                 return
         assert error is not None
         call.exchange.respond(standing.route.error(error, call))
-        self._record(standing.tally, call, error, self._clock())
+        self._meter.record(standing.tally, call, error, self._clock())
 
     def record(self, burst: Burst) -> None:
         """Count and log a whole burst: those that were answered, and those whose clients are gone."""
         now = self._clock()
-        gone = [exchange for exchange in burst.exchanges if exchange.disconnected]
         tally = burst.standing.tally
-        if not gone:
-            self._record_burst(tally, burst, [exchange.started_at for exchange in burst.exchanges], now)
+        queued_s = burst.sent_at - burst.queued_at
+        started_at = [exchange.started_at for exchange in burst.exchanges if not exchange.disconnected]
+        if len(started_at) == len(burst.exchanges):
+            self._meter.record_answered(tally, burst.ids, started_at, burst.rows, queued_s, now)
             return
-        ids = burst.ids or [self.new_request_id() for _ in burst.exchanges]
+        ids = burst.ids or [self._new_request_id() for _ in burst.exchanges]
         for exchange, rows, id in zip(burst.exchanges, burst.rows, ids, strict=True):
             call = Prediction(self, exchange, burst.standing, id)
             if exchange.disconnected:
-                self._record(tally, call, _hung_up(), now)
+                self._meter.record(tally, call, _hung_up(), now)
             else:
                 call.rows = rows
-                call.queued_s = burst.sent_at - burst.queued_at
-                self._record(tally, call, None, now)
+                call.queued_s = queued_s
+                self._meter.record(tally, call, None, now)
 
     def cancelled(self, call: Prediction) -> None:
         if not call.is_done:
             call.standing.queue.cancel(call)
-            self._record(call.standing.tally, call, _hung_up(), self._clock())
+            self._meter.record(call.standing.tally, call, _hung_up(), self._clock())
 
 
 def _fault(error: Exception) -> RequestError:

@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
+
+from salver.serving.batching.ticket import Expected, Ticket
 
 if TYPE_CHECKING:
     from salver.access.permit import Principal
+    from salver.errors import SalverError
     from salver.operations.base import BurstCodec, Credentials, Operation, PredictRoute
+    from salver.operations.burst import Burst, BurstExchange
     from salver.serving.batching.queue import VersionQueue
     from salver.telemetry.meter import Tally
 
-ExchangeT = TypeVar("ExchangeT")
+
+class Owner:
+    """Who takes predictions, one by one or many at once, and keeps the records. It is subclassed by one."""
+
+    names_requests = False
+    """Whether the records name each request."""
+
+    def submit_arrivals(self, standing: Standing) -> None:
+        """Queue the exchanges that have come in this turn of the loop."""
+        raise AssertionError("who owns standings queues their arrivals")
+
+    def start_alone(self, exchange: BurstExchange, standing: Standing) -> Ticket | None:
+        """A ticket that is not queued yet; None when the exchange has been answered."""
+        raise AssertionError("who owns standings starts their exchanges")
+
+    def refuse(self, exchange: BurstExchange, standing: Standing, error: SalverError, request_id: str) -> None:
+        raise AssertionError("who owns standings refuses their exchanges")
+
+    def record(self, burst: Burst) -> None:
+        """Count and log all of it as answered or cancelled."""
+        raise AssertionError("who owns standings keeps the records")
+
+    def next_request_id(self) -> str:
+        raise AssertionError("who owns standings names the requests")
 
 
-class Standing(Generic[ExchangeT]):
+class Standing(Expected):
     """All of it, worked out once.
 
     It holds while the models, the keys and the caller's connection say the same; `Predictions` checks that.
     """
 
-    __slots__ = (
-        "allowed_s",
-        "arrivals",
-        "codec",
-        "credentials",
-        "epoch",
-        "generation",
-        "model",
-        "operation",
-        "peer",
-        "principal",
-        "queue",
-        "route",
-        "tally",
-        "version",
-        "wire",
-    )
-
     def __init__(
         self,
+        owner: Owner,
         operation: Operation,
         route: PredictRoute,
         queue: VersionQueue,
@@ -47,6 +56,7 @@ class Standing(Generic[ExchangeT]):
         credentials: Credentials,
         allowed_s: float,
     ) -> None:
+        self.owner = owner
         self.operation = operation
         self.route = route
         self.queue = queue
@@ -61,9 +71,14 @@ class Standing(Generic[ExchangeT]):
         self.epoch: object = None
         self.generation = 0
         self.codec: BurstCodec | None = None
-        self.arrivals: list[ExchangeT] = []
+        self.names_requests = False
+        """Whether each answer has the request's id in a header."""
+        self.arrivals: list[BurstExchange] = []
         """Exchanges of this turn of the loop."""
 
-    def take_arrivals(self) -> Sequence[ExchangeT]:
+    def take_arrivals(self) -> list[BurstExchange]:
         arrived, self.arrivals = self.arrivals, []
         return arrived
+
+    def submit(self) -> None:
+        self.owner.submit_arrivals(self)

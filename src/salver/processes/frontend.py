@@ -28,6 +28,7 @@ from salver.net.uploads import UploadProtocol, Uploads
 from salver.operations.base import Call, Operation
 from salver.operations.gate import Gate
 from salver.operations.inference import Predictions
+from salver.operations.requestids import RequestIds
 from salver.processes.base import Control, Door
 from salver.processes.doors import open_local_door, remove_socket
 from salver.processes.queries import Queries
@@ -46,19 +47,6 @@ log = logging.getLogger("salver.frontend")
 BACKLOG = 1024
 GOODBYE_S = 0.5
 """How long the answers to requests that are given up at the end may take to leave."""
-
-
-class RequestIds:
-    """Ids in the form of a random UUID, cheap enough for every request: a random prefix and a count."""
-
-    def __init__(self) -> None:
-        raw = os.urandom(8).hex()
-        self._prefix = f"{raw[:8]}-{raw[8:12]}-4{raw[12:15]}-8{os.urandom(2).hex()[:3]}-"
-        self._count = int.from_bytes(os.urandom(3), "big")
-
-    def __call__(self) -> str:
-        self._count += 1
-        return f"{self._prefix}{self._count & 0xFFFFFFFFFFFF:012x}"
 
 
 class FrontEndSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +93,7 @@ class FrontEnd:
         self._access_log = access_log
         self.pipeline = Pipeline(loop, self, deadline_grace_s=settings.deadline_grace_s)
         self._authenticator = Authenticator(settings.access, server_uid=os.getuid(), keys=KeyRing(()))
-        self.new_request_id: Callable[[], str] = RequestIds()
+        self.new_request_id: Callable[[], str] = RequestIds().next
         self.is_draining = False
         queries = Queries(self.pipeline, control, lambda: self.is_draining)
         self.gate = Gate(

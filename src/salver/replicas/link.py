@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from salver.replicas.result import Result
-from salver_worker import frames
+from salver_worker.frames import MAGIC, MAX_HEADER_BYTES, PREDICT, PREFIX, PREFIX_SIZE, FrameError, unpack_prefix
 
 Buffer = bytes | bytearray | memoryview
 
@@ -45,7 +45,6 @@ class Link(asyncio.BufferedProtocol):
         self._buffer = bytearray(RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
         self._filled = 0
-        self._prefix: frames.Prefix | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -62,7 +61,7 @@ class Link(asyncio.BufferedProtocol):
             raise RuntimeError("a link takes one batch at a time")
         self._reply = reply
         self.batch_id += 1
-        prefix = frames.pack_prefix(frames.PREDICT, self.batch_id, deadline_ms, len(header), size)
+        prefix = PREFIX.pack(MAGIC, PREDICT, 0, 0, self.batch_id, deadline_ms, len(header), size)  # pack_prefix, inline
         if size <= JOIN_BYTES:
             transport.write(b"".join((prefix, header, *pieces)))
         else:
@@ -86,22 +85,27 @@ class Link(asyncio.BufferedProtocol):
         self._owner.link_lost(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view[self._filled :]
+        return self._view[self._filled :] if self._filled else self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._filled += nbytes
-        if self._filled < frames.PREFIX_SIZE:
+        filled = self._filled = self._filled + nbytes
+        size: int = PREFIX_SIZE
+        if filled < size:
             return
-        try:
-            prefix = frames.unpack_prefix(self._view)
-        except frames.FrameError:
-            self._abort()
+        # What unpack_prefix does, which is called where it has something to say: this is done for every batch.
+        magic, verb, _, _, id, _, header_length, body_length = PREFIX.unpack_from(self._buffer)
+        if magic != MAGIC or header_length > MAX_HEADER_BYTES:
+            try:
+                unpack_prefix(self._view)
+            except FrameError:
+                self._abort()
             return
-        total = frames.PREFIX_SIZE + prefix.header_length + prefix.body_length
-        if self._filled < total:
+        start: int = size + header_length
+        total: int = start + body_length
+        if filled < total:
             self._make_room(total)
         else:
-            self._deliver(prefix, total)
+            self._deliver(verb, id, bytes(self._view[size:start]), start, total)
 
     def _make_room(self, total: int) -> None:
         if total > MAX_RESULT_BYTES:
@@ -115,13 +119,11 @@ class Link(asyncio.BufferedProtocol):
         self._buffer = grown
         self._view = memoryview(grown)
 
-    def _deliver(self, prefix: frames.Prefix, total: int) -> None:
-        start = frames.PREFIX_SIZE + prefix.header_length
-        header = bytes(self._view[frames.PREFIX_SIZE : start])
+    def _deliver(self, verb: int, id: int, header: bytes, start: int, total: int) -> None:
         body = self._view[start:total]
         reply = self._reply
         rest = self._filled - total
-        if reply is None or prefix.id != self.batch_id or rest:
+        if reply is None or id != self.batch_id or rest:
             self._abort()  # one batch is outstanding, so anything but its one answer is a fault of the worker
             return
         self._reply = None
@@ -129,7 +131,7 @@ class Link(asyncio.BufferedProtocol):
         if total > RECEIVE_BYTES:
             self._buffer = bytearray(RECEIVE_BYTES)  # do not keep the size of the largest answer ever seen
             self._view = memoryview(self._buffer)
-        reply(Result(prefix.verb, header, body))
+        reply(Result(verb, header, body))
 
     def _abort(self) -> None:
         transport: Any = self._transport

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 
-
-class Result(NamedTuple):
+class Result:
     """A worker's answer. `body` is only valid until the callback returns: the buffer behind it is used again."""
 
-    verb: int
-    header: bytes
-    body: memoryview
+    __slots__ = ("body", "header", "verb")
+
+    def __init__(self, verb: int, header: bytes, body: memoryview) -> None:
+        self.verb = verb
+        self.header = header
+        self.body = body

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
 from salver.telemetry.sink import LineSink
 
 if TYPE_CHECKING:
-    from salver.telemetry.base import AnsweredTogether, CallFacts
+    from salver.telemetry.base import CallFacts
 
 FLUSH_S = 0.1
 FLUSH_LINES = 4096
@@ -53,15 +53,17 @@ class AccessLog:
         )
         self._flush_later()
 
-    def burst(self, words: str, burst: AnsweredTogether, started_at: Sequence[float], now: float) -> None:
+    def answered(
+        self, words: str, ids: list[str], started_at: list[float], rows: list[int], queued_s: float, now: float
+    ) -> None:
         """Keep the lines of calls that were answered together, at `now`."""
         self._note_time()
         begin = self._begin
-        queued = f',"queue_us":{int((burst.sent_at - burst.queued_at) * 1e6)},"rows":'
-        self._lines += [
-            f'{begin}{id}{words}OK","us":{int((now - at) * 1e6)}{queued}{rows}}}\n'
-            for id, at, rows in zip(burst.ids, started_at, burst.rows, strict=True)
-        ]
+        lines = self._lines
+        queued = f',"queue_us":{int(queued_s * 1e6)},"rows":'
+        for index in range(len(ids)):
+            microseconds = int((now - started_at[index]) * 1e6)
+            lines.append(f'{begin}{ids[index]}{words}OK","us":{microseconds}{queued}{rows[index]}}}\n')
         self._flush_later()
 
     def _note_time(self) -> None:

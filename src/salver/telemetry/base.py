@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -56,15 +55,3 @@ class CallFacts(Protocol):
     started_at: float
     queued_s: float
     rows: int
-
-
-class AnsweredTogether(Protocol):
-    """Calls that were queued and answered as one."""
-
-    sent_at: float
-    queued_at: float
-
-    @property
-    def ids(self) -> Sequence[str]: ...
-    @property
-    def rows(self) -> Sequence[int]: ...

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds of the latency histogram, in seconds; one more bucket holds the rest."""
+from salver.telemetry.live import BUCKETS_S, LiveCount
 
 
 class RequestKey(msgspec.Struct, frozen=True, order=True):
@@ -53,14 +52,20 @@ class Counters:
     """One process's counts. Owned by its loop: no locks."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, int, str], RequestCount] = {}
+        self._counts: dict[tuple[str, str, int, str], LiveCount] = {}
 
-    def count(self, key: tuple[str, str, int, str]) -> RequestCount:
+    def count(self, key: tuple[str, str, int, str]) -> LiveCount:
         """Where the calls of an operation, model, version and wire are counted; whoever asks counts there himself."""
-        return self._counts.setdefault(key, RequestCount())
+        return self._counts.setdefault(key, LiveCount())
 
     def requests(self) -> tuple[tuple[RequestKey, RequestCount], ...]:
-        return tuple((RequestKey(*key), count) for key, count in self._counts.items())
+        """What has been counted so far."""
+        return tuple((RequestKey(*key), _so_far(count)) for key, count in self._counts.items())
+
+
+def _so_far(live: LiveCount) -> RequestCount:
+    codes = {"OK": live.answered} if live.answered else {}
+    return RequestCount(codes={**codes, **live.codes}, buckets=list(live.buckets), seconds=live.seconds, rows=live.rows)
 
 
 def merged(reports: Iterable[Report]) -> Report:

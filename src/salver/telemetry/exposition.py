@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from salver.telemetry.counters import BUCKETS_S, Report, RequestCount
+from salver.telemetry.counters import Report, RequestCount
+from salver.telemetry.live import BUCKETS_S
 from salver.types import ModelStatus, VersionState, VersionStatus
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily

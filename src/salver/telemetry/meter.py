@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from salver.errors import SalverError
 from salver.telemetry.accesslog import AccessLog, shared_words
-from salver.telemetry.counters import BUCKETS_S, Counters, RequestCount
+from salver.telemetry.live import BUCKETS_S, LiveCount
 
 if TYPE_CHECKING:
-    from salver.telemetry.base import AnsweredTogether, CallFacts, CallLabels
+    from salver.telemetry.base import CallFacts, CallLabels
+    from salver.telemetry.counters import Counters
 
 
 class Tally:
@@ -19,7 +19,7 @@ class Tally:
 
     __slots__ = ("count", "words")
 
-    def __init__(self, count: RequestCount, words: str) -> None:
+    def __init__(self, count: LiveCount, words: str) -> None:
         self.count = count
         self.words = words
 
@@ -46,27 +46,39 @@ class Meter:
         """Count a finished call; `now` is on the clock of `call.started_at`, the monotonic one."""
         seconds = now - call.started_at
         count = tally.count
-        codes = count.codes
-        code = "OK" if error is None else error.code.value
-        codes[code] = codes.get(code, 0) + 1
-        count.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        code = "OK"
+        if error is None:
+            count.answered += 1
+        else:
+            code = error.code.value
+            count.codes[code] = count.codes.get(code, 0) + 1
+        count.took(seconds)
         count.seconds += seconds
         count.rows += call.rows
         if self._log.is_on:
             self._log.request(tally.words, call, code, seconds, error)
 
-    def record_burst(self, tally: Tally, burst: AnsweredTogether, started_at: Sequence[float], now: float) -> None:
-        """Count calls that were answered together, the one that came first first, as `record` would each of them."""
+    def record_answered(
+        self, tally: Tally, ids: list[str], started_at: list[float], rows: list[int], queued_s: float, now: float
+    ) -> None:
+        """Count calls that were answered together, the one that came first first, as `record` would each of them.
+
+        `ids` may be empty when no log is kept.
+        """
         count = tally.count
         number = len(started_at)
-        count.codes["OK"] = count.codes.get("OK", 0) + number
-        slowest = bisect_left(BUCKETS_S, now - started_at[0])
-        if bisect_left(BUCKETS_S, now - started_at[-1]) == slowest:
-            count.buckets[slowest] += number
+        slowest_s = now - started_at[0]
+        count.answered += number
+        if number == 1:
+            count.took(slowest_s)
+        elif bisect_left(BUCKETS_S, now - started_at[number - 1]) == bisect_left(BUCKETS_S, slowest_s):
+            count.took(slowest_s, number)
         else:
             for at in started_at:
-                count.buckets[bisect_left(BUCKETS_S, now - at)] += 1
-        count.seconds += now * number - sum(started_at)
-        count.rows += sum(burst.rows)
+                count.took(now - at)
+        for at in started_at:
+            count.seconds += now - at
+        for each in rows:
+            count.rows += each
         if self._log.is_on:
-            self._log.burst(tally.words, burst, started_at, now)
+            self._log.answered(tally.words, ids, started_at, rows, queued_s, now)

@@ -75,7 +75,8 @@ class OnnxModel:
     def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         if self._text_inputs:
             inputs = {**inputs, **{name: _texts(name, inputs[name]) for name in self._text_inputs}}
-        outputs = dict(zip(self._output_names, self._run(self._output_names, inputs)))
+        names = self._output_names
+        outputs = dict(zip(names, self._run(names, inputs, None)))
         for name, reader in self._readers.items():
             outputs[name] = reader(name, outputs[name])
         return outputs
@@ -95,7 +96,7 @@ class OnnxModel:
         sample = self._sample()
         if sample is None or all(row["shape"] and kind not in MAPS for row, kind in zip(rows, types)):
             return
-        for row, kind, value in zip(rows, types, self._run(self._output_names, sample)):
+        for row, kind, value in zip(rows, types, self._run(self._output_names, sample, None)):
             if kind in MAPS:
                 classes = sorted(value[0]) if value else []
                 row["shape"] = [-1, len(classes)]
@@ -113,13 +114,11 @@ class OnnxModel:
         return sample
 
 
-def _quick_run(session: Any) -> Callable[[Sequence[str], Mapping[str, Any]], Sequence[Any]]:
+def _quick_run(session: Any) -> Callable[[Sequence[str], Mapping[str, Any], None], Sequence[Any]]:
     """`session.run` without what it checks each time in Python: that inputs are there, which the server has seen to."""
     inner = getattr(getattr(session, "_sess", None), "run", None)
-    if inner is None:  # a release that is made otherwise
-        run: Callable[[Sequence[str], Mapping[str, Any]], Sequence[Any]] = session.run
-        return run
-    return lambda names, inputs: inner(names, inputs, None)
+    run: Callable[[Sequence[str], Mapping[str, Any], None], Sequence[Any]] = inner or session.run
+    return run
 
 
 def _input_row(node: Any) -> Dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,14 @@ from salver_worker import frames
 
 Buffer = bytes | bytearray | memoryview
 CACHE_LIMIT = 512
+ALIGNMENT: Final = 64
+PADDING = b"\0" * ALIGNMENT
+DTYPES: dict[str, np.dtype[Any]] = {datatype: np.dtype(name) for datatype, name in frames.NUMPY_NAMES.items()}
+"""NumPy takes one of these quicker than its name."""
+
+
+Described = tuple[str, np.dtype[Any] | None, tuple[int, ...], int]
+"""An output of a RESULT header: name, type (None for BYTES), shape, bytes in the body."""
 
 
 class Assembled:
@@ -33,30 +41,44 @@ class Assembler:
 
     def __init__(self, version: VersionInfo) -> None:
         self._version = version
+        self._has_batch_dimension = version.has_batch_dimension
         self._headers: dict[Any, bytes] = {}
-        self._results: dict[bytes, list[tuple[str, str, tuple[int, ...], int]]] = {}
+        self._results: dict[bytes, list[Described]] = {}
 
-    def assemble(self, requests: Sequence[InferRequest]) -> Assembled:
+    def assemble(self, requests: list[InferRequest]) -> Assembled:
         """Requests of one group as one batch. Raises RequestError(INVALID_INPUT) for values that do not fit."""
+        first = requests[0]
+        is_lone = len(requests) == 1
         pieces: list[Buffer] = []
         rows: list[tuple[Any, ...]] = []
         size = 0
-        for name, tensor in (requests[0].inputs or {}).items():
-            parts = [tensor] if len(requests) == 1 else [request.inputs[name] for request in requests if request.inputs]
-            shape = tensor.shape if len(requests) == 1 else (sum(part.shape[0] for part in parts), *tensor.shape[1:])
-            if type(tensor.data) is SlabSlice and (places := _places(parts)):
-                place = places[0][0] if len(places) == 1 else places
-                rows.append((name, tensor.datatype, shape, sum(length for _, length in places), place))
-                continue
-            before = len(pieces)
-            _join(parts, shape, pieces)
-            tensor_size = sum(map(len, pieces[before:]))
-            rows.append((name, tensor.datatype, shape, tensor_size))
+        for name, tensor in (first.inputs or {}).items():
+            datatype: str = tensor.datatype
+            data: Any = tensor.data
+            shape: tuple[int, ...] = tensor.shape
+            if is_lone and type(data) is list and datatype != "BYTES":
+                raw = _raw(data, datatype, shape)
+                tensor_size = len(raw)
+                pieces.append(raw)
+            else:
+                parts = [tensor] if is_lone else [request.inputs[name] for request in requests if request.inputs]
+                if not is_lone:
+                    shape = (sum([part.shape[0] for part in parts]), *shape[1:])
+                if type(data) is SlabSlice and (places := _places(parts)):
+                    place = places[0][0] if len(places) == 1 else places
+                    rows.append((name, datatype, shape, sum([length for _, length in places]), place))
+                    continue
+                before = len(pieces)
+                _join(parts, shape, pieces)
+                tensor_size = 0
+                for piece in pieces[before:]:
+                    tensor_size += len(piece)
+            rows.append((name, datatype, shape, tensor_size))
             size += tensor_size
-            if gap := frames.padding(size):
-                pieces.append(b"\0" * gap)
+            if gap := -size % ALIGNMENT:
+                pieces.append(PADDING[:gap])
                 size += gap
-        return Assembled(self._header(requests[0], tuple(rows)), pieces, size)
+        return Assembled(self._header(first, tuple(rows)), pieces, size)
 
     def _header(self, first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
         if first.parameters or (rows and type(rows[0][-1]) is tuple):  # several places: hardly ever the same again
@@ -85,20 +107,23 @@ class Assembler:
             if len(piece) < size:
                 raise frames.FrameError("an output is shorter than its header says")
             outputs[name] = _array(piece, dtype, shape)
-            offset += size + frames.padding(size)
+            offset += size + (-size % ALIGNMENT)
         return outputs
 
-    def split(self, outputs: dict[str, Array], requests: Sequence[InferRequest]) -> list[InferResponse]:
+    def split(self, outputs: dict[str, Array], requests: list[InferRequest]) -> list[InferResponse]:
         """One answer per request, in order. Raises RequestError(OUTPUT_INVALID) when rows out differ from rows in."""
         version = self._version
-        if not version.has_batch_dimension:
+        if not self._has_batch_dimension:
             return [InferResponse(version, outputs)]
-        expected = sum(request.rows for request in requests)
+        expected = 0
+        for request in requests:
+            expected += request.rows
         for name, array in outputs.items():
-            if not array.ndim or array.shape[0] != expected:
+            shape: tuple[int, ...] = array.shape
+            if not shape or shape[0] != expected:
                 raise RequestError(
                     Code.OUTPUT_INVALID,
-                    f"The model answered {array.shape[0] if array.ndim else 'no'} rows in {name!r} to {expected} rows.",
+                    f"The model answered {shape[0] if shape else 'no'} rows in {name!r} to {expected} rows.",
                 )
         if len(requests) == 1:
             return [InferResponse(version, outputs)]
@@ -199,7 +224,7 @@ def _buffer(part: Tensor) -> Buffer:
 
 def _raw(values: list[Any], datatype: str, shape: tuple[int, ...]) -> bytes:
     try:
-        array = np.array(values, frames.NUMPY_NAMES[datatype])
+        array = np.array(values, DTYPES[datatype])
     except (ValueError, OverflowError, TypeError) as error:
         raise RequestError(
             Code.INVALID_INPUT, f"A value does not fit the datatype {datatype}.", log_detail=str(error)
@@ -209,26 +234,26 @@ def _raw(values: list[Any], datatype: str, shape: tuple[int, ...]) -> bytes:
     return array.tobytes()
 
 
-def _describe(header: bytes) -> list[tuple[str, str, tuple[int, ...], int]]:
+def _describe(header: bytes) -> list[Described]:
     rows = read_header(header, TensorResults).tensors
     return [(name, _dtype(datatype, shape, size), tuple(shape), size) for name, datatype, shape, size in rows]
 
 
-def _dtype(datatype: str, shape: Sequence[int], size: int) -> str:
-    """NumPy's name of an output's type, "" for BYTES. Raises FrameError when it does not have the size it should."""
+def _dtype(datatype: str, shape: Sequence[int], size: int) -> np.dtype[Any] | None:
+    """NumPy's type of an output, None for BYTES. Raises FrameError when it does not have the size it should."""
     if datatype == "BYTES":
-        return ""
-    name = frames.NUMPY_NAMES.get(datatype)
-    if name is None:
+        return None
+    dtype = DTYPES.get(datatype)
+    if dtype is None:
         raise frames.FrameError(f"there is no datatype {datatype!r}")
     if min(shape, default=0) < 0 or frames.element_count(shape) * frames.DATATYPE_SIZES[datatype] != size:
         raise frames.FrameError("an output does not have the shape that its header says")
-    return name
+    return dtype
 
 
-def _array(piece: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+def _array(piece: memoryview, dtype: np.dtype[Any] | None, shape: tuple[int, ...]) -> Array:
     try:
-        return np.ndarray(shape, dtype, piece) if dtype else _bytes_array(piece, shape)
+        return np.ndarray(shape, dtype, piece) if dtype is not None else _bytes_array(piece, shape)
     except (ValueError, OverflowError) as error:
         raise frames.FrameError(f"an output does not have the shape that its header says: {error}") from error
 

@@ -19,10 +19,11 @@ from salver.serving.batching.assembly import Assembler, assemble_bodies, slab_of
 from salver.serving.batching.latency import BatchCost, completion_time
 from salver.serving.batching.oversize import Gathering
 from salver.serving.batching.planner import batch_rows, pause_before_batch
-from salver.serving.batching.ticket import FOREVER, Flight, Ticket, Watcher, parts_of
+from salver.serving.batching.ticket import FOREVER, Expected, Flight, Ticket, Watcher, parts_of
 from salver.serving.batching.waiting import WaitingLine
 from salver.types import InferResponse, VersionInfo
 from salver_worker import frames
+from salver_worker.frames import RESULT
 
 TIMER_STEP_S = 0.001
 """Timers of the loop may ring this much early."""
@@ -54,19 +55,23 @@ class VersionQueue:
         self._grace_s = deadline_grace_s
         self._assembler = Assembler(version)
         self._settings = version.batching
+        self._has_batches = version.has_batch_dimension
         self._max_rows = version.batching.max_batch_rows if version.has_batch_dimension else 1
+        self._has_objective = version.batching.latency_objective_s is not None
+        self._max_delay_s = version.batching.max_batch_delay_s
         self._links: list[Link] = []
         self._waiting = WaitingLine()
         self._batch_s = 0.0
         """What a full batch costs, at most; 0.0 until that is known."""
         self._flights: dict[Link, Flight] = {}
         self.flying_rows = 0
-        self._expected: list[Callable[[], None]] = []
+        self._expected: list[Expected] = []
         self._is_scheduled = False
         self._pause: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = FOREVER
         self._is_closed = False
+        self._flush_soon: Callable[[], None] = self._flush
 
     @property
     def waiting_rows(self) -> int:
@@ -79,7 +84,9 @@ class VersionQueue:
     @property
     def best_rows(self) -> int:
         """Most rows that the next batch should have."""
-        return batch_rows(self._settings, self.cost) if self._max_rows > 1 else 1
+        if self._has_objective and self._max_rows > 1:
+            return batch_rows(self._settings, self.cost)
+        return self._max_rows
 
     # Links
 
@@ -99,19 +106,18 @@ class VersionQueue:
 
     # Arrival
 
-    def expect(self, submit_all: Callable[[], None]) -> None:
-        """Call `submit_all` at the end of this turn of the loop, before the next batch is put together."""
-        self._expected.append(submit_all)
+    def expect(self, tickets: Expected) -> None:
+        """Have `tickets` submitted at the end of this turn of the loop, before the next batch is put together."""
+        self._expected.append(tickets)
         if not self._is_scheduled or self._pause is not None:
             self._wake()
 
     def submit(self, ticket: Ticket) -> None:
         """Take a ticket in; raises RequestError when it cannot be answered in time (its reply is then never called)."""
-        request = ticket.request
-        rows = request.rows
+        rows = ticket.size
         now = ticket.queued_at = self._clock()
         self._admit(ticket, rows, now)
-        if rows > self._max_rows and self.version.has_batch_dimension and request.inputs is not None:
+        if rows > self._max_rows and self._has_batches and ticket.request.inputs is not None:
             ticket.whole = whole = Gathering(ticket, self._max_rows, self.cancel)
             for piece in whole.pieces:
                 piece.queued_at = now
@@ -172,7 +178,7 @@ class VersionQueue:
             self._pause.cancel()
             self._pause = None
         self._is_scheduled = True
-        self._loop.call_soon(self._flush)
+        self._loop.call_soon(self._flush_soon)
 
     def _flush(self) -> None:
         self._pause = None
@@ -198,25 +204,28 @@ class VersionQueue:
         expected = self._expected
         try:
             while expected:
-                expected.pop(0)()
+                expected.pop(0).submit()
         finally:
             if expected:
                 self._wake()
 
     def _pause_needed(self) -> float:
-        if not self._settings.max_batch_delay_s or self._waiting.has_alone:
+        if not self._max_delay_s or self._waiting.has_alone:
             return 0.0
         waited = self._clock() - self._waiting.oldest_at()
         return pause_before_batch(self._settings, waiting_rows=self.waiting_rows, oldest_wait_s=waited)
 
     def _send(self, link: Link, tickets: list[Ticket]) -> None:
+        first = tickets[0].request
         try:
-            if tickets[0].request.inputs is None:
+            if first.inputs is None:
                 batch = assemble_bodies(
                     [ticket.request for ticket in tickets], [ticket.request_id for ticket in tickets]
                 )
+            elif len(tickets) == 1:
+                batch = self._assembler.assemble([first])
             else:
-                if len(tickets) > 1 and slab_offset(tickets[0].request) >= 0:
+                if slab_offset(first) >= 0:
                     tickets.sort(key=lambda ticket: slab_offset(ticket.request))
                 batch = self._assembler.assemble([ticket.request for ticket in tickets])
         except RequestError as error:
@@ -228,7 +237,7 @@ class VersionQueue:
         for ticket in tickets:
             ticket.sent_at = now
             ticket.attempts += 1
-            rows += ticket.request.rows
+            rows += ticket.size
             if ticket.deadline > latest:
                 latest = ticket.deadline
         flight = Flight(link, tickets, rows, now)
@@ -247,7 +256,7 @@ class VersionQueue:
             return
         if self.waiting_rows and not self._is_scheduled:
             self._flush()  # the worker is free: give it the next batch before writing the answers of this one
-        if result.verb == frames.RESULT:
+        if result.verb == RESULT:
             self.cost.observe(flight.rows, self._clock() - flight.sent_at)
             self._batch_s = self.cost.cautious(self._max_rows) if self.cost.is_known else 0.0
             self.batches += 1
@@ -270,11 +279,12 @@ class VersionQueue:
             log.error("malformed_result", extra={"version": str(self.version.id), "error": str(error)})
             self._fail_batch(tickets, RequestError(Code.OUTPUT_INVALID, "The worker's answer cannot be read."))
             return
-        for ticket, response in zip(tickets, responses, strict=True):
+        for index in range(len(responses)):
+            ticket = tickets[index]
             if not ticket.is_done:
                 ticket.is_done = True
                 try:
-                    ticket.reply(response, None)
+                    ticket.reply(responses[index], None)
                 except Exception:
                     log.exception("reply_failed")  # one caller's answer must not cost the others theirs
             ticket.settle()

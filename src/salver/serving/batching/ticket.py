@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 FOREVER = float("inf")
 
 
+class Expected:
+    """Tickets to come: `submit` queues them at the end of this turn of the loop."""
+
+    def submit(self) -> None:
+        raise AssertionError("who is expected says what comes")
+
+
 class Ticket:
     """One request in the queue. Its owner subclasses it with what must happen at the end.
 
@@ -26,6 +33,11 @@ class Ticket:
     """
 
     request: InferRequest
+    """Set by `ask` alone."""
+    size: int
+    """The request's rows."""
+    group: Any
+    """The request's group."""
     deadline: float
     request_id: str
     is_done = False
@@ -36,9 +48,15 @@ class Ticket:
     """What puts this request's pieces together, when it has too many rows for one batch."""
 
     def __init__(self, request: InferRequest, deadline: float, request_id: str) -> None:
-        self.request = request
+        self.ask(request)
         self.deadline = deadline
         self.request_id = request_id
+
+    def ask(self, request: InferRequest) -> None:
+        """What it is for; its size and group are read often, and lie nearer here."""
+        self.request = request
+        self.size = request.rows
+        self.group = request.group
 
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         """Called once, on the loop."""

@@ -30,16 +30,16 @@ class WaitingLine:
         return bool(self._alone)
 
     def add(self, ticket: Ticket) -> None:
-        self.rows += ticket.request.rows
-        group = self._groups.get(ticket.request.group)
+        self.rows += ticket.size
+        group = self._groups.get(ticket.group)
         if group is None:
-            self._groups[ticket.request.group] = deque((ticket,))
+            self._groups[ticket.group] = deque((ticket,))
         else:
             group.append(ticket)
 
     def add_alone(self, ticket: Ticket) -> None:
         """The ticket is run before all others, and by itself."""
-        self.rows += ticket.request.rows
+        self.rows += ticket.size
         self._alone.append(ticket)
 
     def oldest_at(self) -> float:
@@ -54,15 +54,19 @@ class WaitingLine:
         if self._alone:
             return self._take_alone()
         groups = self._groups
-        if not groups:
+        key: Any = None
+        oldest_at = FOREVER
+        for each, tickets in groups.items():
+            if tickets[0].queued_at < oldest_at:
+                key, oldest_at = each, tickets[0].queued_at
+        group = groups.get(key)
+        if group is None:
             return []
-        key = next(iter(groups)) if len(groups) == 1 else min(groups, key=lambda key: groups[key][0].queued_at)
-        group = groups[key]
         taken: list[Ticket] = []
         rows = 0
         while group:
             ticket = group[0]
-            if taken and rows + ticket.request.rows > max_rows:
+            if taken and rows + ticket.size > max_rows:
                 break
             group.popleft()
             if ticket.is_done:
@@ -70,7 +74,7 @@ class WaitingLine:
                 ticket.settle()
                 continue
             taken.append(ticket)
-            rows += ticket.request.rows
+            rows += ticket.size
         if not group:
             del groups[key]
         self.rows -= rows
@@ -82,12 +86,12 @@ class WaitingLine:
             self._done -= 1
             ticket.settle()
             return []
-        self.rows -= ticket.request.rows
+        self.rows -= ticket.size
         return [ticket]
 
     def answered(self, ticket: Ticket) -> None:
         """The ticket, which waits here, has just been answered or given up."""
-        self.rows -= ticket.request.rows
+        self.rows -= ticket.size
         self._done += 1
 
     def forget_done(self) -> None:

@@ -27,12 +27,10 @@ class NativeBurst:
         self._head = b'{"model":%b,"version":%d,"outputs":{' % (orjson.dumps(id.model), id.version)
         self._answers: dict[str, Answer] = {}
 
-    def decode(self, bodies: Sequence[Any]) -> tuple[NativeRequest, Sequence[int]] | None:
+    def decode(self, bodies: Sequence[Any]) -> tuple[NativeRequest, list[int]] | None:
         return self._plan.decode_all(self._reader, bodies)
 
-    def encode(
-        self, response: InferResponse, request: InferRequest, rows: Sequence[int]
-    ) -> tuple[Answer, Sequence[bytes]]:
+    def encode(self, response: InferResponse, request: InferRequest, rows: list[int]) -> tuple[Answer, list[bytes]]:
         assert isinstance(request, NativeRequest)
         assert response.outputs is not None
         head = self._head

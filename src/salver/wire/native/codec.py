@@ -111,7 +111,7 @@ class Plan:
             return None
         return self._readers.get(content_type)
 
-    def decode_all(self, reader: Reader, bodies: Sequence[Any]) -> tuple[NativeRequest, Sequence[int]] | None:
+    def decode_all(self, reader: Reader, bodies: Sequence[Any]) -> tuple[NativeRequest, list[int]] | None:
         """The bodies as one request, and the rows of each; None when one of them needs the general way."""
         together = reader.read_all(bodies)
         if together is None:

@@ -19,7 +19,7 @@ from salver_worker.frames import DATATYPE_SIZES
 Decoded: TypeAlias = tuple[dict[str, Tensor], int, str]
 """The inputs, their number of rows, and the form that was understood."""
 
-Together: TypeAlias = tuple[dict[str, Tensor], Sequence[int], str]
+Together: TypeAlias = tuple[dict[str, Tensor], list[int], str]
 """The inputs of several bodies, the rows of each body, and the form that was understood of all."""
 
 

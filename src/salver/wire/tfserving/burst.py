@@ -23,12 +23,10 @@ class TfBurst:
         self._plan = plan
         self._answer = Answer(200, b"", "application/json", headers)
 
-    def decode(self, bodies: Sequence[Any]) -> tuple[TfRequest, Sequence[int]] | None:
+    def decode(self, bodies: Sequence[Any]) -> tuple[TfRequest, list[int]] | None:
         return self._plan.decode_rows(bodies)
 
-    def encode(
-        self, response: InferResponse, request: InferRequest, rows: Sequence[int]
-    ) -> tuple[Answer, Sequence[bytes]]:
+    def encode(self, response: InferResponse, request: InferRequest, rows: list[int]) -> tuple[Answer, list[bytes]]:
         outputs = response.outputs
         assert outputs is not None
         if len(outputs) == 1:
@@ -39,7 +37,7 @@ class TfBurst:
         return self._answer, [encode_outputs(part, is_row=True) for part in parts(outputs, rows)]
 
 
-def parts(outputs: dict[str, Array], rows: Sequence[int]) -> list[dict[str, Array]]:
+def parts(outputs: dict[str, Array], rows: list[int]) -> list[dict[str, Array]]:
     """The outputs of each request."""
     shares: list[dict[str, Array]] = []
     start = 0

@@ -45,6 +45,9 @@ class DefaultPlan:
         self._spec = spec
         self._trailing = spec.shape[1:]
         self._has_known_rows = -1 not in self._trailing
+        self._has_batch_dimension = version.has_batch_dimension
+        self._name = spec.name
+        self._datatype = spec.datatype
         self._parse: Callable[[Buffer], Any] = msgspec.json.Decoder(_document_type(spec)).decode
         self._group = batch_group(DEFAULT_SIGNATURE, {spec.name: Tensor(spec.datatype, spec.shape, None)})
 
@@ -72,13 +75,16 @@ class DefaultPlan:
         rows = shape[0] if self._version.has_batch_dimension else 1
         return TfRequest(self._version, DEFAULT_SIGNATURE, inputs, None, rows, self._group, None, is_row)
 
-    def decode_rows(self, bodies: Sequence[Buffer]) -> tuple[TfRequest, Sequence[int]] | None:
+    def decode_rows(self, bodies: Sequence[Buffer]) -> tuple[TfRequest, list[int]] | None:
         """One request of the rows of all bodies, and how many each has.
 
         None when one of them is not a small document in the row form, whose rows have the declared size.
         """
-        if not self._has_known_rows or not self._version.has_batch_dimension or max(map(len, bodies)) >= SWEEP_BYTES:
+        if not self._has_known_rows or not self._has_batch_dimension:
             return None
+        for body in bodies:
+            if len(body) >= SWEEP_BYTES:
+                return None
         parse = self._parse
         try:
             documents = [parse(body) for body in bodies]
@@ -90,14 +96,14 @@ class DefaultPlan:
             instances = document.instances
             if instances is None or document.inputs is not None:
                 return None
-            if document.signature_name and document.signature_name != DEFAULT_SIGNATURE:
+            signature_name = document.signature_name
+            if signature_name and signature_name != DEFAULT_SIGNATURE:
                 return None
             rows.append(len(instances))
             values += instances
-        spec = self._spec
-        shape = (len(values), *self._trailing)
-        inputs = {spec.name: Tensor(spec.datatype, shape, values)}
-        return TfRequest(self._version, DEFAULT_SIGNATURE, inputs, None, shape[0], self._group, None, True), rows
+        count = len(values)
+        inputs = {self._name: Tensor(self._datatype, (count, *self._trailing), values)}
+        return TfRequest(self._version, DEFAULT_SIGNATURE, inputs, None, count, self._group, None, True), rows
 
     def _decode_large(self, body: Buffer) -> TfRequest | None:
         sweep = sweep_numbers(bytes(body), self._spec)
