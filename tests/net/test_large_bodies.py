@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from salver.net.http import LARGE_BODY_BYTES, LaneProtocol
-from salver.net.large import FIRST_BYTES, FirstBytes, LargeBody
+from salver.net.large import FIRST_BYTES, LargeReader
 
 PATH = "/api/v1/models/wide/predict"
 BODY = LARGE_BODY_BYTES  # of `say.wide`, a whole number of pages
@@ -18,7 +18,8 @@ def outputs(value: float, rows: int = 1):
 
 
 def is_flowing(server, connection) -> bool:
-    return type(connection.transport.get_protocol()) is LargeBody
+    protocol = connection.transport.get_protocol()
+    return type(protocol) is LargeReader and protocol.is_in_body
 
 
 @pytest.mark.parametrize("rows", [1, 2, 10])
@@ -197,7 +198,7 @@ class TestTheHeadBehindALargeBody:
         return kind
 
     def test_it_waits_for_a_head(self, running, behind) -> None:
-        assert self.kind(running) is FirstBytes
+        assert self.kind(running) is LargeReader
 
     def test_another_large_one_goes_straight_into_the_slab_and_no_more_than_a_piece_is_copied(
         self, running, behind, say
@@ -207,7 +208,7 @@ class TestTheHeadBehindALargeBody:
         connection = running.connection
         running.until(lambda: is_flowing(running, connection))
         assert behind.send(raw[30_000:]).answer().json["outputs"] == outputs(2)
-        assert self.kind(running) is FirstBytes
+        assert self.kind(running) is LargeReader
 
     @pytest.mark.parametrize("name", ["small", "ordinary", "half a small one"])
     def test_anything_else_makes_the_connection_itself_again(self, running, behind, say, name) -> None:

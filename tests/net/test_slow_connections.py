@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from salver.net.large import LargeBody
+from salver.net.large import LargeReader
 from salver.net.turns import unread_bytes
 
 HEAD = b"POST /api/v1/models/m/predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -247,7 +247,7 @@ def test_a_large_body_waits_for_a_client_that_does_not_read_the_answer_before_it
     client.send(big(say) + raw[:30_000])
     connection = server.connection
     server.until(lambda: server.workers["bodies"].held != [])
-    server.until(lambda: type(connection.transport.get_protocol()) is LargeBody)
+    server.until(lambda: type(connection.transport.get_protocol()) is LargeReader)
     server.on_loop(server.workers["bodies"].let_go)
     server.until(lambda: connection.flow.write_paused)
     assert connection.flow.read_paused

@@ -18,7 +18,7 @@ from salver.net.cycle import cycle_of
 from salver.net.edge import Edge
 from salver.net.exchange import KnownExchange, KnownRequest, LaneExchange
 from salver.net.head import TOO_LONG, Fault, HeadFacts, head_bytes, version_fault
-from salver.net.large import FirstBytes, LargeBody
+from salver.net.large import LargeReader
 from salver.net.line import CLOSES, Exchange, Line, hang_up
 from salver.net.pace import Pace, Verdict
 from salver.net.rendering import render
@@ -63,6 +63,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._facts: HeadFacts | None = None
         self._last_head = b""
         self._pace = Pace()
+        self._large_reader: LargeReader | None = None
         self._known_facts: HeadFacts | None = None
         self._known_credentials = self.credentials
 
@@ -82,6 +83,7 @@ class LaneProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.closed(self)
+        self._large_reader = None
         receiving, self._receiving = self._receiving, None
         hang_up(receiving)
         self.line.hang_up()
@@ -128,7 +130,8 @@ class LaneProtocol(HttpToolsProtocol):
     def recall_large(self, data: bytes) -> bool:
         """Take the beginning of a large prediction past the parser, where its head is known; whether it was taken."""
         line = self.line
-        if not line.is_empty or self.part or line.is_deaf:
+        reader = self._large_reader
+        if reader is None or not line.is_empty or self.part or line.is_deaf:
             return False
         end = data.find(b"\r\n\r\n") + 4
         known = self.edge.lane.known_requests.get(data[:end])
@@ -141,7 +144,7 @@ class LaneProtocol(HttpToolsProtocol):
         self.part = BODY
         self.body_bytes = 0
         self._receiving = lane
-        LargeBody(self, lane, known.length, (data[end:],), self.edge.buffer_for(known.length))
+        reader.take_body(lane, known.length, (data[end:],), self.edge.buffer_for(known.length))
         return True
 
     def _remember(self, lane: Exchange | None, data: bytes, *, is_whole: bool) -> None:
@@ -198,7 +201,9 @@ class LaneProtocol(HttpToolsProtocol):
             if begun == 1 and not part_before:
                 self._remember(self._receiving, data, is_whole=True)
             parts, self._parts = self._parts, []
-            LargeBody(self, self._receiving, self._length, parts, self.edge.buffer_for(self._length))
+            if self._large_reader is None:
+                self._large_reader = LargeReader(self, self.edge.first_bytes)
+            self._large_reader.take_body(self._receiving, self._length, parts, self.edge.buffer_for(self._length))
 
     # What the parser says
 
@@ -317,10 +322,9 @@ class LaneProtocol(HttpToolsProtocol):
         line.take(lane)
 
     def large_body_received(self, lane: LaneExchange) -> None:
-        """The whole of a large body is there: the connection is HTTP again."""
+        """The whole of a large body is there."""
         if not isinstance(lane, KnownExchange):
             self._take_parser()
-        FirstBytes(self, self.edge.first_bytes)
         self.received(lane)
 
     # The ordinary road
@@ -356,7 +360,9 @@ class LaneProtocol(HttpToolsProtocol):
             return
         if isinstance(receiving, LaneExchange):
             receiving.hang_up()
-            self.transport.set_protocol(self)  # a large body has its place
+            if self._large_reader is not None:
+                self._large_reader.forget_body()
+            self.transport.set_protocol(self)  # in the place of the reader of a large body
         self.line.end(self.edge.refusal(status, message))
 
     def check_pace(self, now: float) -> None:
