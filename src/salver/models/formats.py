@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from salver.errors import Code, LoadError
+from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
 from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
-from salver.models.recognisers import RECOGNISERS, FileView, Recognition, recognise_archive, view_file
+from salver.models.recognisers import (
+    RECOGNISERS,
+    FileView,
+    Recognition,
+    recognise_archive,
+    recognise_mlflow,
+    view_file,
+)
 from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_error, unserved_file, unserved_members
 from salver_worker.runtimes.specs import ECHO, SPECS
 
@@ -81,6 +89,8 @@ def accepted_formats() -> str:
 
 def _identify_folder(folder: Path) -> Recognition | Unserved | None:
     """A folder that is an artefact as a whole; what its files are is not asked here."""
+    if (folder / MLFLOW_FILE).is_file():
+        return recognise_mlflow(folder)
     manifest = folder / MANIFEST_NAME
     if manifest.is_file():
         with manifest.open("rb") as file:

@@ -8,6 +8,7 @@ import msgspec
 
 from salver.errors import Code, LoadError
 from salver.models.archive import unpack
+from salver.models.foreign.base import ForeignFile
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.naming import choose_name
@@ -55,9 +56,11 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
 
 
 def _version(found: Found) -> int:
-    """The number of the folder, else the archive's, else 1."""
+    """The number of the folder, else what another server's file says, else the archive's, else 1."""
     if found.version is not None:
         return found.version
+    if isinstance(found.file, ForeignFile) and found.file.declared.version is not None:
+        return found.file.declared.version
     archive = found.recognition.archive
     return 1 if archive is None else archive.version_number
 

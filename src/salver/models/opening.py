@@ -40,6 +40,7 @@ def open_models(
     for source in given:
         model = models.setdefault(source.name, KnownModel(source.name))
         notes += _covered(model, source)
+        model.own_policy = source.policy or model.own_policy
         model.put(given_version(source, make_spec, origins.get(source.id, "")))
     notes += [note for source in given for note in _not_wanted(models[source.name], source)]
     return Opening(models={name: model for name, model in models.items() if not model.is_nothing}, notes=tuple(notes))

@@ -10,6 +10,9 @@ from typing import Literal
 import msgspec
 
 from salver.errors import Code, LoadError
+from salver.models.foreign.base import Remark
+from salver.models.foreign.beside import mlflow_model
+from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
 from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES, MarManifest, parse_mar_manifest
 from salver.models.onnxfile import read_outline
 from salver.models.pickles import BZ2_HEAD_BYTES, HEAD_BYTES, compression, pickle_kind
@@ -17,6 +20,7 @@ from salver.models.protofields import CutShort
 from salver.models.pythonfile import MAX_SOURCE_BYTES, pick_function
 from salver.models.unserved import unserved_file
 from salver.models.zips import ZipRefused, open_zip
+from salver_worker.runtimes.specs import spec_named
 
 ZIP_START = b"PK\x03\x04"
 
@@ -34,6 +38,8 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
     """The function of a Python file."""
     archive: MarManifest | None = None
     """What a model archive says of itself."""
+    remarks: tuple[Remark, ...] = ()
+    """What became of what an MLflow model says of itself."""
 
 
 class FileView(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +133,24 @@ def _mar(view: FileView, _function: str | None) -> Recognition | None:
 def recognise_archive(path: Path, manifest: bytes) -> Recognition:
     archive = parse_mar_manifest(manifest, str(path))
     return Recognition(runtime="mar", artifact=path, trust="code", label=archive.label, archive=archive)
+
+
+def recognise_mlflow(folder: Path) -> Recognition:
+    """The flavour of an MLflow model that is served. Raises LoadError when none is."""
+    model = mlflow_model(folder)
+    spec = spec_named(model.runtime)
+    path = folder / model.file
+    if not path.exists():
+        message = f"{folder / MLFLOW_FILE} names the file {model.file}, which is not there"
+        raise LoadError(Code.FORMAT_UNKNOWN, message, fix="Copy the model's folder again, whole.")
+    trust: Literal["data", "code"] = "data" if spec is not None and spec.trust == "data" else "code"
+    return Recognition(
+        runtime=model.runtime,
+        artifact=path,
+        trust=trust,
+        label=f"MLflow model ({model.made_with})",
+        remarks=model.remarks,
+    )
 
 
 RECOGNISERS: dict[str, Callable[[FileView, str | None], Recognition | None]] = {

@@ -28,5 +28,7 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) 
         is_idempotent=manifest.idempotent,
         description=manifest.description,
         details=source.details,
+        labels={} if source.foreign is None else source.foreign.labels,
+        config={} if source.declared is None else source.declared.config,
         source=source.source,
     )
