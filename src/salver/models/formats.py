@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from salver.errors import Code, LoadError
-from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES
+from salver.models.marfile import LEGACY_NAME, MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
-from salver.models.recognisers import RECOGNISERS, FileView, Recognition, recognise_archive, view_file
+from salver.models.recognisers import (
+    RECOGNISERS,
+    FileView,
+    Recognition,
+    recognise_archive,
+    recognise_legacy,
+    view_file,
+)
 from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_error, unserved_file, unserved_members
 from salver_worker.runtimes.specs import ECHO, SPECS
 
@@ -85,4 +92,10 @@ def _identify_folder(folder: Path) -> Recognition | Unserved | None:
     if manifest.is_file():
         with manifest.open("rb") as file:
             return recognise_archive(folder, file.read(MAX_MANIFEST_BYTES))
+    manifest = folder / LEGACY_NAME
+    if manifest.is_file():
+        with manifest.open("rb") as file:
+            legacy = recognise_legacy(folder, file.read(MAX_MANIFEST_BYTES))
+        if legacy is not None:
+            return legacy
     return unserved_members(FOLDERS, [path.name for path in entries(folder)])
