@@ -15,7 +15,6 @@ from salver.models.manifestfile import ManifestFile
 from salver.models.marfile import MarManifest
 from salver.models.naming import choose_name
 from salver.models.recognisers import Recognition
-from salver.models.runwords import RunWords
 from salver.models.sources import ModelSource
 from salver_worker.runtimes.specs import MAR
 
@@ -32,8 +31,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None = None
     file: ManifestFile | None = None
     notes: tuple[str, ...] = ()
-    words: RunWords = RunWords()
-    """What the start-up line says, where neither model.toml nor the archive does."""
 
 
 def source_of(found: Found, artifacts: Path) -> ModelSource:
@@ -54,7 +51,7 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
         source=str(found.path),
         folder=(home if home.is_dir() else home.parent).absolute(),
         recognition=msgspec.structs.replace(found.recognition, artifact=artifact.absolute()),
-        manifest=found.words.under(settings.words.under(manifest)),
+        manifest=settings.words.under(manifest),
         manifest_file=found.file,
         details={} if archive is None or archive.version is None else {"archive_version": archive.version},
         notes=tuple(text for text in (note, *found.notes, *settings.notes, *_archive_notes(archive)) if text),
