@@ -6,13 +6,14 @@ from pathlib import Path
 
 from salver.errors import Code, LoadError
 from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
-from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES
+from salver.models.marfile import LEGACY_NAME, MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
 from salver.models.recognisers import (
     RECOGNISERS,
     FileView,
     Recognition,
     recognise_archive,
+    recognise_legacy,
     recognise_mlflow,
     view_file,
 )
@@ -95,4 +96,10 @@ def _identify_folder(folder: Path) -> Recognition | Unserved | None:
     if manifest.is_file():
         with manifest.open("rb") as file:
             return recognise_archive(folder, file.read(MAX_MANIFEST_BYTES))
+    manifest = folder / LEGACY_NAME
+    if manifest.is_file():
+        with manifest.open("rb") as file:
+            legacy = recognise_legacy(folder, file.read(MAX_MANIFEST_BYTES))
+        if legacy is not None:
+            return legacy
     return unserved_members(FOLDERS, [path.name for path in entries(folder)])

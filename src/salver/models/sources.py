@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     """What the user should know: a name that was changed, a file that is not read."""
+    archive_config: Mapping[str, Any] = {}
+    """The settings of an archive of TorchServe, which its handler is given whole."""
 
     @property
     def id(self) -> ModelVersion:
@@ -64,6 +66,8 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
             parts["declared"] = self.declared.checks
         if self.recognition.runtime == "function":
             return {**parts, "handler": None, "function": self.recognition.function}
+        if self.recognition.runtime == "mar":
+            return {**parts, "archive_config": dict(self.archive_config)}
         return parts
 
 

@@ -22,7 +22,7 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) 
         python=environment.python or sys.executable,
         threads=environment.threads or threads,
         variables=environment.variables,
-        replicas=manifest.replicas,
+        replicas=manifest.replicas or 1,
         batching=manifest.batching.over(batching),
         deadline_s=manifest.deadline_s,
         is_idempotent=manifest.idempotent,
