@@ -40,7 +40,7 @@ def test_batches_replicas_threads_and_times_become_those_of_a_model_toml() -> No
 
 def test_an_empty_config_changes_nothing() -> None:
     empty = meant("")
-    assert (empty.manifest.name, empty.manifest.artifact, empty.manifest.replicas) == (None, None, 1)
+    assert (empty.manifest.name, empty.manifest.artifact, empty.manifest.replicas) == (None, None, None)
     assert empty.manifest.batching.max_batch_rows is None
     assert (empty.policy, empty.remarks, empty.notes) == (VersionPolicy(), (), ())
     assert empty.checks["has_rows"] is None

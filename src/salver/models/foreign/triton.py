@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from salver.models.foreign.base import Declared, Fate, Remark, refused, unserved
@@ -87,7 +87,7 @@ def _manifest(config: dict[str, Any]) -> Manifest:
         name=config.get("name") or None,
         artifact=file_name(config),
         runtime="onnx",
-        replicas=max(1, sum(_instances(group) for group in config.get("instance_group", ()))),
+        replicas=_replicas(config.get("instance_group", ())),
         deadline_s=timeout_us / 1_000_000 if timeout_us and queue.get("timeout_action", "REJECT") == "REJECT" else None,
         environment=EnvironmentSection(threads=threads),
         batching=BatchingSection(
@@ -96,6 +96,10 @@ def _manifest(config: dict[str, Any]) -> Manifest:
             max_queue_rows=queue.get("max_queue_size") or None,
         ),
     )
+
+
+def _replicas(groups: Sequence[dict[str, Any]]) -> int | None:
+    return max(1, sum(_instances(group) for group in groups)) if groups else None
 
 
 def _instances(group: dict[str, Any]) -> int:
@@ -239,8 +243,7 @@ def _queue(option: str, value: dict[str, Any]) -> Iterator[Remark]:
 
 
 def _groups(it: _Option) -> Iterator[Remark]:
-    count = max(1, sum(_instances(group) for group in it.value))
-    yield Remark(it.name, Fate.MAPPED, f"replicas = {count}")
+    yield Remark(it.name, Fate.MAPPED, f"replicas = {_replicas(it.value)}")
     for group in it.value:
         if group.get("kind") == "KIND_GPU" or group.get("gpus"):
             text = "each replica takes the GPU that ONNX Runtime finds; which one is not chosen"
