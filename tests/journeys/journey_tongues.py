@@ -1,6 +1,6 @@
 """One prediction said in each protocol: what goes over the line, and what of the answer is the same in all of them.
 
-A protocol is one row of TONGUES. What it cannot say at all (a label in Open Inference, say) its `send` answers with None.
+A protocol is one row of TONGUES. What it cannot say at all (a label in Open Inference) its `send` answers with None.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ def heard(answer: requests.Response, read: Callable[[], dict[str, Any]], word: s
         return Said(200, read(), "")
     words = ""
     if answer.content:
-        found = answer.json()[word]
+        document = answer.json()
+        found = document.get(
+            word, document.get("error")
+        )  # the HTTP edge, which knows no protocol, has a form of its own
         words = found if isinstance(found, str) else found["message"]
     return Said(answer.status_code, None, words)
 
@@ -128,12 +131,12 @@ def mms(url: str, ask: Ask) -> Said | None:
     if ask.label is not None:
         return None
     document = {"inputs": {name: values for name, (_, values) in ask.inputs.items()}}
-    return posted(f"{url}/predictions/{ask.model}{place(ask, '/{}', '')}", document, ask, read_handler, "message")
 
+    def read(got: Any) -> dict[str, Any]:
+        rows = got if isinstance(got, list) else [got]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
-def read_handler(got: Any) -> dict[str, Any]:
-    outputs: dict[str, Any] = got.get("outputs", got)
-    return outputs
+    return posted(f"{url}/predictions/{ask.model}{place(ask, '/{}', '')}", document, ask, read, "message")
 
 
 def openinference_json(url: str, ask: Ask) -> Said | None:
