@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The wires that answer each protocol's calls, made as `salver.app` makes them: the one place to add a wire to."""
 
 from __future__ import annotations
