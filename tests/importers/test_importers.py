@@ -65,6 +65,7 @@ def test_a_model_config_file_brings_versions_policies_and_labels(read, write, co
     assert half.number == 124
     assert half.problem is not None
     assert "is a TensorFlow SavedModel: its runtime is not part of this release" in half.problem.message
+    assert "\n  version 124: NOT SERVED: " in "\n".join(lines(imported))
     away = model(imported, "away").problem
     assert away is not None
     assert "'s3://bucket/away' is not on this machine" in away.message
