@@ -35,6 +35,7 @@ from salver.models.base import ModelSettings
 from salver.models.catalogue import Catalogue
 from salver.models.discovery import discover
 from salver.models.explanation import explained
+from salver.models.given import GivenModels, discover_given
 from salver.models.opening import Opening, open_models
 from salver.models.places import Places
 from salver.models.remotes.base import Source
@@ -93,10 +94,11 @@ class FrontEndArgument(msgspec.Struct, frozen=True):
     uploads: str
 
 
-def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int:
+def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent, given: GivenModels | None = None) -> int:
     """Serve the models at `paths` until a signal ends it; returns the exit status.
 
-    Raises StartupError, and LoadError when a path means one model that cannot be served.
+    Raises StartupError, and LoadError when a path means one model that cannot be served. What of `given` cannot be
+    served is told, and the server goes on.
     """
     event_log.configure(settings.telemetry.log_level)
     check_exposure(settings.net)
@@ -108,13 +110,16 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent) -> int
         discoveries = {
             path: discover([path], artifacts, has_all_versions=settings.models.watch_s > 0) for path in paths
         }
-        discovery = joined(list(discoveries.values()))
+        others = discover_given(given or GivenModels(), artifacts)
+        discovery = joined([*discoveries.values(), others.discovery])
         store = open_store(settings.processes.state_url or directory.state)
         audit = AuditLog(store)
         try:
             stock = Stock(Repository(directory.folder("repository")), artifacts)
             origins = {source.id: path for path, found in discoveries.items() for source in found.models}
-            opening = open_models(store, stock, discovery.models, lambda source: _spec(source, settings), origins)
+            origins |= {source.id: source.source for source in others.discovery.models}
+            make_spec = partial(_spec, settings=settings)
+            opening = open_models(store, stock, discovery.models, make_spec, origins, others.defaults)
             folders = _watched(settings.models, discoveries, artifacts)
             state = State(store, Administration(store), audit, stock, opening, folders)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -400,7 +405,19 @@ def _spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
         max_batch_delay_s=serving.max_batch_delay_ms / 1000,
         max_queue_rows=serving.max_queue_rows,
     )
-    return replica_spec(source, threads=settings.replicas.threads, batching=batching)
+    spec = replica_spec(source, threads=settings.replicas.threads, batching=batching)
+    if spec.runtime not in BODY_RUNTIMES:
+        return spec
+    words = settings.torchserve
+    archive = source.recognition.archive
+    is_named = spec.manifest.get("handler") or (archive is not None and archive.handler)
+    server = {
+        "dialect": words.dialect,
+        "decode_input": words.decode_input_request,
+        "envelope": words.service_envelope,
+        "handler": None if is_named else words.default_service_handler or None,
+    }
+    return msgspec.structs.replace(spec, manifest={**spec.manifest, "server": server})
 
 
 def _unknown_status(failed: FailedSource) -> VersionStatus:

@@ -148,6 +148,10 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     example: dict[str, Any] | None = None
     details: dict[str, str] = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    """By output, the names of the places in its last dimension."""
+    config: dict[str, Any] = {}
+    """What another server's own file says of the model, as that server would show it: Triton's ModelConfig, say."""
 
     def signature(self, name: str = "") -> Signature | None:
         return self.signatures.get(name or DEFAULT_SIGNATURE)

@@ -14,6 +14,7 @@ from salver_worker import example, frames
 from salver_worker.activity import resident_bytes
 from salver_worker.arrays import NUMPY_TYPES, datatype_of
 from salver_worker.conversions.plan import ConversionPlan
+from salver_worker.declared import hold_to, renaming
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.host import Predictor
 from salver_worker.predictors import BodyPredictor, TensorPredictor
@@ -102,6 +103,10 @@ def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Che
     tensor_model = cast(TensorModel, model)
     manifest = request.manifest
     inputs, outputs = manifest.get("inputs") or [], manifest.get("outputs") or []
+    declared = manifest.get("declared")
+    if declared:
+        hold_to(declared, model)
+        outputs = outputs or renaming(declared, model.signature)
     plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
     if plan.unread and hasattr(model, "leave_out"):
         cast(SelectiveModel, model).leave_out(plan.unread)

@@ -257,14 +257,6 @@ def test_a_flat_folder_is_all_its_files(find: Callable[..., Discovery], make_fil
     assert shown(find(tmp_path / "store").models) == ["a/1 sklearn", "b/1 sklearn"]
 
 
-def test_triton_repositories_are_read_and_what_is_not_read_is_told(find: Callable[..., Discovery], data: Path) -> None:
-    found = find(data / "triton")
-    assert "simple/1 onnx" in shown(found.models)
-    assert found.models[0].notes == (
-        f"{data}/triton/simple/config.pbtxt is not read; model.toml has its settings here",
-    )
-
-
 def test_a_bad_model_spoils_no_other(
     find: Callable[..., Discovery], make_file: MakeFile, make_mar: MakeFile, onnx_model: bytes, tmp_path: Path
 ) -> None:

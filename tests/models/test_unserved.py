@@ -69,7 +69,6 @@ def test_a_zip_is_named_by_what_is_in_it(members: list[str], label: str) -> None
 
 def test_a_folder_is_named_by_what_is_in_it() -> None:
     assert unserved_members(FOLDERS, ["saved_model.pb", "variables"]) is not None
-    assert unserved_members(FOLDERS, ["MLmodel"]) is not None
     assert unserved_members(FOLDERS, ["model.onnx"]) is None
 
 

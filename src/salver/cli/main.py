@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,12 +29,20 @@ COMMANDS = {
     "load": "Load a model again, or try again what failed.",
     "unload": "Unload a model without forgetting it.",
     "delete": "Delete a version or a model for good.",
+    "import": "Bring the set-up of another server here.",
     "keys": "Make, list and revoke API keys.",
     "state": "Back up, restore and check what the server keeps.",
     "config": "Show each setting's value and where it came from.",
     "doctor": "Find out why something does not work here.",
+    "mxnet-model-server": "Serve as MXNet Model Server does.",
+    "multi-model-server": "Serve as Multi Model Server does.",
+    "torchserve": "Serve as TorchServe does.",
+    "model-archiver": "Pack a model archive as MMS's model-archiver does.",
+    "torch-model-archiver": "Pack a model archive as TorchServe's archiver does.",
+    "torch-workflow-archiver": "Pack a workflow as TorchServe's archiver does.",
 }
-"""Each is a module of this package with a click command called `command`, imported only when it is asked for."""
+"""Each is a module of this package, with `_` for `-` and behind a word of Python's, that has a click command `command`;
+imported when asked for."""
 
 FAILED = 1
 USAGE = 2
@@ -49,7 +58,8 @@ class Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"salver.cli.{name}").command
+        module = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+        command: click.Command = importlib.import_module(f"salver.cli.{module}").command
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from salver.errors import Code, LoadError
 from salver.models.archiverules import ArchiveLimits, ArchiveRefused, check_entries
+from salver.models.tars import GZIP_START, extract_tar
 from salver.models.zips import ZipRefused, open_zip
 
 _UNFINISHED = ".unpacking-"
@@ -24,7 +25,9 @@ _FIX = "Pack the archive again from ordinary files, with `model-archiver` or `to
 
 
 def unpack(archive: Path, cache: Path, limits: ArchiveLimits | None = None) -> Path:
-    """The folder below `cache` that holds the archive's files.
+    """The folder below `cache` that holds the archive's files, of a zip or of a tar packed with gzip.
+
+    A tar that holds one folder stands for what is in it.
 
     Raises LoadError(LOAD_FAILED) for an archive that is damaged, unsafe, too large, or that changes while it is read.
     """
@@ -38,7 +41,17 @@ def unpack(archive: Path, cache: Path, limits: ArchiveLimits | None = None) -> P
     except OSError as error:
         fix = "Make room, or let the server read the archive and write into its data directory."
         raise LoadError(Code.LOAD_FAILED, f"{archive} cannot be unpacked: {error.strerror}", fix=fix) from error
-    return target
+    return _without_top_folder(target) if _is_gzip(archive) else target
+
+
+def _is_gzip(archive: Path) -> bool:
+    with archive.open("rb") as file:
+        return file.read(len(GZIP_START)) == GZIP_START
+
+
+def _without_top_folder(folder: Path) -> Path:
+    entries = list(folder.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
 
 
 def extract(archive: Path, folder: Path, limits: ArchiveLimits) -> tuple[zipfile.ZipInfo, ...]:
@@ -67,7 +80,10 @@ def _unpack_beside(archive: Path, target: Path, limits: ArchiveLimits) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
     try:
         unfinished.chmod(0o755)
-        extract(archive, unfinished, limits)
+        if _is_gzip(archive):
+            extract_tar(archive, unfinished, limits)
+        else:
+            extract(archive, unfinished, limits)
         if _digest(archive) != target.name:
             raise ArchiveRefused("changed while it was read")
         _put_in_place(unfinished, target)

@@ -13,9 +13,9 @@ from salver.models.manifest import FILE_NAME, Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.manifestwords import closest
 from salver.models.naming import stem
-from salver.models.recognisers import Recognition
+from salver.models.recognisers import Recognition, archive_without_manifest
 from salver.models.unserved import Unserved, unserved_error
-from salver_worker.runtimes.specs import ECHO, FUNCTION, RuntimeSpec, spec_named
+from salver_worker.runtimes.specs import ECHO, FUNCTION, MAR, RuntimeSpec, spec_named
 
 GENERIC_STEM = "model"
 """A file of this name is the model of its folder, whatever lies beside it."""
@@ -106,6 +106,8 @@ def _search(folder: Path, runtime: RuntimeSpec | None) -> Recognition:
     paths = _by_ending(found, runtime or FUNCTION)
     if paths and not (runtime is None and (found.unserved or found.errors)):
         return _as_runtime(_the_one(folder, paths), runtime)
+    if runtime is MAR:
+        return archive_without_manifest(folder)
     raise _nothing(folder, whole, found)
 
 

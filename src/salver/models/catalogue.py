@@ -160,6 +160,7 @@ class Catalogue:
         covered = []
         for source in sources:
             model = self._models.setdefault(source.name, KnownModel(source.name))
+            model.own_policy = source.policy or model.own_policy
             known, stamp = model.versions.get(source.version), stamps[source.id]
             if known is None or (known.origin == origin and known.spec.stamp != stamp):
                 model.put(given_version(source, self._make_spec, origin, stamp))

@@ -127,5 +127,7 @@ def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
         deadline_s=spec.deadline_s,
         description=spec.description,
         example=spec.manifest.get("example"),
+        labels=spec.labels,
+        config=spec.config,
         details={**spec.details, **ready.details, "runtime": ready.runtime_version, "python": ready.python},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from salver.errors import Code
-from salver.models.manifestfile import ManifestFile, describe_worker_error
+from salver.models.manifestfile import ManifestFile
 from salver.replicas.base import Failure
 
 
@@ -15,8 +15,7 @@ def explained(failure: Failure, file: ManifestFile | None) -> Failure:
         failure = msgspec.structs.replace(failure, fix=_general_fix(failure.code))
     if file is None or not failure.where:
         return failure
-    place = describe_worker_error(failure.where, file.text)
-    return msgspec.structs.replace(failure, message=f"{file.path}, {place}: {failure.message}")
+    return msgspec.structs.replace(failure, message=f"{file.place(failure.where)}: {failure.message}")
 
 
 def _general_fix(code: str) -> str:

@@ -2,10 +2,10 @@
 
 The rules are asked in this order:
 
-1. It is an artefact as a whole (an unpacked model archive): one model.
+1. It is an artefact as a whole (an unpacked model archive, an MLflow model): one model.
 2. It has folders whose names are numbers: one model, these are its versions, the highest is served unless all are
    asked for. (Such a folder by itself is that version of the model around it.)
-3. It has a model.toml: one model.
+3. It has a model.toml, or in its place Triton's config.pbtxt or MLServer's model-settings.json: one model.
 4. One of its files is a model called `model`: one model, named as the folder.
 5. Its files hold one model, and no folder in it is one: one model, named as the folder.
 6. Its files and its folders that are models by themselves are each a model.
@@ -21,17 +21,17 @@ import msgspec
 
 from salver.errors import LoadError
 from salver.models.artifact import Survey, find_artifact, survey
+from salver.models.foreign.beside import foreign_file, has_foreign_file, triton_config
 from salver.models.formats import entries, identify
 from salver.models.found import Found, source_of
 from salver.models.manifest import FILE_NAME
 from salver.models.manifestfile import ManifestFile, read_manifest
 from salver.models.naming import stem
+from salver.models.policy import policy_versions
 from salver.models.recognisers import Recognition
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.unserved import Unserved, unserved_error
 from salver.models.versions import newest, numbered, version_of
-
-_TRITON_FILE = "config.pbtxt"
 
 
 class FolderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +42,7 @@ class FolderView(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[int, str]
     """The names of the folders that are served, by their numbers."""
     has_manifest: bool
+    """A model.toml, or another server's file in its place."""
     files: Survey
     folders: tuple[Path, ...]
 
@@ -85,10 +86,23 @@ def _view(folder: Path, count: int | None) -> FolderView:
     return FolderView(
         path=folder,
         whole=identify(folder),
-        versions=newest(numbered(path.name for path in folders), count),
-        has_manifest=(folder / FILE_NAME).is_file(),
+        versions=_versions(folder, numbered(path.name for path in folders), count),
+        has_manifest=(folder / FILE_NAME).is_file() or has_foreign_file(folder),
         files=survey(folder),
         folders=folders,
+    )
+
+
+def _versions(folder: Path, versions: dict[int, str], count: int | None) -> dict[int, str]:
+    """The `count` highest, or those that Triton's version_policy picks; Triton sees none in `0` or `01`."""
+    declared = None if (folder / FILE_NAME).is_file() else triton_config(folder)
+    if declared is None or declared.policy is None:
+        return newest(versions, count)
+    plain = {version: name for version, name in versions.items() if not name.startswith("0")}
+    return (
+        newest(plain, None)
+        if count is None
+        else {version: plain[version] for version in policy_versions(plain, declared.policy)}
     )
 
 
@@ -121,9 +135,11 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 def _source(place: _Place, name: str | None, artifacts: Path) -> ModelSource:
-    """A model.toml in the version's folder stands instead of the one in the model's."""
-    file = manifest_in(place.version) or manifest_in(place.model)
-    triton_file = place.model / _TRITON_FILE
+    """A model.toml in the version's folder stands instead of the one in the model's, and each instead of others'."""
+    own = manifest_in(place.version) or manifest_in(place.model)
+    foreign = foreign_file(place.model, place.version) if own is None else None
+    file = own or foreign
+    is_covered = own is not None and has_foreign_file(place.model)
     found = Found(
         recognition=find_artifact(place.version, file),
         path=place.version,
@@ -131,7 +147,14 @@ def _source(place: _Place, name: str | None, artifacts: Path) -> ModelSource:
         name=name,
         version=place.number,
         file=file,
-        notes=(f"{triton_file} is not read; model.toml has its settings here",) if triton_file.is_file() else (),
+        notes=(
+            *(
+                (f"{file.path} stands instead of the other server's file in {place.model}",)
+                if file and is_covered
+                else ()
+            ),
+            *(() if foreign is None else foreign.declared.notes),
+        ),
     )
     return source_of(found, artifacts)
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from salver.errors import Code, LoadError
-from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES
+from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
+from salver.models.marfile import LEGACY_NAME, MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
-from salver.models.recognisers import RECOGNISERS, FileView, Recognition, recognise_archive, view_file
+from salver.models.recognisers import (
+    RECOGNISERS,
+    FileView,
+    Recognition,
+    recognise_archive,
+    recognise_legacy,
+    recognise_mlflow,
+    view_file,
+)
 from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_error, unserved_file, unserved_members
 from salver_worker.runtimes.specs import ECHO, SPECS
 
@@ -81,8 +90,16 @@ def accepted_formats() -> str:
 
 def _identify_folder(folder: Path) -> Recognition | Unserved | None:
     """A folder that is an artefact as a whole; what its files are is not asked here."""
+    if (folder / MLFLOW_FILE).is_file():
+        return recognise_mlflow(folder)
     manifest = folder / MANIFEST_NAME
     if manifest.is_file():
         with manifest.open("rb") as file:
             return recognise_archive(folder, file.read(MAX_MANIFEST_BYTES))
+    manifest = folder / LEGACY_NAME
+    if manifest.is_file():
+        with manifest.open("rb") as file:
+            legacy = recognise_legacy(folder, file.read(MAX_MANIFEST_BYTES))
+        if legacy is not None:
+            return legacy
     return unserved_members(FOLDERS, [path.name for path in entries(folder)])

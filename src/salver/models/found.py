@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from salver.errors import Code, LoadError
 from salver.models.archive import unpack
+from salver.models.archivesettings import ArchiveSettings, read_archive_settings
+from salver.models.foreign.base import ForeignFile
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
+from salver.models.marfile import MarManifest
 from salver.models.naming import choose_name
 from salver.models.recognisers import Recognition
 from salver.models.sources import ModelSource
@@ -40,6 +44,7 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
         message = f"{found.path} gives its model no name that can be used"
         raise LoadError(Code.SETTINGS_INVALID, message, fix=f"Give it one, as my-model={found.path}.")
     artifact = _opened(found.recognition, artifacts)
+    settings = _settings(artifact, archive)
     home = artifact if found.file is None else Path(found.file.path)
     return ModelSource(
         name=name,
@@ -47,17 +52,34 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
         source=str(found.path),
         folder=(home if home.is_dir() else home.parent).absolute(),
         recognition=msgspec.structs.replace(found.recognition, artifact=artifact.absolute()),
-        manifest=manifest,
+        manifest=settings.words.under(manifest),
         manifest_file=found.file,
         details={} if archive is None or archive.version is None else {"archive_version": archive.version},
-        notes=found.notes if note is None else (note, *found.notes),
+        notes=tuple(text for text in (note, *found.notes, *settings.notes, *_archive_notes(archive)) if text),
+        archive_config=settings.config,
     )
 
 
+def _settings(artifact: Path, archive: MarManifest | None) -> ArchiveSettings:
+    if archive is None or archive.config_file is None:
+        return ArchiveSettings()
+    return read_archive_settings(artifact, archive.config_file)
+
+
+def _archive_notes(archive: MarManifest | None) -> Iterator[str]:
+    if archive is not None and archive.requirements_file is not None:
+        yield (
+            f"{archive.requirements_file} of the archive is not installed; "
+            "name an interpreter that has what it asks for as [environment] python in model.toml"
+        )
+
+
 def _version(found: Found) -> int:
-    """The number of the folder, else the archive's, else 1."""
+    """The number of the folder, else what another server's file says, else the archive's, else 1."""
     if found.version is not None:
         return found.version
+    if isinstance(found.file, ForeignFile) and found.file.declared.version is not None:
+        return found.file.declared.version
     archive = found.recognition.archive
     return 1 if archive is None else archive.version_number
 

@@ -13,7 +13,7 @@ from salver.models.manifestfile import ManifestFile
 from salver.models.sources import ModelSource
 from salver.replicas.base import ReplicaSpec
 from salver.store.base import ModelRecord, VersionRecord
-from salver.types import BatchSettings, ModelVersion, VersionFailure
+from salver.types import BatchSettings, ModelVersion, VersionFailure, VersionPolicy
 
 MakeSpec: TypeAlias = Callable[[ModelSource], ReplicaSpec]
 """How a version that was found is run."""
@@ -67,6 +67,8 @@ class KnownModel:
         """Whether it was deleted, for whoever waits to change it."""
         self.awake: frozenset[int] = frozenset()
         """Versions that somebody asked for, where they are loaded on demand."""
+        self.own_policy = VersionPolicy()
+        """What its own files say of which versions are loaded: it holds as long as nobody says otherwise."""
         self._record = record
 
     @property
@@ -79,7 +81,7 @@ class KnownModel:
     def record(self) -> ModelRecord:
         """As it stands; one that nobody ever changed is of revision 0."""
         if self._record is None:
-            return ModelRecord(name=self.name, revision=0, updated_at=0.0, updated_by="")
+            return ModelRecord(name=self.name, policy=self.own_policy, revision=0, updated_at=0.0, updated_by="")
         return self._record
 
     @record.setter

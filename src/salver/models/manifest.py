@@ -85,7 +85,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     description: str = ""
     artifact: str | None = None
     handler: str | None = None
-    replicas: _AtLeastOne = 1
+    replicas: _AtLeastOne | None = None
+    """None: 1."""
     deadline_s: _Positive | None = None
     idempotent: bool | None = None
     environment: EnvironmentSection = EnvironmentSection()

@@ -24,6 +24,10 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     manifest: Manifest
 
+    def place(self, where: Sequence[str | int]) -> str:
+        """Where the key is, for a message."""
+        return f"{self.path}, {describe_worker_error(where, self.text)}"
+
     def error(self, where: Sequence[str | int], text: str, fix: str | None = None) -> LoadError:
         """What is wrong with the key at `where`, with the file and the line."""
         return _error(Problem(tuple(where), text, fix), self.text, self.path)

@@ -6,15 +6,17 @@ The command line goes before the store: of two versions with one number, its own
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from salver.models.known import KnownModel, MakeSpec, given_version
 from salver.models.sources import ModelSource
 from salver.models.stock import Stock, stored_version
 from salver.models.wanting import state_of
 from salver.store.base import Store
-from salver.types import ModelVersion
+from salver.types import STABLE, ModelVersion, PolicyKind, VersionPolicy
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +27,17 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_models(
-    store: Store, stock: Stock, given: Sequence[ModelSource], make_spec: MakeSpec, origins: Mapping[ModelVersion, str]
+    store: Store,
+    stock: Stock,
+    given: Sequence[ModelSource],
+    make_spec: MakeSpec,
+    origins: Mapping[ModelVersion, str],
+    defaults: Mapping[str, int] = MappingProxyType({}),
 ) -> Opening:
     """Reads the store and the repository, and frees this of what was left unfinished: not for an event loop.
 
-    `origins` names the argument that each given version comes from.
+    `origins` names the argument that each given version comes from. Of the models in `defaults` all given versions are
+    served, and the one named there answers, unless somebody has said otherwise since.
     """
     stock.sweep()
     models = {record.name: KnownModel(record.name, record) for record in store.models()}
@@ -40,7 +48,13 @@ def open_models(
     for source in given:
         model = models.setdefault(source.name, KnownModel(source.name))
         notes += _covered(model, source)
+        model.own_policy = source.policy or model.own_policy
         model.put(given_version(source, make_spec, origins.get(source.id, "")))
+    for name, version in defaults.items():
+        if name in models and models[name].record.revision == 0:
+            models[name].record = replace(
+                models[name].record, policy=VersionPolicy(kind=PolicyKind.ALL), labels={STABLE: version}
+            )
     notes += [note for source in given for note in _not_wanted(models[source.name], source)]
     return Opening(models={name: model for name, model in models.items() if not model.is_nothing}, notes=tuple(notes))
 

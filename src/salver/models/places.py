@@ -60,15 +60,17 @@ class Places:
             message = f"Relative path is not allowed in url: {name}"
             raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Name a file of the model store.")
         is_hidden = only is not None and only not in (name, stem(name))
-        path = None if is_hidden or plain_parts(name) is None else _inside(self._model_store, name)
+        path = None if is_hidden else inside(self._model_store, name)
         if path is None:
             message = f"Model not found in model store: {name}"
             raise LoadError(Code.MODEL_NOT_FOUND, message, fix="Check the name, or upload the model.")
         return path
 
 
-def _inside(folder: Path, name: str) -> Path | None:
+def inside(folder: Path, name: str) -> Path | None:
     """What is called so in the folder, also by a link that does not leave it."""
+    if plain_parts(name) is None:
+        return None
     try:
         path = folder / name
         return path if path.resolve(strict=True).is_relative_to(folder.resolve()) else None

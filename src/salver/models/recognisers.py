@@ -10,15 +10,29 @@ from typing import Literal
 import msgspec
 
 from salver.errors import Code, LoadError
-from salver.models.marfile import MANIFEST_NAME, MAX_MANIFEST_BYTES, MarManifest, parse_mar_manifest
+from salver.models.archiverules import ArchiveLimits, ArchiveRefused
+from salver.models.foreign.base import Remark
+from salver.models.foreign.beside import mlflow_model
+from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
+from salver.models.marfile import (
+    LEGACY_NAME,
+    MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
+    MarManifest,
+    parse_legacy_manifest,
+    parse_mar_manifest,
+)
 from salver.models.onnxfile import read_outline
 from salver.models.pickles import BZ2_HEAD_BYTES, HEAD_BYTES, compression, pickle_kind
 from salver.models.protofields import CutShort
 from salver.models.pythonfile import MAX_SOURCE_BYTES, pick_function
+from salver.models.tars import find_member
 from salver.models.unserved import unserved_file
 from salver.models.zips import ZipRefused, open_zip
+from salver_worker.runtimes.specs import spec_named
 
 ZIP_START = b"PK\x03\x04"
+TAR_ENDINGS = (".tar.gz", ".tgz")
 
 
 class Recognition(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +48,8 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
     """The function of a Python file."""
     archive: MarManifest | None = None
     """What a model archive says of itself."""
+    remarks: tuple[Remark, ...] = ()
+    """What became of what an MLflow model says of itself."""
 
 
 class FileView(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,18 +130,66 @@ def _sklearn(view: FileView, _function: str | None) -> Recognition | None:
 
 
 def _mar(view: FileView, _function: str | None) -> Recognition | None:
-    if MANIFEST_NAME not in view.members:
-        return None
+    if compression(view.head) == "gzip" and view.path.name.lower().endswith(TAR_ENDINGS):
+        return _packed_mar(view)
+    if MANIFEST_NAME in view.members:
+        return recognise_archive(view.path, _member(view.path, MANIFEST_NAME))
+    if LEGACY_NAME in view.members and (found := recognise_legacy(view.path, _member(view.path, LEGACY_NAME))):
+        return found
+    return archive_without_manifest(view.path) if view.ending == ".mar" and view.members else None
+
+
+def _packed_mar(view: FileView) -> Recognition | None:
+    """What `model-archiver --archive-format tgz` makes: the manifest below a folder of the model's name."""
     try:
-        with open_zip(view.path) as archive, archive.open(MANIFEST_NAME) as entry:
-            raw = entry.read(MAX_MANIFEST_BYTES)
+        raw = find_member(view.path, f"/{MANIFEST_NAME}", MAX_MANIFEST_BYTES, ArchiveLimits())
+    except ArchiveRefused:
+        return None  # a tar of something else; unpacking says what is wrong with one that is meant
+    return None if raw is None else recognise_archive(view.path, raw)
+
+
+def _member(path: Path, name: str) -> bytes:
+    try:
+        with open_zip(path) as archive, archive.open(name) as entry:
+            return entry.read(MAX_MANIFEST_BYTES)
     except ZipRefused as refused:
-        raise LoadError(Code.FORMAT_UNKNOWN, f"{view.path} {refused}", fix="Copy the file again.") from refused
-    return recognise_archive(view.path, raw)
+        raise LoadError(Code.FORMAT_UNKNOWN, f"{path} {refused}", fix="Copy the file again.") from refused
 
 
 def recognise_archive(path: Path, manifest: bytes) -> Recognition:
     archive = parse_mar_manifest(manifest, str(path))
+    return Recognition(runtime="mar", artifact=path, trust="code", label=archive.label, archive=archive)
+
+
+def recognise_mlflow(folder: Path) -> Recognition:
+    """The flavour of an MLflow model that is served. Raises LoadError when none is."""
+    model = mlflow_model(folder)
+    spec = spec_named(model.runtime)
+    path = folder / model.file
+    if not path.exists():
+        message = f"{folder / MLFLOW_FILE} names the file {model.file}, which is not there"
+        raise LoadError(Code.FORMAT_UNKNOWN, message, fix="Copy the model's folder again, whole.")
+    trust: Literal["data", "code"] = "data" if spec is not None and spec.trust == "data" else "code"
+    return Recognition(
+        runtime=model.runtime,
+        artifact=path,
+        trust=trust,
+        label=f"MLflow model ({model.made_with})",
+        remarks=model.remarks,
+    )
+
+
+def recognise_legacy(path: Path, manifest: bytes) -> Recognition | None:
+    """An archive of MMS 0.4, or None when the manifest is another program's."""
+    archive = parse_legacy_manifest(manifest, str(path))
+    if archive is None:
+        return None
+    return Recognition(runtime="mar", artifact=path, trust="code", label=archive.label, archive=archive)
+
+
+def archive_without_manifest(path: Path) -> Recognition:
+    """Files and a handler that somebody must name."""
+    archive = MarManifest(name=None, version=None, handler=None)
     return Recognition(runtime="mar", artifact=path, trust="code", label=archive.label, archive=archive)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from salver.errors import Code, LoadError, StartupError
+from salver.models.foreign.base import Declared, ForeignFile
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.recognisers import Recognition
-from salver.types import ModelVersion
+from salver.types import ModelVersion, VersionPolicy
 
 
 class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,8 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     """What the user should know: a name that was changed, a file that is not read."""
+    archive_config: Mapping[str, Any] = {}
+    """The settings of an archive of TorchServe, which its handler is given whole."""
 
     @property
     def id(self) -> ModelVersion:
@@ -41,11 +44,30 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
         """In what it will run, in words."""
         return self.manifest.environment.python or "the server's Python"
 
+    @property
+    def foreign(self) -> ForeignFile | None:
+        """The file of another server that the manifest was made of."""
+        return self.manifest_file if isinstance(self.manifest_file, ForeignFile) else None
+
+    @property
+    def declared(self) -> Declared | None:
+        """What another server's file says of it."""
+        return None if self.foreign is None else self.foreign.declared
+
+    @property
+    def policy(self) -> VersionPolicy | None:
+        """Which versions are loaded as long as nobody says otherwise; None: the highest."""
+        return None if self.declared is None else self.declared.policy
+
     def worker_manifest(self) -> dict[str, Any]:
         """The `manifest` of the LOAD frame: the parts of model.toml, and the function of a Python file."""
         parts = self.manifest.for_worker()
+        if self.declared is not None and self.declared.checks:
+            parts["declared"] = self.declared.checks
         if self.recognition.runtime == "function":
             return {**parts, "handler": None, "function": self.recognition.function}
+        if self.recognition.runtime == "mar":
+            return {**parts, "archive_config": dict(self.archive_config)}
         return parts
 
 

@@ -18,7 +18,7 @@ _CHUNK_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
 """What all headers together may be; `tarfile` holds them in memory."""
 _BLOCK_BYTES = 512
-_GZIP_START = b"\x1f\x8b"
+GZIP_START = b"\x1f\x8b"
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, RecursionError, gzip.BadGzipFile)
 """What `tarfile` and `gzip` raise when the bytes are not what they should be."""
 
@@ -37,6 +37,22 @@ def extract_tar(archive: Path, folder: Path, limits: ArchiveLimits) -> None:
         _check_end(reader, tar.offset)
         for member in [member for member in members if not member.isdir()]:
             _write(tar, member, folder / member.name)
+
+
+def find_member(archive: Path, ending: str, most_bytes: int, limits: ArchiveLimits) -> bytes | None:
+    """The first bytes of the first file below one folder whose name ends so; None when there is none.
+
+    Raises ArchiveRefused and OSError. Nothing is written.
+    """
+    most = limits.most_bytes(archive.stat().st_size)
+    with _opened(archive, most) as reader, tarfile.open(fileobj=reader, mode="r:", errorlevel=2) as tar:
+        for member in _listed(tar, limits):
+            if member.isreg() and member.name.count("/") == ending.count("/") and member.name.endswith(ending):
+                content = tar.extractfile(member)
+                assert content is not None
+                reader.is_listing = False
+                return content.read(min(most_bytes, member.size))
+    return None
 
 
 class _BoundedReader(io.BufferedIOBase):
@@ -77,7 +93,7 @@ class _BoundedReader(io.BufferedIOBase):
 @contextmanager
 def _opened(archive: Path, most: int) -> Iterator[_BoundedReader]:
     with archive.open("rb", buffering=0) as file:
-        is_packed = file.read(2) == _GZIP_START
+        is_packed = file.read(2) == GZIP_START
         file.seek(0)
         try:
             yield _BoundedReader(gzip.GzipFile(fileobj=file) if is_packed else file, most)

@@ -216,12 +216,6 @@ FOLDERS: tuple[Unserved, ...] = (
     _row(_SAVED_MODEL, members=("saved_model.pb",)),
     _row(_SAVED_MODEL, members=("saved_model.pbtxt",)),
     Unserved(
-        runtime="mlflow",
-        label="an MLflow model",
-        advice=f"Give the model file inside of it, {_EITHER} (`mlflow.pyfunc.load_model`).",
-        members=("MLmodel",),
-    ),
-    Unserved(
         runtime="",
         label="a model archive of MXNet Model Server 0.4, which has its MANIFEST.json at the top",
         advice="Pack it again with `model-archiver`; archives of version 0.4 come later.",

@@ -59,6 +59,8 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     """None: as the runtime says."""
     description: str = ""
     details: dict[str, str] = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    config: dict[str, Any] = {}
     source: str = ""
     """The path or address that the user named."""
 

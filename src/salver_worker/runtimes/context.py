@@ -60,6 +60,10 @@ class Context:
         self.system_properties = system_properties
         self.model_yaml_config = model_yaml_config
         self.cl_socket = None
+        self.stopping_criteria: Any = None
+        self.header_key_sequence_id = "ts_request_sequence_id"
+        self.header_key_sequence_start = "ts_request_sequence_start"
+        self.header_key_sequence_end = "ts_request_sequence_end"
         self.request_ids: Dict[int, str] = {}
         self.request_processor: List[RequestProcessor] = []
         self.metrics = Metrics(model_name, self.request_ids)
@@ -75,6 +79,9 @@ class Context:
 
     def get_request_header(self, idx: int, key: str) -> Any:
         return self.request_processor[idx].get_request_property(key)
+
+    def get_sequence_id(self, idx: int) -> Any:
+        return self.get_request_header(idx, self.header_key_sequence_id)
 
     def get_all_request_header(self, idx: int) -> Dict[str, Any]:
         return self.request_processor[idx].get_request_properties()

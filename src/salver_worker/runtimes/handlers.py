@@ -33,6 +33,22 @@ def load_handler(name: str, folder: str, context: Context) -> Handler:
     return _start(_only_class(module), context)
 
 
+def load_service(file: str, folder: str, context: Context) -> Handler:
+    """The handler of an archive of MMS 0.4: of its service file, the first class that is a SingleNodeService."""
+    base = importlib.import_module("mms.model_service.model_service").SingleNodeService
+    module = _import(file, folder)
+    found = [value for value in own_members(module).values() if isinstance(value, type) and issubclass(value, base)]
+    if not found:
+        raise LoadFailure(
+            "the service file %s has no class that descends from SingleNodeService" % os.path.basename(file),
+            fix="Derive the service from mms.model_service.model_service.SingleNodeService.",
+        )
+    properties = context.system_properties
+    service = found[0](context.model_name, properties["model_dir"], context.manifest, properties["gpu_id"])
+    service.initialize(context)
+    return service.handle  # type: ignore[no-any-return]  # a user's method: its type is what we say it is
+
+
 def _import(file: str, folder: str) -> ModuleType:
     name = os.path.basename(file)
     stem = name[: -len(".py")] if name.endswith(".py") else name

@@ -1,84 +1,102 @@
 """A model archive of MXNet Model Server or TorchServe, unpacked: handlers get the data and the context they know.
 
 Two differences on purpose: an exception in `initialize` fails the load, and a body that is not the JSON or text that it
-claims to be is refused as the caller's error instead of killing the worker.
+claims to be is refused as the caller's error instead of killing the worker. (TorchServe hands such JSON on as bytes.)
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import platform
 import sys
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+import time
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, PredictFailure, is_out_of_memory
 from salver_worker.runtimes.base import BodyRequest, BodyResponse, LoadRequest, signature
 from salver_worker.runtimes.code import enter_folder
 from salver_worker.runtimes.context import CONTENT_TYPE, Context, RequestProcessor
-from salver_worker.runtimes.handlers import Handler, load_handler
+from salver_worker.runtimes.handlers import Handler, load_handler, load_service
 
 MANIFEST = os.path.join("MAR-INF", "MANIFEST.json")
+LEGACY_MANIFEST = "MANIFEST.json"
+"""Of MMS 0.4, among the archive's files."""
 SERVER_NAME = "MMS"
-SERVER_VERSION = "1.1.11"
+SERVER_VERSIONS = {"mms": "1.1.11", "torchserve": "0.12.0"}
+PREDICTION_TIME = "PredictionTime"
 FAILED = 503
 OUT_OF_RESOURCES = 507
 
 
+class ServerWords(NamedTuple):
+    """How the server whose protocol is spoken treats a handler."""
+
+    dialect: str = "mms"
+    decodes: bool = True
+    """Whether JSON and text reach the handler decoded."""
+    handler: str = ""
+    """Of archives that name none."""
+
+    @classmethod
+    def read(cls, words: Mapping[str, Any]) -> ServerWords:
+        return cls(words.get("dialect") or "mms", words.get("decode_input") is not False, words.get("handler") or "")
+
+
+PLAIN = ServerWords()
+
+
 def load(request: LoadRequest) -> Archive:
     folder = os.path.abspath(request.path)
+    server = ServerWords.read(request.manifest.get("server") or {})
     manifest = read_manifest(folder)
     model = manifest.get("model", {})
-    name = request.manifest.get("handler") or model.get("handler")
-    if not name:
-        raise LoadFailure("the archive's manifest names no handler", fix="Name one as model.handler in %s." % MANIFEST)
     enter_folder(folder)
     _offer_shims()
     context = Context(
         model_name=request.model,
         manifest=manifest,
-        system_properties=_system_properties(folder, request.batch_rows),
-        model_yaml_config=_read_config(folder, model.get("configFile")),
+        system_properties=_system_properties(folder, request.batch_rows, server),
+        model_yaml_config=dict(request.manifest.get("archive_config") or {}),
     )
-    handler = load_handler(name, folder, context)
-    return Archive(handler, context, {"handler": str(name)})
+    name = request.manifest.get("handler") or model.get("handler") or server.handler
+    service = None if name else manifest.get("Model", {}).get("Service")
+    if service:
+        return Archive(load_service(service, folder, context), context, server, {"service": str(service)})
+    if not name:
+        raise LoadFailure(
+            "nothing names the archive's handler",
+            fix="Name one as model.handler in %s, or as handler in model.toml." % MANIFEST,
+        )
+    return Archive(load_handler(name, folder, context), context, server, {"handler": str(name)})
 
 
 def read_manifest(folder: str) -> Dict[str, Any]:
     """The archive's manifest; an empty one when it has none, which is legal when a handler is named elsewhere."""
-    path = os.path.join(folder, MANIFEST)
+    name = MANIFEST if os.path.exists(os.path.join(folder, MANIFEST)) else LEGACY_MANIFEST
+    path = os.path.join(folder, name)
     if not os.path.exists(path):
         return {}
     try:
         with open(path, encoding="utf-8") as file:
             manifest = json.load(file)
     except ValueError as error:
-        raise LoadFailure("%s is not JSON: %s" % (MANIFEST, error)) from error
+        raise LoadFailure("%s is not JSON: %s" % (name, error)) from error
     if not isinstance(manifest, dict):
-        raise LoadFailure("%s is not a JSON object" % MANIFEST)
+        raise LoadFailure("%s is not a JSON object" % name)
     return manifest
 
 
-def _system_properties(folder: str, batch_size: int) -> Dict[str, Any]:
+def _system_properties(folder: str, batch_size: int, server: ServerWords) -> Dict[str, Any]:
     return {
         "model_dir": folder,
         "gpu_id": None,
         "batch_size": batch_size,
-        "server_name": SERVER_NAME,
-        "server_version": SERVER_VERSION,
+        "server_name": SERVER_NAME,  # TorchServe says so too
+        "server_version": SERVER_VERSIONS[server.dialect],
         "limit_max_image_pixels": True,
     }
-
-
-def _read_config(folder: str, name: Any) -> Dict[str, Any]:
-    """The archive's YAML file of settings, which TorchServe hands to the handler whole."""
-    if not name:
-        return {}
-    yaml: Any = importlib.import_module("yaml")
-    with open(os.path.join(folder, os.path.basename(name)), encoding="utf-8") as file:
-        return yaml.safe_load(file) or {}
 
 
 def _offer_shims() -> None:
@@ -90,16 +108,17 @@ class Archive:
     payload = "body"
     has_batch_dimension = False
 
-    def __init__(self, handler: Handler, context: Context, details: Dict[str, str]) -> None:
+    def __init__(self, handler: Handler, context: Context, server: ServerWords, details: Dict[str, str]) -> None:
         self._handler = handler
         self._context = context
+        self._server = server
         self.signature = signature([], [])
         self.runtime_version = "Python " + platform.python_version()
         self.details = details
 
     def predict_bodies(self, requests: Sequence[BodyRequest]) -> List[BodyResponse]:
         """Raises PredictFailure with the status and the words that MMS answers (mms/service.py)."""
-        data = [read_parts(request.parts) for request in requests]
+        data = [read_parts(request.parts, self._server) for request in requests]
         processors = [RequestProcessor(_request_header(request)) for request in requests]
         self._context.begin({index: request.id for index, request in enumerate(requests)}, processors)
         try:
@@ -110,6 +129,7 @@ class Archive:
         return [_response(answer, processor) for answer, processor in zip(answers, processors)]
 
     def _call(self, data: List[Dict[str, Any]]) -> List[Any]:
+        started = time.monotonic()
         try:
             answers = self._handler(data, self._context)
         except (InputError, PredictFailure):
@@ -120,24 +140,30 @@ class Archive:
             raise PredictFailure("Invalid model predict output", status=FAILED)
         if len(answers) != len(data):
             raise PredictFailure("number of batch response mismatched", status=FAILED)
+        self._context.metrics.add_time(PREDICTION_TIME, round((time.monotonic() - started) * 1000, 2))
         return [_encoded(answer) for answer in answers]
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-def read_parts(parts: Sequence[Tuple[str, str, memoryview]]) -> Dict[str, Any]:
+def read_parts(parts: Sequence[Tuple[str, str, memoryview]], server: ServerWords = PLAIN) -> Dict[str, Any]:
     """One request as a handler sees it. Of parts with the same name the last one counts."""
-    return {name: _decoded(name, content_type, raw) for name, content_type, raw in parts}
+    return {name: _decoded(name, content_type, raw, server) for name, content_type, raw in parts}
 
 
-def _decoded(name: str, content_type: str, raw: memoryview) -> Any:
+def _decoded(name: str, content_type: str, raw: memoryview, server: ServerWords) -> Any:
     kind = content_type.partition(";")[0].strip()
+    if not server.decodes:
+        return bytearray(raw)
     try:
         if kind == "application/json":
             return json.loads(bytes(raw))
         return bytes(raw).decode() if kind.startswith("text") else bytearray(raw)
     except (ValueError, RecursionError) as error:
+        if server.dialect == "torchserve":
+            print("salver_worker: the part %s is not valid %s; the handler gets its bytes" % (name, kind))
+            return bytearray(raw)
         raise InputError("the part %s is not valid %s" % (name, kind)) from error
 
 

@@ -15,8 +15,13 @@ from salver.wire.openinference.classification import classified
 from salver.wire.openinference.request import Wish
 
 
-def texts(array: Any, classes: int, *, has_rows: bool = True) -> Any:
-    return classified(Wish("y", classes=classes), array, has_rows=has_rows).tolist()
+def texts(array: Any, classes: int, *, has_rows: bool = True, labels: tuple[str, ...] = ()) -> Any:
+    return classified(Wish("y", classes=classes), array, labels, has_rows=has_rows).tolist()
+
+
+def test_a_place_with_a_label_says_it() -> None:
+    scores = np.array([[1.5, 3.25, 0.5]], "<f8")
+    assert texts(scores, 3, labels=("cat", "süß")) == [["3.250000:1:süß".encode(), b"1.500000:0:cat", b"0.500000:2"]]
 
 
 def test_each_row_has_its_highest() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from salver.types import Array
@@ -9,8 +11,10 @@ from salver.wire.openinference.errors import invalid, shown
 from salver.wire.openinference.request import Wish
 
 
-def classified(wish: Wish, array: Array, *, has_rows: bool) -> Array:
+def classified(wish: Wish, array: Array, labels: Sequence[str], *, has_rows: bool) -> Array:
     """`value:index` of the highest values, highest first: for each row, or of the whole output where there are none.
+
+    `:label` follows where the place has one in `labels`.
 
     Raises RequestError(INVALID_INPUT) for an output that is no numbers.
     """
@@ -20,7 +24,7 @@ def classified(wish: Wish, array: Array, *, has_rows: bool) -> Array:
     count = min(wish.classes, table.shape[1])
     texts = np.empty((len(table), count), object)
     for number, row in enumerate(table):
-        texts[number] = [_text(row[index], int(index)) for index in _highest(row)[:count]]
+        texts[number] = [_text(row[index], int(index), labels) for index in _highest(row)[:count]]
     return texts if has_rows and array.ndim else texts.reshape(count)
 
 
@@ -30,6 +34,7 @@ def _highest(row: Array) -> Array:
     return order
 
 
-def _text(value: np.generic, index: int) -> bytes:
+def _text(value: np.generic, index: int, labels: Sequence[str]) -> bytes:
     number = f"{float(value):f}" if value.dtype.kind == "f" else str(value)
-    return f"{number}:{index}".encode()
+    label = f":{labels[index]}" if index < len(labels) else ""
+    return f"{number}:{index}{label}".encode()

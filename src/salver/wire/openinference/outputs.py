@@ -39,7 +39,9 @@ def encode(response: InferResponse, request: V2Request, outputs: Mapping[str, Ar
         if array is None:
             raise RequestError(Code.OUTPUT_INVALID, f"The model answered no output {shown(wish.name)!r}.")
         if wish.classes:
-            array = classified(wish, array, has_rows=response.version.has_batch_dimension)
+            array = classified(
+                wish, array, response.version.labels.get(wish.name, ()), has_rows=response.version.has_batch_dimension
+            )
         entries.append(_entry(wish, array, declared.get(wish.name, ""), pieces))
     return answer(response, request.id, entries, pieces)
 

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""The wires that answer each protocol's calls, made as `salver.app` makes them: the one place to add a wire to."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from salver.operations.inference import PREDICT
+from salver.wire.base import Wire
+from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.rest import OpenInferenceWire
+from salver.wire.tfserving.rest import TfServingWire
+from salver.wire.torchserve.inference import MmsWire
+from salver.wire.torchserve.management import MmsManagementWire
+
+MAX_BODY_BYTES = 1024
+INFERENCE, MANAGEMENT, METRICS = "", "management", "metrics"
+"""The ports of a protocol that has several."""
+
+_GRPC = {"tfserving": "salver.wire.tfserving.grpc:TfServingGrpcWire"}
+"""Classes of wires over gRPC, by the protocol that they belong to."""
+
+
+def http_wires() -> dict[str, dict[str, Wire]]:
+    """By protocol and port."""
+    mms: dict[str, Wire] = {INFERENCE: MmsWire(lambda: None), MANAGEMENT: MmsManagementWire()}
+    return {
+        "tfserving": {INFERENCE: TfServingWire(max_body_bytes=MAX_BODY_BYTES)},
+        "mms": mms,
+        "torchserve": mms,
+        "openinference": {INFERENCE: OpenInferenceWire(max_body_bytes=MAX_BODY_BYTES)},
+        "native": {INFERENCE: NativeWire(MAX_BODY_BYTES)},
+    }
+
+
+def grpc_methods() -> Mapping[str, dict[str, str]]:
+    """By protocol, the operation of each method's path."""
+    found: dict[str, dict[str, str]] = {}
+    for protocol, place in _GRPC.items():
+        module, _, name = place.partition(":")
+        try:
+            wire = getattr(importlib.import_module(module), name)(max_body_bytes=MAX_BODY_BYTES)
+        except ModuleNotFoundError:
+            continue  # a release without this wire
+        found[protocol] = {method.path: _operation(method) for method in wire.methods}
+    return found
+
+
+def _operation(method: Any) -> str:
+    """What is no ordinary method is a prediction."""
+    return getattr(method, "operation", PREDICT.name)

@@ -1,0 +1,1 @@
+"""Other servers' set-ups, read once and written as ours: `salver import`."""

@@ -1,0 +1,109 @@
+"""What the MLmodel file of an MLflow model says: which of its flavours is served, and in which file that one lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from salver.models.foreign.base import Fate, Remark, refused, unserved
+
+FILE_NAME = "MLmodel"
+SERVER = "MLflow"
+FLAVOURS = {"onnx": "data", "sklearn": "pickled_model"}
+"""Those that are served, the preferred one first: the runtime's name, and the key that names its file."""
+GENERAL = "python_function"
+
+_FIX = "Export the model to ONNX and log that (`mlflow.onnx`), or wrap it in a Python file with a `predict` function."
+_NEEDLESS = {
+    "artifact_path", "model_uuid", "model_id", "run_id", "utc_time_created", "mlflow_version", "model_size_bytes",
+    "metadata", "registered_model_name", "prompts", "params", "is_signature_from_type_hint", "type_hint_from_example",
+    "env_vars", "auth_policy", "resources",
+}  # fmt: skip
+
+
+class MlflowModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One flavour of it."""
+
+    runtime: str
+    file: str
+    """Below the model's folder."""
+    made_with: str
+    remarks: tuple[Remark, ...]
+
+
+def read_model(raw: bytes, path: str) -> MlflowModel:
+    """Raises LoadError: MANIFEST_INVALID, or FORMAT_UNKNOWN when no flavour is served."""
+    document = _document(raw, path)
+    flavours = document.get("flavors")
+    if not isinstance(flavours, dict) or not all(isinstance(row, dict) for row in flavours.values()):
+        raise refused(path, "it names no flavors", "Log the model again with MLflow.")
+    runtime = next((name for name in FLAVOURS if name in flavours), None)
+    if runtime is None:
+        raise unserved(path, f"MLflow's flavour {_special(flavours)}", _FIX)
+    key = FLAVOURS[runtime]
+    file = flavours[runtime].get(key)
+    if not isinstance(file, str) or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or not file:
+        raise refused(path, f"flavors.{runtime}.{key} must name a file of the model's folder")
+    version = flavours[runtime].get(f"{runtime}_version")
+    return MlflowModel(
+        runtime=runtime,
+        file=file,
+        made_with=f"{runtime} {version}" if isinstance(version, (str, float)) else runtime,
+        remarks=tuple(_remarks(document, flavours, runtime)),
+    )
+
+
+def _document(raw: bytes, path: str) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        document = yaml.safe_load(raw)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise refused(path, f"this is no YAML: {_first_line(str(error))}") from error
+    if not isinstance(document, dict):
+        raise refused(path, "it has no keys")
+    return {str(key): value for key, value in document.items()}
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+def _special(flavours: Mapping[str, Any]) -> str:
+    """The flavour that says most of the model, with what MLflow would open it with."""
+    names = [name for name in flavours if name != GENERAL]
+    if names:
+        return ", ".join(map(str, names))
+    loader = flavours.get(GENERAL, {}).get("loader_module", "")
+    return f"{GENERAL} ({loader})" if loader else GENERAL
+
+
+def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], runtime: str) -> Iterator[Remark]:
+    for name, flavour in flavours.items():
+        if name == runtime:
+            yield Remark(f"flavors.{name}", Fate.MAPPED, f"the runtime {runtime}")
+            if flavour.get("serialization_format") == "cloudpickle":
+                text = "it is opened with the packages of the server's Python; cloudpickle must be among them"
+                yield Remark(f"flavors.{name}.serialization_format", Fate.MAPPED, text)
+        elif name == GENERAL:
+            if flavour.get("env"):
+                text = "the packages are not installed; name a Python that has them in environment.python"
+                yield Remark(f"flavors.{name}.env", Fate.UNSUPPORTED, text)
+            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} says the same more closely")
+        else:
+            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} is served")
+    for option in document:
+        if option == "flavors":
+            continue
+        if option == "signature":
+            yield Remark(option, Fate.NEEDLESS, "the model's own signature holds")
+        elif option in ("saved_input_example_info", "input_example"):
+            text = "give it as the `example` of a model.toml, so that it is checked before the model goes live"
+            yield Remark(option, Fate.UNSUPPORTED, text)
+        elif option in _NEEDLESS:
+            yield Remark(option, Fate.NEEDLESS, "it tells where the model comes from")
+        else:
+            yield Remark(option, Fate.UNSUPPORTED, "the key is not known")

@@ -1,0 +1,1 @@
+"""The base classes of services of MMS 0.4."""

@@ -1,0 +1,1 @@
+"""MMS's package of the same name."""

@@ -1,0 +1,78 @@
+"""What an MLmodel file says."""
+
+from __future__ import annotations
+
+import pytest
+
+from salver.errors import Code, LoadError
+from salver.models.foreign.base import Fate
+from salver.models.foreign.mlflow import read_model
+
+FULL = """
+artifact_path: model
+flavors:
+  onnx:
+    data: model.onnx
+    onnx_version: 1.17.0
+  sklearn:
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+  python_function:
+    env: conda.yaml
+    loader_module: mlflow.onnx
+signature: {inputs: '[{"type": "double"}]'}
+saved_input_example_info: {artifact_path: input_example.json}
+mine: 1
+"""
+
+
+def test_the_preferred_flavour_is_served_and_the_rest_told_of() -> None:
+    model = read_model(FULL.encode(), "m/MLmodel")
+    assert (model.runtime, model.file, model.made_with) == ("onnx", "model.onnx", "onnx 1.17.0")
+    assert {remark.option: remark.fate for remark in model.remarks} == {
+        "flavors.onnx": Fate.MAPPED,
+        "flavors.sklearn": Fate.NEEDLESS,
+        "flavors.python_function": Fate.NEEDLESS,
+        "flavors.python_function.env": Fate.UNSUPPORTED,
+        "artifact_path": Fate.NEEDLESS,
+        "signature": Fate.NEEDLESS,
+        "saved_input_example_info": Fate.UNSUPPORTED,
+        "mine": Fate.UNSUPPORTED,
+    }
+
+
+def test_a_pickle_of_cloudpickle_says_what_it_needs() -> None:
+    model = read_model(b"flavors: {sklearn: {pickled_model: m.pkl, serialization_format: cloudpickle}}", "m/MLmodel")
+    assert (model.runtime, model.made_with) == ("sklearn", "sklearn")
+    assert "cloudpickle must be among them" in model.remarks[-1].text or "cloudpickle" in model.remarks[1].text
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "code"),
+    [
+        (
+            "flavors: {xgboost: {data: m.xgb}, python_function: {}}",
+            "asks for MLflow's flavour xgboost",
+            "FORMAT_UNKNOWN",
+        ),
+        (
+            "flavors: {python_function: {loader_module: mlflow.pyfunc.model}}",
+            "asks for MLflow's flavour python_function (mlflow.pyfunc.model)",
+            "FORMAT_UNKNOWN",
+        ),
+        ("flavors: {python_function: {}}", "asks for MLflow's flavour python_function, which", "FORMAT_UNKNOWN"),
+        ("flavors: {onnx: {data: ../m.onnx}}", "flavors.onnx.data must name a file of the model's", "MANIFEST_INVALID"),
+        ("flavors: {onnx: {}}", "flavors.onnx.data must name a file of the model's folder", "MANIFEST_INVALID"),
+        ("flavors: [onnx]", "it names no flavors", "MANIFEST_INVALID"),
+        ("flavors: {onnx: 1}", "it names no flavors", "MANIFEST_INVALID"),
+        ("- 1", "it has no keys", "MANIFEST_INVALID"),
+        ("a: [", "this is no YAML: while parsing a flow node", "MANIFEST_INVALID"),
+        ("!!python/object/apply:os.system [id]", "this is no YAML: could not determine a constr", "MANIFEST_INVALID"),
+        ("[" * 5000, "this is no YAML", "MANIFEST_INVALID"),
+    ],
+)
+def test_what_cannot_be_served_says_why(text: str, said: str, code: str) -> None:
+    with pytest.raises(LoadError) as refused:
+        read_model(text.encode(), "m/MLmodel")
+    assert said in refused.value.message
+    assert refused.value.code is Code(code)
