@@ -26,6 +26,7 @@ RESULTS: dict[str, Any] = {
     access.AUDIT_READ.name: tuple[AuditLine, ...],
     server.METRICS.name: bytes,
     models.VERSIONS.name: models.VersionList,
+    models.CONFIGURE.name: models.Configured,
     **{operation.name: models.Outcome for operation in models.CHANGES},
 }
 """What the operations of the control half answer."""
