@@ -15,6 +15,7 @@ from salver.errors import Code, SalverError, StartupError
 
 COMMANDS = {
     "serve": "Serve models until Ctrl-C.",
+    "tensorflow-model-server": "Serve as tensorflow_model_server does, with its flags.",
     "models": "List what the running server serves.",
     "predict": "Ask the running server for a prediction.",
     "push": "Publish a model, or a new version of one.",
@@ -49,7 +50,7 @@ class Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"salver.cli.{name}").command
+        command: click.Command = importlib.import_module(f"salver.cli.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

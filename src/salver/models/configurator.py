@@ -1,7 +1,7 @@
 """Serves a configuration: the one list of models with their folders, replaced whole. Owned by the catalogue's loop.
 
-What is refused changes nothing. Models that come are loaded before those that go end; when one of them cannot be loaded,
-everything stays as it was.
+What is refused changes nothing. Models that come are loaded before those that go end; when one of them cannot be
+loaded, everything stays as it was.
 """
 
 from __future__ import annotations
@@ -119,8 +119,7 @@ class Configurator:
             is_given=given is not None or self.kept.is_given,
         )
         if given is not None:
-            known = {os.path.realpath(os.path.dirname(os.path.normpath(local_path(each.base_path)))) for each in given}
-            self._roots = (*self._roots, *sorted(known))
+            self._roots = (*self._roots, *await asyncio.to_thread(_around, given))
         return await self.configure(proposal)
 
     async def reconfigure(self, proposal: Proposal) -> Configured:
@@ -159,9 +158,7 @@ class Configurator:
         return _Change(
             added=tuple(model for model in proposal.models if model.name not in before),
             kept=tuple(model for model in proposal.models if model.name in before),
-            removed=tuple(
-                model for model in self.kept.models if model.name not in wanted
-            ),
+            removed=tuple(model for model in self.kept.models if model.name not in wanted),
             folders=folders,
         )
 
@@ -184,9 +181,7 @@ class Configurator:
             known = find()
         except LoadError as error:  # it may come, or come back
             known = Discovery(notes=(f"{error.message}; {model.name} is served when its versions are there",))
-        return FolderSource(
-            _origin(model), self._artifacts, quiet_s=self._quiet_s, known=known, root=root, find=find
-        )
+        return FolderSource(_origin(model), self._artifacts, quiet_s=self._quiet_s, known=known, root=root, find=find)
 
     async def _try_out(self, change: _Change, wait_s: float) -> None:
         """Load what comes beside what is there. Raises RequestError when that fails, and takes it away again."""
@@ -240,6 +235,11 @@ class Configurator:
         for name, folder in change.folders.items():
             await self._watch.replace(self._folders.get(name), folder)
             self._folders[name] = folder
+
+
+def _around(models: Configuration) -> list[str]:
+    """The folders in which the base paths are."""
+    return sorted({os.path.realpath(os.path.dirname(os.path.normpath(local_path(each.base_path)))) for each in models})
 
 
 def _origin(model: ConfiguredModel) -> str:

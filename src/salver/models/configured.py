@@ -98,7 +98,9 @@ def check_roots(models: Configuration, roots: Sequence[str], real: Mapping[str, 
     for model in models:
         path = real[model.base_path]
         if not any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots):
-            message = f"The base path of the model {model.name} lies in no folder that a configuration may name from here."
+            message = (
+                f"The base path of the model {model.name} lies in no folder that a configuration may name from here."
+            )
             fix = "Put the model below such a folder, or name more of them with the setting `model_roots`."
             raise RequestError(Code.PERMISSION_DENIED, message, fix=fix)
 

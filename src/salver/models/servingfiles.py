@@ -1,4 +1,4 @@
-"""The files that TensorFlow Serving's command is given, all in protobuf's text format: models, batches, monitoring. Pure."""
+"""The files that TensorFlow Serving's command is given, in protobuf's text format: models, batches, monitoring. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from salver.errors import Code, LoadError
 from salver.models.configured import Configuration, ConfiguredModel
 from salver.models.manifest import BatchingSection
-from salver.models.textproto import INT32, UINT32, Field, Message, TextProtoError, parse
+from salver.models.textproto import INT32, UINT32, Field, Message, Place, TextProtoError, parse
 from salver.types import PolicyKind, VersionPolicy
 
 MONITORING_PATH = "/monitoring/prometheus/metrics"
@@ -136,8 +136,10 @@ def _platform(config: Message) -> str:
         text = "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform"
         raise TextProtoError(_place(config, "model_platform"), f"{text}: {name}")
     if not is_typed and not platform:
-        text = "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform"
-        raise TextProtoError(_first_place(config), f"{text}: {name}")
+        text = (
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform"
+        )
+        raise TextProtoError(config.place, f"{text}: {name}")
     return platform or kind.lower()
 
 
@@ -224,6 +226,11 @@ def _wrapped(message: Message, name: str, default: int, *, at_least: int) -> int
 def _refuse(fields: tuple[Field, ...]) -> None:
     if fields:
         raise TextProtoError(fields[0].place, f"there is no field {fields[0].name!r} here")
+
+
+def _place(message: Message, name: str) -> Place:
+    """Where a field stands that is there, else where its message does."""
+    return next((field.place for field in message.fields if field.name == name), message.place)
 
 
 def _unreadable(path: str, kind: str, error: TextProtoError) -> LoadError:

@@ -205,8 +205,8 @@ class ConfigureModels(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of `models.configure`: the whole list. Its result is a Configured.
 
     Errors: INVALID_INPUT; CONFLICT for a label that leads to a version which cannot answer, or another platform;
-    PERMISSION_DENIED for a base path outside of the folders that may be named; LOAD_FAILED when a model that comes cannot
-    be loaded. After an error everything is as it was.
+    PERMISSION_DENIED for a base path outside of the folders that may be named; LOAD_FAILED when a model that comes
+    cannot be loaded. After an error everything is as it was.
     """
 
     models: tuple[ConfiguredModel, ...]

@@ -25,6 +25,7 @@ RESULTS: dict[str, Any] = {
     access.KEYS_REVOKE.name: KeyRecord,
     access.AUDIT_READ.name: tuple[AuditLine, ...],
     server.METRICS.name: bytes,
+    server.COUNTS.name: server.Counts,
     models.VERSIONS.name: models.VersionList,
     models.CONFIGURE.name: models.Configured,
     **{operation.name: models.Outcome for operation in models.CHANGES},

@@ -10,6 +10,7 @@ from salver.operations.base import Answer, PredictRoute, Request, Route
 from salver.wire.tfserving.addresses import Address, AddressError, Verb, malformed, parse_address
 from salver.wire.tfserving.classify import TfExamplesRoute
 from salver.wire.tfserving.errors import Headers, error_answer, invalid
+from salver.wire.tfserving.monitoring import monitoring_route
 from salver.wire.tfserving.predict import TfPredictRoute
 from salver.wire.tfserving.status import metadata_answer, status_answer
 from salver.wire.tfserving.texts import missing_text
@@ -29,7 +30,7 @@ class TfServingWire:
 
     name = "tfserving"
 
-    def __init__(self, *, max_body_bytes: int, allow_cors: bool = False) -> None:
+    def __init__(self, *, max_body_bytes: int, allow_cors: bool = False, monitoring_path: str = "") -> None:
         self._max_body_bytes = max_body_bytes
         self._headers: Headers = CORS_HEADERS if allow_cors else ()
         self._routes = tuple(
@@ -38,6 +39,8 @@ class TfServingWire:
             for place in PLACES
             for path in (prefix + place, f"{prefix}{place}/metadata")
         )
+        if monitoring_path:
+            self._routes += (monitoring_route(monitoring_path),)
 
     @property
     def routes(self) -> tuple[Route, ...]:
