@@ -53,6 +53,7 @@ def command(context: click.Context, arguments: tuple[str, ...]) -> int:
     """
     from salver.cli.options import settings_file
     from salver.cli.tensorflow_start import read_line, start_of
+    from salver.errors import LoadError, RequestError, StartupError
     from salver.models.configfile import read_file
     from salver.settings import resolve
 
@@ -63,7 +64,10 @@ def command(context: click.Context, arguments: tuple[str, ...]) -> int:
     file = settings_file(context)
     before = resolve(file, os.environ, {})
     own = {name: value for name, value, _ in chosen(before)}
-    start = start_of(line, os.environ, read_file, is_container=is_container(os.environ), chosen=own)
+    try:
+        start = start_of(line, os.environ, read_file, is_container=is_container(os.environ), chosen=own)
+    except (LoadError, RequestError) as error:
+        raise StartupError(error.code, error.message, fix=error.fix) from error
     resolved = resolve(file, os.environ, start.flags)
     for warning in resolved.warnings:
         show_warning(warning)

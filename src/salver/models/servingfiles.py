@@ -1,4 +1,4 @@
-"""The files that TensorFlow Serving's command is given, in protobuf's text format: models, batches, monitoring. Pure."""
+"""The files of TensorFlow Serving's command, in protobuf's text format: models, batches, monitoring. Pure."""
 
 from __future__ import annotations
 

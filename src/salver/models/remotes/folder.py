@@ -57,7 +57,7 @@ class FolderSource:
         """
         self.name = argument
         self._root = place_of(argument) if root is None else root
-        self._find = find or functools.partial(discover, [argument], artifacts, has_all_versions=True)
+        self._find = find or (lambda: discover([argument], artifacts, has_all_versions=True))
         self._quiet_s = quiet_s
         self._clock = clock
         self._snapshots: dict[str, Snapshot] = {}
