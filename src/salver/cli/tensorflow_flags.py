@@ -53,7 +53,6 @@ _PROXY = "Put a TLS proxy in front of the port, and leave this flag out."
 FLAGS: tuple[ServingFlag, ...] = (
     _mapped("port", "integer", "8500", "the port of gRPC"),
     _mapped("rest_api_port", "integer", "0", "the port of REST; 0 opens none"),
-    _mapped("grpc_socket_path", "text", "", "a Unix socket for gRPC besides the port"),
     _mapped("model_name", "text", "default", "the name of the only model; not looked at with model_config_file"),
     _mapped("model_base_path", "text", "", "the folder of its numbered versions; not looked at with model_config_file"),
     _mapped("model_config_file", "text", "", "a file in text format with many models, policies and labels"),
@@ -128,6 +127,12 @@ FLAGS: tuple[ServingFlag, ...] = (
         "text",
         "the server has no TLS of its own, and without it the port would be open to whoever reads along",
         _PROXY,
+    ),
+    _refused(
+        "grpc_socket_path",
+        "text",
+        "gRPC answers at its port alone",
+        "Leave it out; callers of this machine reach --port on 127.0.0.1.",
     ),
     _refused("use_alts_credentials", "switch", "ALTS is known on Google's own machines alone", _PROXY),
     _refused(

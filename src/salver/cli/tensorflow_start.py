@@ -252,8 +252,6 @@ def _doors(line: Line, host: str, rest_port: int) -> Iterator[str]:
     # grpc yield f"tfserving-grpc@{shown}:{line.integer('port')}"
     if rest_port:
         yield f"tfserving@{shown}:{rest_port}"
-    if line.text("grpc_socket_path"):
-        yield f"tfserving-grpc@unix:{line.text('grpc_socket_path')}"
 
 
 def _rounds(line: Line) -> int:
