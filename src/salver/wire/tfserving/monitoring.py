@@ -14,8 +14,8 @@ from salver.operations.base import Answer, Request, Route
 from salver.wire.tfserving.errors import CANONICAL
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-ENTRYPOINTS = {"tfserving": "REST", "tfserving-grpc": "GRPC"}
-"""What the original calls the doors, by the protocol's name."""
+WIRE = "tfserving"
+"""Over HTTP and gRPC: they are counted as one, so that the original's labels API and entrypoint are left out."""
 PREDICTIONS = "models.predict"
 PREFIX = ":tensorflow:serving"
 
@@ -37,7 +37,7 @@ def write_counts(result: server.Counts, _request: Request) -> Answer:
 
 def _calls(result: server.Counts) -> list[server.CallCount]:
     """Predictions over this protocol; those of names that no model has count under none."""
-    return [call for call in result.calls if call.operation == PREDICTIONS and call.wire in ENTRYPOINTS and call.model]
+    return [call for call in result.calls if call.operation == PREDICTIONS and call.wire == WIRE and call.model]
 
 
 def _request_counts(result: server.Counts) -> Iterator[str]:
@@ -60,24 +60,21 @@ def canonical(code: str) -> str:
 def _latencies(result: server.Counts) -> Iterator[str]:
     """In microseconds, as the original has them, within Salver's own bounds."""
     name = f"{PREFIX}:request_latency"
-    buckets: dict[tuple[str, str], list[int]] = {}
-    seconds: dict[tuple[str, str], float] = {}
+    buckets: dict[str, list[int]] = {}
+    seconds: dict[str, float] = {}
     for call in _calls(result):
-        key = (call.model, ENTRYPOINTS[call.wire])
-        known = buckets.setdefault(key, [0] * len(call.buckets))
-        buckets[key] = [one + other for one, other in zip(known, call.buckets, strict=True)]
-        seconds[key] = seconds.get(key, 0.0) + call.seconds
+        known = buckets.setdefault(call.model, [0] * len(call.buckets))
+        buckets[call.model] = [one + other for one, other in zip(known, call.buckets, strict=True)]
+        seconds[call.model] = seconds.get(call.model, 0.0) + call.seconds
     bounds = [*(f"{bound * 1e6:g}" for bound in result.bounds_s), "+Inf"]
     yield f"# TYPE {name} histogram"
-    for (model, entrypoint), numbers in sorted(buckets.items()):
-        api = "predict" if entrypoint == "REST" else "Predict"
-        labels = f'model_name="{model}",API="{api}",entrypoint="{entrypoint}"'
-        so_far = 0
+    for model, numbers in sorted(buckets.items()):
+        label, so_far = f'model_name="{model}"', 0
         for bound, number in zip(bounds, numbers, strict=True):
             so_far += number
-            yield f'{name}_bucket{{{labels},le="{bound}"}} {so_far}'
-        yield f"{name}_sum{{{labels}}} {seconds[model, entrypoint] * 1e6:.0f}"
-        yield f"{name}_count{{{labels}}} {so_far}"
+            yield f'{name}_bucket{{{label},le="{bound}"}} {so_far}'
+        yield f"{name}_sum{{{label}}} {seconds[model] * 1e6:.0f}"
+        yield f"{name}_count{{{label}}} {so_far}"
 
 
 def _example_counts(result: server.Counts) -> Iterator[str]:
