@@ -249,7 +249,7 @@ def _models(line: Line, environment: Mapping[str, str], read_file: ReadFile) -> 
 
 def _doors(line: Line, host: str, rest_port: int) -> Iterator[str]:
     shown = f"[{host}]" if ":" in host else host
-    # grpc yield f"tfserving-grpc@{shown}:{line.integer('port')}"
+    yield f"tfserving-grpc@{shown}:{line.integer('port')}"
     if rest_port:
         yield f"tfserving@{shown}:{rest_port}"
 
