@@ -185,11 +185,11 @@ def test_what_an_operator_set_of_a_configured_model_stays(play: Any) -> None:
 
 def test_a_published_model_outlives_a_configuration_of_its_name(play: Any) -> None:
     async def story(stage: Stage) -> None:
-        await stage.push(5)
+        await stage.push(1)
         await configure(stage, write(stage, "m", 7))
         await until(lambda: stage.states() == {7: READY})
         await configure(stage)
-        await until(lambda: stage.states() == {5: READY})
+        await until(lambda: stage.states() == {1: READY})
 
     play(story)
 
