@@ -382,9 +382,12 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
     return {wire.name: wire for wire in wires}
 
 
-def _grpc_wires(_: FrontEnd) -> Mapping[str, GrpcWire]:
+def _grpc_wires(front_end: FrontEnd) -> Mapping[str, GrpcWire]:
     """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door."""
-    wires: tuple[GrpcWire, ...] = ()
+    from salver.wire.tfserving.grpc import TfServingGrpcWire
+
+    max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
+    wires: tuple[GrpcWire, ...] = (TfServingGrpcWire(max_body_bytes=max_body_bytes),)
     return {wire.name: wire for wire in wires}
 
 

@@ -24,8 +24,10 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
 KNOWN_WIRES = frozenset(ALL_WIRES).union(*(wires for ports in COMPAT_PORTS.values() for _, wires in ports))
-ALL_GRPC_WIRES: tuple[str, ...] = ()
-COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {}
+ALL_GRPC_WIRES = ("tfserving",)
+COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
+    "tfserving": ((8500, ("tfserving",)),),
+}
 """Those of gRPC."""
 NO_PORT = -1
 

@@ -13,7 +13,7 @@ def encode_classes(outputs: Mapping[str, Array], ranking: Ranking) -> bytes:
     """A list of [label, score] pairs per example."""
     labels, scores = outputs[ranking.classes], outputs[ranking.probabilities]
     pairs = [
-        [(_label(label), score) for label, score in zip(names, values, strict=True)]
+        [(label_text(label), score) for label, score in zip(names, values, strict=True)]
         for names, values in zip(labels.tolist(), scores, strict=True)
     ]
     return dumps({"results": pairs})
@@ -24,5 +24,5 @@ def encode_numbers(array: Array) -> bytes:
     return dumps({"results": array.reshape(array.shape[0])})
 
 
-def _label(label: Any) -> str:
+def label_text(label: Any) -> str:
     return label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
