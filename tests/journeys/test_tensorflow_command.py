@@ -6,6 +6,7 @@ import shutil
 import struct
 from pathlib import Path
 
+import grpc
 import pytest
 import requests
 from journey_original import SALVER, free_ports, original, refused
@@ -13,6 +14,8 @@ from journey_server import START_S, Server, eventually
 
 import salver
 from prediction_logs import predict_log, record
+from salver.wire.tfserving.pb import serving_pb2 as tfs
+from salver.wire.tfserving.pb import tensorflow_pb2 as tf
 
 HALF = "def predict(x: float) -> float:\n    return x / 2 + {version}\n"
 COUNTING = """
@@ -408,3 +411,87 @@ def test_a_folder_that_vanishes_unloads_nothing(ports: list[int], rest: Rest, mo
         shutil.rmtree(models / "half")
         wait_for_note(server, "what was found in it stays as it was")
         assert rest.answer("half") == 2.0
+
+
+# gRPC
+
+
+def reload(
+    port: int, key: str, *models: tuple[str, Path], labels: dict[str, int] | None = None
+) -> tfs.ReloadConfigResponse:
+    listed = [
+        tfs.ModelConfig(name=name, base_path=str(folder), model_platform="tensorflow", version_labels=labels or {})
+        for name, folder in models
+    ]
+    request = tfs.ReloadConfigRequest(
+        config=tfs.ModelServerConfig(model_config_list=tfs.ModelConfigList(config=listed))
+    )
+    metadata = [("authorization", f"Bearer {key}")] if key else []
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(
+            "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+            request_serializer=tfs.ReloadConfigRequest.SerializeToString,
+            response_deserializer=tfs.ReloadConfigResponse.FromString,
+        )
+        answer: tfs.ReloadConfigResponse = call(request, metadata=metadata, timeout=60)
+        return answer
+
+
+def test_a_reload_over_grpc_replaces_the_list(ports: list[int], rest: Rest, models: Path, tmp_path: Path) -> None:
+    for name in ("half", "other"):
+        write_version(models / name, 1)
+    line = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", f"--model_base_path={models / 'half'}"]
+    with original(*line, "--model_name=half", folder=tmp_path) as server:
+        rest.wait_available("half", 1)
+        key = next(row.split()[1] for row in server.printed.splitlines() if row.startswith("key "))
+        answer = reload(ports[0], key, ("half", models / "half"), ("other", models / "other"))
+        assert answer.status.error_code == 0
+        assert (rest.answer("other"), rest.answer("half")) == (2.0, 2.0), "it returns when the new model serves"
+
+        for wanted, labels, sent, status, words in (
+            ([("half", models / "half")], {}, "", grpc.StatusCode.UNAUTHENTICATED, "models.configure"),
+            ([("half", Path("/etc"))], {}, key, grpc.StatusCode.PERMISSION_DENIED, "lies in no folder"),
+            ([("half", models / "half")] * 2, {}, key, grpc.StatusCode.INVALID_ARGUMENT, "multiple times in config"),
+            (
+                [("half", models / "half")],
+                {"x": 9},
+                key,
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "not currently available",
+            ),
+        ):
+            with pytest.raises(grpc.RpcError) as raised:
+                reload(ports[0], sent, *wanted, labels=labels)
+            assert raised.value.code() is status, raised.value.details()
+            assert words in raised.value.details()
+        assert (rest.answer("other"), rest.answer("half")) == (2.0, 2.0), "what is refused changes nothing"
+
+        reload(ports[0], key, ("other", models / "other"))
+        eventually(lambda: not rest.states("half"), START_S, "the model that is named no more is unloaded")
+
+
+def test_predictions_over_grpc_need_no_key_here(ports: list[int], rest: Rest, models: Path, tmp_path: Path) -> None:
+    write_version(models / "half", 1)
+    line = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", f"--model_base_path={models / 'half'}"]
+    with original(*line, "--model_name=half", folder=tmp_path):
+        rest.wait_available("half", 1)
+        request = tfs.PredictRequest(model_spec=tfs.ModelSpec(name="half"))
+        request.inputs["x"].dtype = tf.DT_DOUBLE
+        request.inputs["x"].tensor_shape.dim.add(size=1)
+        request.inputs["x"].double_val.append(2.0)
+        with grpc.insecure_channel(f"127.0.0.1:{ports[0]}") as channel:
+            predict = channel.unary_unary(
+                "/tensorflow.serving.PredictionService/Predict",
+                request_serializer=tfs.PredictRequest.SerializeToString,
+                response_deserializer=tfs.PredictResponse.FromString,
+            )
+            answer = predict(request, timeout=10)
+        assert [*answer.outputs["output"].double_val] == [2.0]
+        assert answer.model_spec.version.value == 1
+
+
+def test_without_a_rest_port_there_is_grpc_alone(models: Path, tmp_path: Path) -> None:
+    write_version(models / "half", 1)
+    (port,) = free_ports(1)
+    with original(f"--port={port}", f"--model_base_path={models / 'half'}", folder=tmp_path) as server:
+        assert server.urls == (f"grpc://127.0.0.1:{port}",)

@@ -101,6 +101,7 @@ class Configurator:
         self._find = find
         self._folders: dict[str, FolderSource] = {}
         self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Configured]] = set()
 
     @property
     def found(self) -> tuple[Discovery, ...]:
@@ -132,6 +133,12 @@ class Configurator:
 
     async def configure(self, proposal: Proposal) -> Configured:
         """Raises RequestError: INVALID_INPUT, CONFLICT, and LOAD_FAILED when a model that comes cannot be loaded."""
+        task = asyncio.get_running_loop().create_task(self._configure(proposal))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)  # what is begun is finished, whoever stops waiting for it
+
+    async def _configure(self, proposal: Proposal) -> Configured:
         async with self._changing:
             check_configuration(proposal.models, self.kept.models)
             change = await self._checked(proposal)

@@ -19,6 +19,7 @@ from salver.wire.tfserving.rpc.models import (
     write_status,
 )
 from salver.wire.tfserving.rpc.predict import TfPredictCall
+from salver.wire.tfserving.rpc.reload import open_reload, read_reload, reload_failure, write_reload
 
 PREDICTION = "/tensorflow.serving.PredictionService/"
 MODEL = "/tensorflow.serving.ModelService/"
@@ -57,6 +58,14 @@ class TfServingGrpcWire:
                 write=write_status,
                 model=lambda address: address.model,
                 error=model_failure,
+            ),
+            OrdinaryMethod(
+                path=f"{MODEL}HandleReloadConfigRequest",
+                operation=models.CONFIGURE.name,
+                open=lambda request: open_reload(request.body),
+                read=read_reload,
+                write=write_reload,
+                error=reload_failure,
             ),
         )
 
