@@ -9,6 +9,7 @@ from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.operations.methods import GrpcStatus
 from salver.types import InferRequest, InferResponse, PayloadKind, VersionInfo
 from salver.wire.tfserving.addresses import Address, Verb
+from salver.wire.tfserving.classes import class_columns
 from salver.wire.tfserving.errors import Unimplemented, invalid
 from salver.wire.tfserving.pb import serving_pb2 as tfs
 from salver.wire.tfserving.request import TfRequest
@@ -52,8 +53,9 @@ class TfExamplesCall:
         if self._address.verb is Verb.REGRESS:
             (array,) = response.outputs.values()
             return tfs.InferenceResult(model_spec=spec, regression_result=regression_of(array))
-        assert signature.ranking is not None
-        classes = classification_of(response.outputs, signature.ranking)
+        columns = class_columns(signature)
+        assert columns is not None
+        classes = classification_of(response.outputs, columns)
         return tfs.InferenceResult(model_spec=spec, classification_result=classes)
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:

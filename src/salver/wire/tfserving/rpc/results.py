@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from salver.types import Array, Ranking
+from salver.types import Array
+from salver.wire.tfserving.classes import ClassColumns, class_pairs
 from salver.wire.tfserving.pb import serving_pb2 as tfs
-from salver.wire.tfserving.results import label_text
 
 
-def classification_of(outputs: Mapping[str, Array], ranking: Ranking) -> tfs.ClassificationResult:
-    """Labels and scores of each Example, as the signature ranks them."""
-    labels, scores = outputs[ranking.classes].tolist(), outputs[ranking.probabilities].tolist()
+def classification_of(outputs: Mapping[str, Array], columns: ClassColumns) -> tfs.ClassificationResult:
+    """Labels and scores of each Example."""
     return tfs.ClassificationResult(
         classifications=[
-            tfs.Classifications(
-                classes=[
-                    tfs.Class(label=label_text(label), score=score) for label, score in zip(names, values, strict=True)
-                ]
-            )
-            for names, values in zip(labels, scores, strict=True)
+            tfs.Classifications(classes=[tfs.Class(label=label, score=float(score)) for label, score in row])
+            for row in class_pairs(outputs, columns)
         ]
     )
 
