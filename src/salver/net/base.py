@@ -21,7 +21,8 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     openinference (8000)."""
     doors: tuple[str, ...] = ()
     """Exact addresses instead of `host`, `port` and `compat`: protocols, `@` and the address, as
-    `mms@127.0.0.1:8080`, `mms+mms-management@127.0.0.1:8080` or `mms@unix:/run/mms.sock`; over gRPC as `tfserving-grpc@127.0.0.1:8500`."""
+    `mms@127.0.0.1:8080`, `mms+mms-management@127.0.0.1:8080` or `mms@unix:/run/mms.sock`; over gRPC as
+    `tfserving-grpc@127.0.0.1:8500`."""
     insecure: bool = False
     """Allow plain HTTP on an address that other machines can reach."""
     allowed_hosts: tuple[str, ...] = ()
