@@ -21,6 +21,8 @@ CORS_HEADERS = (
     ("Access-Control-Allow-Headers", "Content-Type"),
 )
 ORIGINS = ("http://", "https://")
+NOT_FOUND_PAGE = b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>"
+"""What is outside of `/v1/` belongs to no API: at a port of this protocol alone, clients get a page, as before."""
 PREFIXES = ("/v1/models", "/V1/models")
 PLACES = ("/{model}", "/{model}/versions/{version}", "/{model}/labels/{label}")
 
@@ -63,6 +65,8 @@ class TfServingWire:
         if request.method == "OPTIONS":
             origin = request.header("origin") or ""
             return Answer(200 if origin.startswith(ORIGINS) else 400, b"", None, self._headers)
+        if not self.owns(request.path):
+            return Answer(404, NOT_FOUND_PAGE, "text/html", self._headers)
         return error_answer(_address_error(request), None, self._headers)
 
     def error(self, error: SalverError, request: Request) -> Answer:
