@@ -128,6 +128,7 @@ def test_the_name_is_default_when_nobody_says_otherwise(
         assert rest.answer("default") == 8.0
 
 
+@pytest.mark.slow
 def test_the_variables_of_the_container_say_what_is_served(
     ports: list[int], rest: Rest, models: Path, tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_configuration_names_models_policies_and_labels(
         assert rest.predict("ignored").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_configuration_file_that_changes_is_applied(
     ports: list[int], rest: Rest, models: Path, tmp_path: Path
 ) -> None:
@@ -267,6 +269,7 @@ def test_a_model_that_cannot_be_loaded_takes_nothing_with_it(
         assert rest.states("broken") == {}
 
 
+@pytest.mark.slow
 def test_what_the_file_says_counts_after_a_restart(ports: list[int], rest: Rest, models: Path, tmp_path: Path) -> None:
     for name in ("half", "other"):
         write_version(models / name, 1)
