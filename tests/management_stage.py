@@ -12,6 +12,7 @@ from salver.access.administration import Administration
 from salver.access.audit import AuditLog
 from salver.access.permit import Principal
 from salver.models.catalogue import Catalogue
+from salver.models.configurator import Configurator
 from salver.models.disk import Disk
 from salver.models.opening import open_models
 from salver.models.places import Places
@@ -21,6 +22,7 @@ from salver.models.residence import Residence
 from salver.models.sources import ModelSource
 from salver.models.specs import replica_spec
 from salver.models.stock import Stock
+from salver.models.watch import Watch
 from salver.operations import models
 from salver.processes.base import ControlRequest
 from salver.processes.control import ControlHalf
@@ -74,14 +76,22 @@ class Stage:
         self.model_store = folder / "model-store"
         self.model_store.mkdir(exist_ok=True)
         places = Places(self.model_store, {}, HttpFetcher({}), allow_urls=False)
-        self.bodies = Management(self.catalogue, self.audit, self.uploads, places).bodies()
+        self.notes: list[str] = []
+        self.watch = Watch(
+            self.catalogue, [], [], every_s=0.0, scratch=self.uploads, on_note=lambda text: self.notes.append(text)
+        )
+        self.roots = folder / "roots"
+        self.configurator = Configurator(
+            self.catalogue, self.watch, store, folder, quiet_s=0.0, roots=[str(self.roots)]
+        )
+        self.bodies = Management(self.catalogue, self.audit, self.uploads, places, self.configurator).bodies()
         self.control.add_operations(self.bodies)
         self.front_end = ToldFrontEnd()
 
     async def ask(
         self,
         operation: str,
-        parameters: models.Change | models.ListVersions,
+        parameters: models.Change | models.ListVersions | models.ConfigureModels,
         fence: tuple[str, ...] = (),
         role: str = "operator",
     ) -> Any:

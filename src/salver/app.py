@@ -17,7 +17,7 @@ import uvloop
 from salver.access.administration import Administration
 from salver.access.audit import AuditLog
 from salver.access.permit import local_admin
-from salver.errors import Code, SalverError, StartupError
+from salver.errors import Code, RequestError, SalverError, StartupError
 from salver.events import (
     Address,
     FirstRunKey,
@@ -33,8 +33,11 @@ from salver.events import (
 from salver.models.archive import remove_unfinished
 from salver.models.base import ModelSettings
 from salver.models.catalogue import Catalogue
+from salver.models.configfile import ConfigurationFile, GivenConfiguration, discover_with_batching
+from salver.models.configurator import Configurator
 from salver.models.discovery import discover
 from salver.models.explanation import explained
+from salver.models.folders import discover_versions
 from salver.models.given import GivenModels, discover_given
 from salver.models.opening import Opening, open_models
 from salver.models.places import Places
@@ -71,9 +74,8 @@ from salver.telemetry import logging as event_log
 from salver.telemetry.accesslog import AccessLog
 from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
-from salver.wire.base import Wire
+from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
-from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
@@ -94,8 +96,16 @@ class FrontEndArgument(msgspec.Struct, frozen=True):
     uploads: str
 
 
-def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent, given: GivenModels | None = None) -> int:
-    """Serve the models at `paths` until a signal ends it; returns the exit status.
+def serve(
+    settings: Settings,
+    paths: Sequence[str],
+    *,
+    on_event: OnEvent,
+    given: GivenModels | None = None,
+    configuration: GivenConfiguration | None = None,
+) -> int:
+    """Serve the models at `paths`, those given and those of a configuration, until a signal ends it; returns the exit
+    status.
 
     Raises StartupError, and LoadError when a path means one model that cannot be served. What of `given` cannot be
     served is told, and the server goes on.
@@ -121,7 +131,7 @@ def serve(settings: Settings, paths: Sequence[str], *, on_event: OnEvent, given:
             make_spec = partial(_spec, settings=settings)
             opening = open_models(store, stock, discovery.models, make_spec, origins, others.defaults)
             folders = _watched(settings.models, discoveries, artifacts)
-            state = State(store, Administration(store), audit, stock, opening, folders)
+            state = State(store, Administration(store), audit, stock, opening, folders, configuration)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_run(settings, directory, discovery, state, on_event))
         finally:
@@ -140,13 +150,15 @@ class State(NamedTuple):
     opening: Opening
     folders: Sequence[FolderSource]
     """Those of the command line that are watched."""
+    configuration: GivenConfiguration | None
 
 
 async def _run(
     settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
 ) -> int:
     signals = StopSignals(asyncio.get_running_loop())
-    control = _control_half(settings, directory, discovery, state, on_event)
+    control, configurator = _control_half(settings, directory, discovery, state, on_event)
+    await _configure(control, configurator, state.configuration, on_event)
     sockets = open_doors(settings.net, share=settings.processes.processes > 1)
     fleet = _fleet(settings, control, sockets, directory)
     try:
@@ -178,7 +190,7 @@ async def _run(
 
 def _control_half(
     settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
-) -> ControlHalf:
+) -> tuple[ControlHalf, Configurator]:
     """The half that knows what is to be served, before anybody can ask whether the server is ready."""
     control = ControlHalf(
         LocalEngine(directory.folder("run"), os.environ),
@@ -198,7 +210,27 @@ def _control_half(
     control.reconciler.on_failure = catalogue.note_failure
     uploads = directory.emptied("uploads")
     fetcher = HttpFetcher(os.environ, HttpLimits(max_bytes=settings.models.max_artefact_gb * 1024**3))
-    management = Management(catalogue, state.audit, uploads, _places(settings.models, fetcher))
+    watch = _watch(settings.models, directory, catalogue, state.folders, on_event)
+    configuration = state.configuration
+    configurator = Configurator(
+        catalogue,
+        watch,
+        state.store,
+        directory.folder("artifacts"),
+        quiet_s=settings.models.quiet_s,
+        roots=settings.models.model_roots,
+        find=discover_with_batching
+        if configuration is not None and configuration.has_own_batching
+        else discover_versions,
+    )
+    management = Management(
+        catalogue,
+        state.audit,
+        uploads,
+        _places(settings.models, fetcher),
+        configurator,
+        allow_unavailable=configuration is not None and configuration.allow_unavailable,
+    )
     control.add_operations(management.bodies())
     control.residence = Residence(
         catalogue,
@@ -208,7 +240,7 @@ def _control_half(
     )
     control.watch(control.residence.watch())
     control.watch(_at_the_end(fetcher.stop))
-    control.watch(_watch(settings.models, directory, catalogue, state.folders, on_event).run())
+    control.watch(watch.run())
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:
@@ -218,7 +250,30 @@ def _control_half(
             if version.stored is not None:
                 on_event(_kept(version.spec, version.stored))
     catalogue.want()
-    return control
+    return control, configurator
+
+
+async def _configure(
+    control: ControlHalf, configurator: Configurator, given: GivenConfiguration | None, on_event: OnEvent
+) -> None:
+    """Have the list of models served that the command was given. Raises StartupError."""
+
+    def note(text: str) -> None:
+        on_event(Noted(text=text))
+
+    try:
+        made = await configurator.begin(
+            None if given is None else given.models, allow_unavailable=given is not None and given.allow_unavailable
+        )
+    except RequestError as error:
+        raise StartupError(Code.SETTINGS_INVALID, error.message, fix=error.fix) from error
+    for text in made.notes:
+        note(text)
+    for found in configurator.found:
+        for source in found.models:
+            on_event(_found(source))
+    if given is not None and given.file and given.poll_s:
+        control.watch(ConfigurationFile(given, configurator, note).run())
 
 
 async def _at_the_end(stop: Callable[[], None]) -> None:
@@ -312,13 +367,14 @@ def _front_end(
         slab,
         OPERATIONS,
         control,
-        partial(_wires, settings.openinference),
+        partial(_wires, settings),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
+        make_grpc_wires=_grpc_wires,
     )
 
 
-def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str, Wire]:
+def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
     max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
     pipeline = front_end.pipeline
 
@@ -327,12 +383,25 @@ def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str,
         return names[0] if len(names) == 1 else None
 
     wires: tuple[Wire, ...] = (
-        TfServingWire(max_body_bytes=max_body_bytes),
+        TfServingWire(
+            max_body_bytes=max_body_bytes,
+            allow_cors=settings.tfserving.tfs_cors,
+            monitoring_path=settings.tfserving.tfs_monitoring_path,
+        ),
         MmsWire(only_model),
         MmsManagementWire(),
-        OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings),
+        OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         NativeWire(max_body_bytes),
     )
+    return {wire.name: wire for wire in wires}
+
+
+def _grpc_wires(front_end: FrontEnd) -> Mapping[str, GrpcWire]:
+    """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door."""
+    from salver.wire.tfserving.grpc import TfServingGrpcWire
+
+    max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
+    wires: tuple[GrpcWire, ...] = (TfServingGrpcWire(max_body_bytes=max_body_bytes),)
     return {wire.name: wire for wire in wires}
 
 
@@ -405,7 +474,8 @@ def _spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
         max_batch_delay_s=serving.max_batch_delay_ms / 1000,
         max_queue_rows=serving.max_queue_rows,
     )
-    spec = replica_spec(source, threads=settings.replicas.threads, batching=batching)
+    replicas = settings.replicas
+    spec = replica_spec(source, threads=replicas.threads, batching=batching, warm_up_rounds=replicas.warm_up_rounds)
     if spec.runtime not in BODY_RUNTIMES:
         return spec
     words = settings.torchserve

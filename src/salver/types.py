@@ -261,6 +261,8 @@ class VersionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     versions: tuple[int, ...] = ()
     preserve: Preserve = Preserve.AVAILABILITY
+    highest_answers: bool = False
+    """Whether the highest version that serves answers requests that name none, whatever has the label `stable`."""
 
 
 class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from salver_worker.runtimes.base import (
     tensor,
 )
 from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
+from salver_worker.tfrecords.replay import replay
 from salver_worker.warmup import warm_up
 
 
@@ -81,6 +82,7 @@ def _request(header: Mapping[str, Any]) -> LoadRequest:
         manifest=header.get("manifest") or {},
         threads=options.get("threads") or 1,
         batch_rows=header.get("batch_rows") or 1,
+        warm_up_rounds=options.get("warm_up_rounds", 1),
     )
 
 
@@ -95,7 +97,11 @@ def _check_body(model: Model, request: LoadRequest) -> Check:
     if wanted:
         example.run_body(wanted, request.folder, body_model)
     example_s = time.monotonic() - started if wanted else None
-    warm_up(request.folder, lambda recorded: example.run_body(recorded, request.folder, body_model))
+    warm_up(
+        request.folder,
+        lambda recorded: example.run_body(recorded, request.folder, body_model),
+        request.warm_up_rounds,
+    )
     return Check(BodyPredictor(body_model), model.signature, example_s)
 
 
@@ -113,10 +119,12 @@ def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Che
         plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
     predictor = TensorPredictor(tensor_model, plan)
     check = _check_example(model, request, spec, plan, predictor)
-    warm_up(
-        request.folder,
-        lambda recorded: example.run_tensors(recorded, plan.signature, request.folder, predictor.rehearse),
-    )
+
+    def run(recorded: Mapping[str, Any]) -> object:
+        return example.run_tensors(recorded, plan.signature, request.folder, predictor.rehearse)
+
+    warm_up(request.folder, run, request.warm_up_rounds)
+    replay(request.path, {"serving_default": plan.signature}, run, request.warm_up_rounds)
     return check
 
 

@@ -14,14 +14,16 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 FIX = "Correct or remove this line of %s; each line is a JSON object with the request's inputs." % FILE_NAME
 
 
-def warm_up(folder: str, run: Callable[[Mapping[str, Any]], object]) -> None:
-    """Give each recorded request of `folder` to `run` as an example without an expected answer.
+def warm_up(folder: str, run: Callable[[Mapping[str, Any]], object], rounds: int = 1) -> None:
+    """Give each recorded request of `folder` to `run` as an example without an expected answer, `rounds` times.
 
     Raises LoadFailure that names the line when one is no request, or is refused. Does nothing where there is no file.
     """
-    for number, line in _lines(os.path.join(folder, FILE_NAME)):
+    for number, line in _lines(os.path.join(folder, FILE_NAME)) if rounds else ():
         try:
-            run({"inputs": _inputs(line)})
+            inputs = _inputs(line)
+            for _ in range(rounds):
+                run({"inputs": inputs})
         except LoadFailure as failure:
             message = failure.message
             for said in ("the example", "its own example", "its example"):

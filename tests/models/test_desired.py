@@ -223,3 +223,17 @@ def test_a_scale_within_its_bounds_is_taken(scale: Scale) -> None:
 )
 def test_a_scale_that_contradicts_itself_is_refused(scale: Scale, words: str) -> None:
     assert words in refusal(lambda: desired.check_scale(scale))
+
+
+def test_whoever_promotes_wants_that_version_to_answer() -> None:
+    record = ModelRecord(name="m", policy=VersionPolicy(highest_answers=True), updated_at=0.0, updated_by="")
+    promoted = desired.promoted(record, 1, answered=2)
+    assert not promoted.policy.highest_answers
+    back = desired.rolled_back(promoted, (1, 2))
+    assert (back.labels, back.policy.highest_answers) == ({STABLE: 2}, False)
+
+
+def test_a_policy_for_what_is_loaded_leaves_what_answers() -> None:
+    record = ModelRecord(name="m", policy=VersionPolicy(highest_answers=True), updated_at=0.0, updated_by="")
+    changed = desired.with_policy(record, VersionPolicy(kind=PolicyKind.ALL))
+    assert changed.policy == VersionPolicy(kind=PolicyKind.ALL, highest_answers=True)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salver.models.policy import default_version, policy_versions, replica_count, stand_ins, wanted_versions
+from salver.models.policy import (
+    answering_labels,
+    default_version,
+    policy_versions,
+    replica_count,
+    stand_ins,
+    wanted_versions,
+)
 from salver.store.base import ModelRecord
 from salver.types import STABLE, ModelRoute, PolicyKind, Scale, VersionPolicy
 
@@ -172,3 +179,10 @@ def test_for_what_has_failed_other_versions_stand_in(wanted, failed, fields, ver
 )
 def test_replicas_are_as_set_else_as_the_manifest_says_within_the_bounds(scale: Scale, count: int) -> None:
     assert replica_count(scale, by_manifest=2) == count
+
+
+@given(st.sets(st.integers(1, 9), min_size=1), st.integers(1, 9))
+def test_where_the_highest_answers_no_label_leads_away_from_it(serving: set[int], stable: int) -> None:
+    labels = answering_labels(VersionPolicy(highest_answers=True), {STABLE: stable})
+    assert default_version(serving, serving, labels) == max(serving)
+    assert answering_labels(VersionPolicy(), {STABLE: stable}) == {STABLE: stable}

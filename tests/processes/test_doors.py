@@ -98,6 +98,14 @@ def test_an_address_that_is_named_twice_answers_for_both() -> None:
     assert wanted_doors(net) == (Door(host="127.0.0.1", port=9080, wires=("mms", "mms-management")),)
 
 
+def test_a_door_of_grpc_is_named_so() -> None:
+    net = NetSettings(doors=("tfserving-grpc@127.0.0.1:8500", "tfserving@127.0.0.1:8501"))
+    assert wanted_doors(net) == (
+        Door(host="127.0.0.1", port=8500, wires=("tfserving",), is_grpc=True),
+        Door(host="127.0.0.1", port=8501, wires=("tfserving",)),
+    )
+
+
 def test_each_port_0_is_a_port_of_its_own() -> None:
     doors = open_doors(NetSettings(doors=("mms@127.0.0.1:0", "mms@127.0.0.1:0")), share=False)
     assert len({door.port for door in doors}) == 2
@@ -113,6 +121,9 @@ def test_each_port_0_is_a_port_of_its_own() -> None:
         ("mms@127.0.0.1", "'127.0.0.1' is no address"),
         ("mms@127.0.0.1:70000", "'127.0.0.1:70000' is no address"),
         ("mms@unix:here", "a socket's path begins with `/`"),
+        ("tfserving+tfserving-grpc@127.0.0.1:8500", "gRPC has a port of its own"),
+        ("tfserving-grpc@unix:/run/tfs.sock", "gRPC has a port of its own"),
+        ("mms-management-grpc@127.0.0.1:1", "there is no protocol 'mms-management-grpc'"),
         ("mms@unix:/" + "x" * 107, "at most 107 bytes"),
     ],
 )

@@ -211,3 +211,12 @@ def code_of(act: Callable[[], None]) -> Code | None:
     except SalverError as error:
         return error.code
     return None
+
+
+def test_values_are_kept_with_the_change_or_not_at_all(store: Store, model: MakeModel) -> None:
+    store.change_catalogue(CatalogueChange(put=(model("iris"),), values={"list": "one"}))
+    assert store.get_value("list") == "one"
+    refusal(store, CatalogueChange(put=(model("iris"),), values={"list": "two"}))
+    assert store.get_value("list") == "one"
+    store.change_catalogue(CatalogueChange(values={"list": "three"}))
+    assert (store.get_value("list"), store.models()) == ("three", (model("iris"),))

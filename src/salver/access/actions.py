@@ -40,6 +40,11 @@ PERMISSIONS = (
     ),
     Permission(name="models.operate", description="Scale, load and unload a model; set its policy.", reach=Reach.MODEL),
     Permission(name="models.delete", description="Delete a model or a version of it for good.", reach=Reach.MODEL),
+    Permission(
+        name="models.configure",
+        description="Replace the list of models that are served from folders of the machine.",
+        reach=Reach.SERVER,
+    ),
     Permission(name="metrics.read", description="Read counters and gauges of the whole server.", reach=Reach.SERVER),
     Permission(name="keys.create", description="Make keys, with no more rights than one's own.", reach=Reach.SERVER),
     Permission(name="keys.list", description="See which keys exist; never a key itself.", reach=Reach.SERVER),

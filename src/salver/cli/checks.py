@@ -138,12 +138,11 @@ def check_state(url: str) -> Iterator[Finding]:
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:
     """Whether each port the server would open is free, or who has it."""
-    from salver.processes.doors import wanted_doors
+    from salver.processes.doors import flag_of, wanted_doors
 
     for door in wanted_doors(settings):
-        flag = "--doors" if settings.doors else "--port" if door.port == settings.port else "--compat"
         if not door.path:
-            yield check_port(door.host, door.port, flag)
+            yield check_port(door.host, door.port, flag_of(settings, door))
 
 
 def check_port(host: str, port: int, flag: str) -> Finding:

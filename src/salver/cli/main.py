@@ -16,6 +16,7 @@ from salver.errors import Code, SalverError, StartupError
 
 COMMANDS = {
     "serve": "Serve models until Ctrl-C.",
+    "tensorflow-model-server": "Serve as tensorflow_model_server does, with its flags.",
     "models": "List what the running server serves.",
     "predict": "Ask the running server for a prediction.",
     "push": "Publish a model, or a new version of one.",

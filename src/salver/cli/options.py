@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from salver.cli.terminal import show_warning
-from salver.settings import Resolution, Setting, catalogue, read_settings_file, resolve, setting_named
+from salver.settings import Resolution, Setting, SettingsFile, catalogue, read_settings_file, resolve, setting_named
 from salver.settings.catalogue import group_summaries
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -82,9 +82,14 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def settings_file(context: click.Context) -> SettingsFile:
+    """The file that `--config` names, else salver.toml in the current directory, else an empty one."""
+    return read_settings_file(context.meta.get(CONFIG), Path.cwd())
+
+
 def resolution(context: click.Context) -> Resolution:
     """The settings in force for this command; warnings about them go to standard error."""
-    file = read_settings_file(context.meta.get(CONFIG), Path.cwd())
+    file = settings_file(context)
     resolved = resolve(file, os.environ, context.meta.get(FLAGS, {}))
     for warning in resolved.warnings:
         show_warning(warning)

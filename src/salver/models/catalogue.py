@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,17 +19,18 @@ from salver.models import desired, edits
 from salver.models.admission import check_first, check_name, check_number, check_revision
 from salver.models.edits import Edit, MakeEdit
 from salver.models.intake import Intake, Publication
-from salver.models.known import KnownModel, KnownVersion, MakeSpec, given_version
+from salver.models.known import KnownModel, KnownVersion, MakeSpec, broken_version, given_version
 from salver.models.manifestfile import ManifestFile
 from salver.models.outcome import Asked, Outcome, VersionList
-from salver.models.sources import ModelSource
+from salver.models.sources import FailedSource, ModelSource
 from salver.models.stock import Stock, stored_version
 from salver.models.wanted import WantedModel
 from salver.models.wanting import outcome_of, state_of, version_list, wanted_model
-from salver.store.base import CatalogueChange, Store
+from salver.store.base import CatalogueChange, ModelRecord, Store
 from salver.types import ModelStatus, ModelVersion, Scale, VersionFailure
 
 T = TypeVar("T")
+MakeRecord: TypeAlias = Callable[[ModelRecord], ModelRecord]
 
 
 class Lives(Protocol):
@@ -146,13 +147,20 @@ class Catalogue:
         return model is not None and id.version in model.versions
 
     def found(
-        self, origin: str, sources: Sequence[ModelSource], stamps: Mapping[ModelVersion, str]
+        self,
+        origin: str,
+        sources: Sequence[ModelSource],
+        stamps: Mapping[ModelVersion, str],
+        failures: Sequence[FailedSource] = (),
     ) -> tuple[ModelSource, ...]:
         """What a watched folder holds now, all of it. One whose stamp is another has other files, and is loaded anew.
 
-        Returns what is not served because a version from elsewhere has its number: that one stays.
+        `failures` are shown as versions that failed, where it is known which ones they would be. Returns what is not
+        served because a version from elsewhere has its number: that one stays.
         """
         there = {source.id for source in sources}
+        broken = {failed.id: failed for failed in failures if failed.id is not None and failed.id not in there}
+        there |= broken.keys()
         for model in self._models.values():
             for version in list(model.versions.values()):
                 if version.origin == origin and version.spec.id not in there:
@@ -162,14 +170,85 @@ class Catalogue:
             model = self._models.setdefault(source.name, KnownModel(source.name))
             model.own_policy = source.policy or model.own_policy
             known, stamp = model.versions.get(source.version), stamps[source.id]
-            if known is None or (known.origin == origin and known.spec.stamp != stamp):
+            is_other = known is not None and (known.spec.stamp != stamp or known.is_broken)
+            if known is None or (known.origin == origin and is_other):
                 model.put(given_version(source, self._make_spec, origin, stamp))
             elif known.origin != origin:
                 covered.append(source)
+        for id, failed in broken.items():
+            model = self._models.setdefault(id.model, KnownModel(id.model))
+            known = model.versions.get(id.version)
+            if known is None or known.origin == origin:
+                model.put(broken_version(failed, id, origin))
         for name in list(self._models):
             self._forget_if_nothing(name)
         self.want()
         return tuple(covered)
+
+    # Configurations: many models at once
+
+    def status(self, name: str) -> ModelStatus | None:
+        """How a model stands."""
+        return self._status(name)
+
+    def known_versions(self, name: str) -> tuple[int, ...]:
+        """Those that could be loaded, failed ones left out; highest first."""
+        model = self._models.get(name)
+        versions = {} if model is None else model.versions
+        return tuple(sorted((number for number, each in versions.items() if each.failure is None), reverse=True))
+
+    def stage(self, record: ModelRecord) -> bool:
+        """Have a model that is not there yet, in memory alone; whether it was not there."""
+        if record.name in self._models:
+            return False
+        self._models[record.name] = KnownModel(record.name, record)
+        return True
+
+    def unstage(self, name: str) -> None:
+        """Be without it again."""
+        model = self._models.pop(name, None)
+        if model is not None:
+            model.is_gone = True
+        self.want()
+
+    async def settled(self, names: Iterable[str]) -> None:
+        """Returns when all that is wanted of these models serves or has failed."""
+        for name in names:
+            await self._settled(name)
+
+    async def configure(
+        self, by: str, make: Mapping[str, MakeRecord], ends: Mapping[str, str], values: dict[str, str]
+    ) -> None:
+        """Change many records in one transaction; `ends` has the models that lose their versions of an origin.
+
+        A model without versions is forgotten then. `values` are kept with it.
+        """
+
+        async def whole() -> None:
+            async with AsyncExitStack() as stack:
+                models = {
+                    name: await stack.enter_async_context(self._changing(name, is_new=True))
+                    for name in sorted({*make, *ends})
+                }
+                gone = [name for name, origin in ends.items() if models[name].is_only_of(origin)]
+                records = {name: make[name](models[name].record) for name in make if name not in gone}
+                put = tuple(
+                    desired.revised(record, at=self._clock(), by=by)
+                    for name, record in records.items()
+                    if record != models[name].record or record.revision == 0
+                )
+                change = CatalogueChange(put=put, remove_models=tuple(gone), values=values)
+                await asyncio.to_thread(self._store.change_catalogue, change)
+                for record in put:
+                    models[record.name].record = record
+                for name, origin in ends.items():
+                    models[name].drop_all_of(origin)
+                for name in gone:
+                    models[name].is_gone = True
+                    del self._models[name]
+            self.want()
+
+        await asyncio.shield(self._begin(whole()))
 
     # Changes
 

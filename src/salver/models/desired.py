@@ -45,7 +45,7 @@ def promoted(record: ModelRecord, version: int, *, answered: int | None = None) 
     `answered` is what answered them before, where no version had the label `stable`: a rollback goes back to it.
     """
     before = record if STABLE in record.labels or answered is None else _with_stable(record, answered)
-    return msgspec.structs.replace(_with_stable(before, version), route=None)
+    return msgspec.structs.replace(_with_stable(before, version), route=None, policy=_stable_answers(record.policy))
 
 
 def rolled_back(record: ModelRecord, known: Collection[int]) -> ModelRecord:
@@ -59,7 +59,10 @@ def rolled_back(record: ModelRecord, known: Collection[int]) -> ModelRecord:
         earlier = history.pop()
         if earlier in known and earlier != stable:
             labels = {**record.labels, STABLE: earlier}
-            return msgspec.structs.replace(record, labels=labels, stable_history=tuple(history), route=None)
+            policy = _stable_answers(record.policy)
+            return msgspec.structs.replace(
+                record, labels=labels, stable_history=tuple(history), route=None, policy=policy
+            )
     raise RequestError(
         Code.CONFLICT,
         f"The model {record.name!r} has no earlier stable version to go back to.",
@@ -84,7 +87,9 @@ def scaled(record: ModelRecord, scale: Scale) -> ModelRecord:
 
 
 def with_policy(record: ModelRecord, policy: VersionPolicy) -> ModelRecord:
-    return msgspec.structs.replace(record, policy=policy)
+    """Which versions are loaded is as `policy` says; which of them answers by default stays as it is."""
+    kept = msgspec.structs.replace(policy, highest_answers=record.policy.highest_answers)
+    return msgspec.structs.replace(record, policy=kept)
 
 
 def unloaded(record: ModelRecord) -> ModelRecord:
@@ -108,6 +113,11 @@ def without_version(record: ModelRecord, version: int) -> ModelRecord:
         weights = {number: weight for number, weight in route.weights.items() if number != version}
         route = msgspec.structs.replace(route, weights=weights) if weights else None
     return msgspec.structs.replace(record, labels=labels, stable_history=history, route=route)
+
+
+def _stable_answers(policy: VersionPolicy) -> VersionPolicy:
+    """Whoever promotes a version wants it to answer."""
+    return msgspec.structs.replace(policy, highest_answers=False)
 
 
 def _with_stable(record: ModelRecord, version: int | None) -> ModelRecord:

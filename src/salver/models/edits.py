@@ -14,7 +14,7 @@ from salver.errors import Code, RequestError
 from salver.models import desired
 from salver.models.admission import check_unused
 from salver.models.planning import ModelState
-from salver.models.policy import default_version
+from salver.models.policy import answering_labels, default_version
 from salver.store.base import ModelRecord
 from salver.types import STABLE, ModelRoute, ModelVersion, Scale, VersionPolicy
 
@@ -41,7 +41,8 @@ MakeEdit: TypeAlias = Callable[[ModelState], Edit]
 
 def answering_now(state: ModelState) -> int | None:
     """The version that answers requests that name none, as long as there is no route."""
-    return default_version(state.known, state.serving, state.record.labels)
+    record = state.record
+    return default_version(state.known, state.serving, answering_labels(record.policy, record.labels))
 
 
 def same_content(state: ModelState, version: int) -> str:

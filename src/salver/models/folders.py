@@ -32,6 +32,7 @@ from salver.models.recognisers import Recognition
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.unserved import Unserved, unserved_error
 from salver.models.versions import newest, numbered, version_of
+from salver.types import ModelVersion
 
 
 class FolderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,23 @@ def discover_folder(folder: Path, name: str | None, artifacts: Path, count: int 
     if not found.models:
         raise _none_served(folder, found.failures)
     return found
+
+
+def discover_versions(folder: Path, name: str, artifacts: Path) -> Discovery:
+    """The model whose numbered versions a folder has: nothing else in it counts. One bad version spoils no other.
+
+    Raises LoadError when the folder cannot be read.
+    """
+    models: list[ModelSource] = []
+    failures: list[FailedSource] = []
+    for version, own in newest(numbered(path.name for path in entries(folder) if path.is_dir()), None).items():
+        place = _Place(folder, folder / own, version)
+        try:
+            models.append(_source(place, name, artifacts))
+        except LoadError as error:
+            failures.append(FailedSource(source=str(place.version), error=error, id=ModelVersion(name, version)))
+    notes = () if models or failures else (f"No versions of servable {name} found under base path {folder}",)
+    return Discovery(models=tuple(models), failures=tuple(failures), notes=notes)
 
 
 def _view(folder: Path, count: int | None) -> FolderView:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from salver.models.manifestfile import ManifestFile
-from salver.models.sources import ModelSource
+from salver.models.sources import FailedSource, ModelSource
 from salver.replicas.base import ReplicaSpec
 from salver.store.base import ModelRecord, VersionRecord
 from salver.types import BatchSettings, ModelVersion, VersionFailure, VersionPolicy
@@ -55,6 +55,13 @@ def placeholder(id: ModelVersion, source: str) -> KnownVersion:
     return KnownVersion(spec=spec)
 
 
+def broken_version(failed: FailedSource, id: ModelVersion, origin: str) -> KnownVersion:
+    """A version that lies where it should and cannot be read as a model."""
+    error = failed.error
+    failure = VersionFailure(code=error.code.value, message=error.message, fix=error.fix)
+    return msgspec.structs.replace(placeholder(id, failed.source), failure=failure, origin=origin)
+
+
 class KnownModel:
     """One model, owned by the catalogue. Its record and its versions are replaced, never changed."""
 
@@ -97,6 +104,13 @@ class KnownModel:
     def is_nothing(self) -> bool:
         """Whether neither a version nor a wish is left of it."""
         return not self.versions and self._record is None
+
+    def is_only_of(self, origin: str) -> bool:
+        """Whether it has no versions but those of an origin."""
+        return all(version.origin == origin for version in self.versions.values())
+
+    def drop_all_of(self, origin: str) -> None:
+        self.versions = {number: version for number, version in self.versions.items() if version.origin != origin}
 
     def put(self, version: KnownVersion) -> None:
         self.versions = {**self.versions, version.number: version}

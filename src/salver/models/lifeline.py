@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from salver.models.policy import default_version
+from salver.models.policy import answering_labels, default_version
 from salver.models.states import ENDING
 from salver.models.wanted import WantedModel
 from salver.replicas.base import ReplicaSpec
@@ -287,10 +287,11 @@ def signpost_of(now: Situation) -> Signpost:
 def _default(now: Situation, able: set[int]) -> int | None:
     """The default version as it should be in the end; while a version that is called stable is on its way, that one."""
     versions = {spec.id.version for spec in now.wanted.specs}
-    stable = now.wanted.labels.get(STABLE)
+    labels = answering_labels(now.wanted.policy, now.wanted.labels)
+    stable = labels.get(STABLE)
     if stable in versions and now.signpost.default in able:
         return stable
-    return default_version(versions, able & versions, now.wanted.labels)
+    return default_version(versions, able & versions, labels)
 
 
 def _serving(now: Situation) -> set[int]:

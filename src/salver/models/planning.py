@@ -25,7 +25,7 @@ from salver.models.planwords import (
     route_step,
     scale_bounds_step,
 )
-from salver.models.policy import default_version, replica_count, stand_ins, wanted_versions
+from salver.models.policy import answering_labels, default_version, replica_count, stand_ins, wanted_versions
 from salver.store.base import ModelRecord
 from salver.types import Preserve, VersionFailure
 
@@ -83,7 +83,8 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     def answering(self) -> int | None:
         """The version that answers requests that name none, once all is as it should be; None when none would."""
         loadable = self.loadable
-        return default_version(self.known, loadable, self.record.labels) if loadable else None
+        labels = answering_labels(self.record.policy, self.record.labels)
+        return default_version(self.known, loadable, labels) if loadable else None
 
     def replica_count(self, version: int) -> int:
         return replica_count(self.record.scale, self.replicas.get(version, 1))
@@ -137,7 +138,9 @@ class _Change:
             yield f"load nothing of {self._name} until somebody asks for that"
         if before.is_unloaded and not after.is_unloaded:
             yield f"let {self._name} be loaded again"
-        if before.policy != after.policy:
+        if before.policy != msgspec.structs.replace(
+            after.policy, highest_answers=before.policy.highest_answers
+        ):  # which version answers is told by itself
             yield policy_step(self._name, after.policy)
         yield from self._scale_steps()
         if self._stops_first:

@@ -64,12 +64,18 @@ def policy_versions(known: Collection[int], policy: VersionPolicy) -> tuple[int,
     return tuple(highest_first)
 
 
+def answering_labels(policy: VersionPolicy, labels: Mapping[str, int]) -> Mapping[str, int]:
+    """The labels that say which version is the default one: none, where it is the highest whatever they say."""
+    return {} if policy.highest_answers else labels
+
+
 def default_version(known: Collection[int], serving: Collection[int], labels: Mapping[str, int]) -> int | None:
     """The version that answers a request that names none, where no route says otherwise; None: there is no version.
 
     It is `stable`. Until that one serves, the nearest one below it that does stands in, else the nearest above: so a
     promotion leaves the old version in place until the new one is ready, and lets no newer trial answer meanwhile.
-    A model without this label answers with the highest version that serves. When none serves it is `stable` all the
+    A model without this label answers with the highest version that serves, and so does one whose policy says so:
+    `labels` are the `answering_labels`. When none serves it is `stable` all the
     same, else the highest known version: the one whose state tells what is the matter.
     """
     stable = labels.get(STABLE)

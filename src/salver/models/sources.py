@@ -76,6 +76,8 @@ class FailedSource(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     error: LoadError
+    id: ModelVersion | None = None
+    """The version that it would be, where that is known."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):

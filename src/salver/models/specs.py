@@ -9,7 +9,7 @@ from salver.replicas.base import ReplicaSpec
 from salver.types import BatchSettings
 
 
-def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) -> ReplicaSpec:
+def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings, warm_up_rounds: int = 1) -> ReplicaSpec:
     """What model.toml leaves open is as the arguments say, and in the server's own Python."""
     manifest = source.manifest
     environment = manifest.environment
@@ -21,6 +21,7 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) 
         manifest=source.worker_manifest(),
         python=environment.python or sys.executable,
         threads=environment.threads or threads,
+        warm_up_rounds=warm_up_rounds,
         variables=environment.variables,
         replicas=manifest.replicas or 1,
         batching=manifest.batching.over(batching),

@@ -41,7 +41,7 @@ class Watch:
     ) -> None:
         """`scratch` is where versions of remotes are fetched to; with `every_s` 0 there is one look."""
         self._catalogue = catalogue
-        self._folders = folders
+        self._folders = list(folders)
         self._remotes = remotes
         self._every_s = every_s
         self._scratch = scratch
@@ -61,8 +61,17 @@ class Watch:
             await asyncio.sleep(self._every_s)
             await self.look()
 
+    async def replace(self, old: FolderSource | None, new: FolderSource | None) -> None:
+        """From now on look at `new` instead of `old`, and at once."""
+        if old is not None:
+            self._folders.remove(old)
+        if new is not None and new not in self._folders:
+            self._folders.append(new)
+        if new is not None:
+            await self._look_at(new.name, self._serve(new))
+
     async def look(self) -> None:
-        for folder in self._folders:
+        for folder in tuple(self._folders):
             await self._look_at(folder.name, self._serve(folder))
         for remote in self._remotes:
             await self._look_at(remote.name, self._take(remote))
@@ -84,8 +93,10 @@ class Watch:
         if seen is None:
             return
         stamps = {each.id: stamp for each in seen if (stamp := await self._stamp(each)) is not None}
+        if folder not in self._folders:
+            return  # it was given up meanwhile
         sources = [source for source in folder.found.models if source.id in stamps]
-        covered = self._catalogue.found(folder.name, sources, stamps)
+        covered = self._catalogue.found(folder.name, sources, stamps, folder.found.failures)
         for source in covered:
             self._note(
                 str(source.id),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from salver.models.configured import Configured, ConfiguredModel
 from salver.models.outcome import Outcome, StoredVersion, VersionList
 from salver.models.planning import Plan
 from salver.operations.base import Home, Operation, Scope
 from salver.types import ModelStatus, Scale, VersionPolicy
 
-__all__ = ["Outcome", "Plan", "StoredVersion", "VersionList"]
+__all__ = ["Configured", "ConfiguredModel", "Outcome", "Plan", "StoredVersion", "VersionList"]
 
 LIST = Operation(
     name="models.list",
@@ -56,8 +57,17 @@ LOAD = _change("models.load", "Load a model that was unloaded, or try again what
 UNLOAD = _change("models.unload", "Unload a model; what is known of it stays.", "models.operate")
 DELETE = _change("models.delete", "Delete a version, or a model with all its versions.", "models.delete")
 
+CONFIGURE = Operation(
+    name="models.configure",
+    summary="Replace the configured list of models: those that come are loaded, those that go unloaded.",
+    permission="models.configure",
+    scope=Scope.SERVER,
+    home=Home.CONTROL,
+    changes_state=True,
+)
+
 CHANGES = (PUBLISH, PROMOTE, ROLLBACK, LABEL, ROUTE, SCALE, POLICY, LOAD, UNLOAD, DELETE)
-OPERATIONS = (LIST, GET, VERSIONS, *CHANGES)
+OPERATIONS = (LIST, GET, VERSIONS, *CHANGES, CONFIGURE)
 
 DEFAULT_WAIT_S = 5.0
 MAX_WAIT_S = 600.0
@@ -189,3 +199,16 @@ class DeleteModel(Change, frozen=True, kw_only=True):
 
     version: int | None = None
     """None: the whole model."""
+
+
+class ConfigureModels(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of `models.configure`: the whole list. Its result is a Configured.
+
+    Errors: INVALID_INPUT; CONFLICT for a label that leads to a version which cannot answer, or another platform;
+    PERMISSION_DENIED for a base path outside of the folders that may be named; LOAD_FAILED when a model that comes
+    cannot be loaded. After an error everything is as it was.
+    """
+
+    models: tuple[ConfiguredModel, ...]
+    wait_s: float = MAX_WAIT_S
+    """How long models that come may take to be loaded."""

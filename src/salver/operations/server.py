@@ -31,7 +31,15 @@ METRICS = Operation(
     home=Home.CONTROL,
 )
 
-OPERATIONS = (LIVE, READY, DESCRIBE, METRICS)
+COUNTS = Operation(
+    name="server.counts",
+    summary="What was counted, as numbers, for protocols whose dashboards have names of their own for them.",
+    permission="metrics.read",
+    scope=Scope.SERVER,
+    home=Home.CONTROL,
+)
+
+OPERATIONS = (LIVE, READY, DESCRIBE, METRICS, COUNTS)
 
 
 class GetHealth(msgspec.Struct, frozen=True):
@@ -59,3 +67,29 @@ class ServerDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 class GetMetrics(msgspec.Struct, frozen=True):
     """Parameters of `server.metrics`. The result is the page as bytes."""
+
+
+class GetCounts(msgspec.Struct, frozen=True):
+    """Parameters of `server.counts`. The result is a Counts."""
+
+
+class CallCount(msgspec.Struct, frozen=True, kw_only=True):
+    """The calls of one operation, model, version and protocol; `codes` counts by outcome, `OK` or a Code's value."""
+
+    operation: str
+    model: str
+    version: int
+    wire: str
+    codes: dict[str, int]
+    buckets: tuple[int, ...]
+    """By duration, as `Counts.bounds_s`; one more has the rest."""
+    seconds: float
+    rows: int
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Since the start, of all front ends; `page` is the result of `server.metrics`."""
+
+    calls: tuple[CallCount, ...]
+    bounds_s: tuple[float, ...]
+    page: bytes

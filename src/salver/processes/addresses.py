@@ -11,17 +11,20 @@ from salver.errors import Code, StartupError
 from salver.processes.base import Door
 
 UNIX = "unix:"
+GRPC = "-grpc"
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):(?P<port>[0-9]{1,5})")
 _FIX = "Write it as `mms@127.0.0.1:8080`, several protocols as `mms+mms-management`, a Unix socket as `mms@unix:/path`."
 
 
-def parse_doors(texts: Sequence[str], known: Collection[str]) -> tuple[Door, ...]:
+def parse_doors(texts: Sequence[str], known: Collection[str], known_grpc: Collection[str] = ()) -> tuple[Door, ...]:
     """The doors in the order given; an address that is named twice answers for both.
 
-    `known` are the protocols that there are. Raises StartupError(SETTINGS_INVALID).
+    `known` are the protocols that there are, `known_grpc` those over gRPC, which are named with `-grpc` behind them.
+    Raises StartupError(SETTINGS_INVALID).
     """
+    names = {*known, *(f"{name}{GRPC}" for name in known_grpc)}
     doors: list[Door] = []
-    for door in [_parse(text, known) for text in texts]:
+    for door in [_parse(text, names) for text in texts]:
         same = next((number for number, other in enumerate(doors) if _is_same_address(door, other)), None)
         if same is None:
             doors.append(door)
@@ -33,7 +36,8 @@ def parse_doors(texts: Sequence[str], known: Collection[str]) -> tuple[Door, ...
 
 def _is_same_address(one: Door, other: Door) -> bool:
     """Port 0 is another one each time."""
-    return (one.host, one.port, one.path) == (other.host, other.port, other.path) and bool(one.port or one.path)
+    is_same = (one.host, one.port, one.path, one.is_grpc) == (other.host, other.port, other.path, other.is_grpc)
+    return is_same and bool(one.port or one.path)
 
 
 def _parse(text: str, known: Collection[str]) -> Door:
@@ -44,12 +48,19 @@ def _parse(text: str, known: Collection[str]) -> Door:
         what = f"there is no protocol {unknown[0]!r}" if at else "it names no address"
         fix = f"Known are: {', '.join(sorted(known))}." if at else _FIX
         raise StartupError(Code.SETTINGS_INVALID, f"doors: {text!r}: {what}.", fix=fix)
+    is_grpc = wires[0].endswith(GRPC)
+    if any(name.endswith(GRPC) is not is_grpc for name in wires) or (is_grpc and address.startswith(UNIX)):
+        message = f"doors: {text!r}: gRPC has a port of its own."
+        raise StartupError(
+            Code.SETTINGS_INVALID, message, fix="Give it a door of its own, as `tfserving-grpc@HOST:PORT`."
+        )
+    wires = tuple(name.removesuffix(GRPC) for name in wires)
     if address.startswith(UNIX):
         return Door(host="", port=0, wires=wires, path=_path(text, address.removeprefix(UNIX)))
     found = _ADDRESS.fullmatch(address)
     if found is None or int(found["port"]) > 65535:
         raise StartupError(Code.SETTINGS_INVALID, f"doors: {text!r}: {address!r} is no address.", fix=_FIX)
-    return Door(host=found["host"].strip("[]"), port=int(found["port"]), wires=wires)
+    return Door(host=found["host"].strip("[]"), port=int(found["port"]), wires=wires, is_grpc=is_grpc)
 
 
 def _path(text: str, path: str) -> str:

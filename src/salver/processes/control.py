@@ -20,8 +20,9 @@ from salver.processes.audience import Audience
 from salver.processes.base import ControlRequest
 from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec
 from salver.store.base import AuditLine, KeyRecord
-from salver.telemetry.counters import BatchCount, merged
+from salver.telemetry.counters import BatchCount, Report, merged
 from salver.telemetry.exposition import render
+from salver.telemetry.live import BUCKETS_S
 from salver.types import VersionStatus
 
 log = logging.getLogger("salver.control")
@@ -56,6 +57,7 @@ class ControlHalf:
             access.KEYS_REVOKE.name: self._revoke_key,
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
+            server.COUNTS.name: self._counts,
         }
 
     def watch(self, watching: Coroutine[Any, Any, None]) -> None:
@@ -134,7 +136,26 @@ class ControlHalf:
         return await asyncio.to_thread(self._administration.audit, asked.limit)
 
     async def _metrics(self, request: ControlRequest) -> bytes:
+        return await self._page(merged(await self.front_ends.reports()))
+
+    async def _counts(self, request: ControlRequest) -> server.Counts:
         total = merged(await self.front_ends.reports())
+        calls = tuple(
+            server.CallCount(
+                operation=key.operation,
+                model=key.model,
+                version=key.version,
+                wire=key.wire,
+                codes=count.codes,
+                buckets=tuple(count.buckets),
+                seconds=count.seconds,
+                rows=count.rows,
+            )
+            for key, count in total.requests
+        )
+        return server.Counts(calls=calls, bounds_s=BUCKETS_S, page=await self._page(total))
+
+    async def _page(self, total: Report) -> bytes:
         models = self.reconciler.models()
         return await asyncio.to_thread(render, total, models, __version__, self._audit.lost)
 

@@ -16,6 +16,8 @@ from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
 from salver.models.catalogue import Catalogue
+from salver.models.configurator import Configurator, Proposal
+from salver.models.configured import Configured
 from salver.models.edits import MakeEdit
 from salver.models.intake import Publication
 from salver.models.outcome import Asked, Outcome, VersionList
@@ -86,18 +88,33 @@ EDITS: Mapping[str, tuple[type[models.Change], Callable[[Any], MakeEdit]]] = {
 class Management:
     """Runs permitted operations on the catalogue. A change is in the audit log before its operation returns."""
 
-    def __init__(self, catalogue: Catalogue, audit: AuditLog, uploads: Path, places: Places) -> None:
-        """`uploads` is where front ends put what they receive, and where is put what is fetched from `places`."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        audit: AuditLog,
+        uploads: Path,
+        places: Places,
+        configurator: Configurator,
+        *,
+        allow_unavailable: bool = False,
+    ) -> None:
+        """`uploads` is where front ends put what they receive, and where is put what is fetched from `places`.
+
+        With `allow_unavailable` a configuration may put a new label on a version that cannot answer yet.
+        """
         self._catalogue = catalogue
         self._audit = audit
         self._uploads = uploads
         self._places = places
+        self._configurator = configurator
+        self._allow_unavailable = allow_unavailable
         self._fetching = asyncio.Semaphore(MAX_FETCHES)
 
     def bodies(self) -> dict[str, Body]:
         return {
             models.VERSIONS.name: self._versions,
             models.PUBLISH.name: self._publish,
+            models.CONFIGURE.name: self._configure,
             **dict.fromkeys(EDITS, self._edit),
         }
 
@@ -118,6 +135,33 @@ class Management:
         artefact = self._upload(wanted.upload) if wanted.upload else None
         publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False)
         return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
+
+    async def _configure(self, request: ControlRequest) -> Configured:
+        wanted = msgspec.msgpack.decode(request.parameters, type=models.ConfigureModels)
+        proposal = Proposal(
+            models=wanted.models,
+            by=request.principal.id,
+            allow_unavailable=self._allow_unavailable,
+            wait_s=max(0.0, min(wanted.wait_s, models.MAX_WAIT_S)),
+        )
+        outcome = Code.INTERNAL.value
+        try:
+            made = await self._configurator.reconfigure(proposal)
+            outcome = "OK"
+        except SalverError as error:
+            outcome = error.code.value
+            raise
+        finally:
+            event = AuditEvent(
+                principal=request.principal.id,
+                operation=request.operation,
+                outcome=outcome,
+                request_id=request.request_id,
+                peer=request.peer,
+                detail=f"models={msgspec.json.encode(wanted.models).decode()}",
+            )
+            await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._audit.record, event)))
+        return made
 
     async def _fetched(self, asked: Asked, wanted: models.PublishVersion, only: str | None) -> Outcome:
         """`only` is the model that whoever asks may know, if he may not know all."""

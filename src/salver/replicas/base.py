@@ -31,6 +31,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest such pause."""
     threads: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Threads of the numerical libraries in each worker, unless model.toml says otherwise."""
+    warm_up_rounds: Annotated[int, msgspec.Meta(ge=0)] = 1
+    """How often the requests that were recorded for a model are run before it answers; 0 leaves them out."""
     slab_mb: Annotated[int, msgspec.Meta(ge=0)] = 256
     """Shared memory of each front end for big bodies, in MiB; touched only as far as it is used."""
 
@@ -51,6 +53,7 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     """The interpreter: an absolute path, or a command's name."""
     threads: int = 1
+    warm_up_rounds: int = 1
     variables: dict[str, str] = {}
     replicas: int = 1
     batching: BatchSettings

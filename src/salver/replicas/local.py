@@ -146,7 +146,7 @@ class LocalWorker:
                 "path": spec.path,
                 "folder": spec.folder,
                 "manifest": spec.manifest,
-                "options": {"threads": spec.threads},
+                "options": {"threads": spec.threads, "warm_up_rounds": spec.warm_up_rounds},
                 "batch_rows": spec.batching.max_batch_rows,
             },
         )

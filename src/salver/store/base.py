@@ -83,6 +83,8 @@ class CatalogueChange(msgspec.Struct, frozen=True, kw_only=True):
     """Versions that are no longer there, by model and number."""
     remove_models: tuple[str, ...] = ()
     """Models of which nothing stays, their versions included."""
+    values: dict[str, str] = {}
+    """Named values of the server that go with it."""
 
 
 class Store(Protocol):

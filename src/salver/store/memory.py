@@ -86,6 +86,7 @@ class MemoryStore:
                     raise conflicts.version_exists(version)
                 versions[version.model, version.version] = version
             self._models, self._versions = models, versions
+            self._values |= change.values
 
     def set_failure(self, model: str, version: int, failure: VersionFailure | None) -> None:
         with self._lock:

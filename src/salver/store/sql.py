@@ -89,6 +89,8 @@ class SqlStore:
                 _put_model(connection, model)
             for version in change.add:
                 _add_version(connection, version)
+            for name, value in change.values.items():
+                server_values.put(connection, name, value)
 
     def set_failure(self, model: str, version: int, failure: VersionFailure | None) -> None:
         with self._transaction() as connection:

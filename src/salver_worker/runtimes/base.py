@@ -34,6 +34,7 @@ class LoadRequest(NamedTuple):
     manifest: Mapping[str, Any] = {}
     threads: int = 1
     batch_rows: int = 1
+    warm_up_rounds: int = 1
 
 
 class BodyRequest(NamedTuple):

@@ -148,3 +148,41 @@ def test_an_unknown_model_is_told_as_for_predictions(route: Callable[..., Predic
 
     answer = route("/v1/models/m/versions/5:classify").error(RequestError(Code.VERSION_NOT_FOUND, "no"), None)
     assert (answer.status, answer.body) == (404, b'{"error":"Servable not found for request: Specific(m, 5)"}')
+
+
+@pytest.mark.parametrize(
+    ("outputs", "arrays", "pairs"),
+    [
+        (
+            [("classes", "BYTES", (-1, 2)), ("scores", "FP32", (-1, 2))],
+            {"classes": np.array([[b"a", b"b"]], object), "scores": np.array([[0.75, 0.25]], np.float32)},
+            [["a", 0.75], ["b", 0.25]],
+        ),
+        (
+            [("scores", "FP32", (-1, -1))],
+            {"scores": np.array([[0.75, 0.25]], np.float32)},
+            [["", 0.75], ["", 0.25]],
+        ),
+        ([("classes", "BYTES", (-1, 1))], {"classes": np.array([[b"a"]], object)}, [["a", 0.0]]),
+    ],
+)
+def test_outputs_called_as_the_originals_are_classes(
+    encode: Callable[..., Any], version_info: Build, outputs: Any, arrays: Any, pairs: Any
+) -> None:
+    """Scores without labels have empty ones, labels without scores have 0."""
+    version = version_info([("x", "FP32", (-1,))], outputs)
+    assert encode(version, {"examples": [{"x": 1.0}]}, arrays, verb="classify") == {"results": [pairs]}
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [("classes", "INT64", (-1, 2))],
+        [("classes", "BYTES", (-1,))],
+        [("scores", "BYTES", (-1, 2))],
+        [("scores", "FP32", (-1, 2)), ("more", "FP32", (-1, 2))],
+    ],
+)
+def test_outputs_of_another_kind_are_none(refuse: Refuse, version_info: Build, outputs: Any) -> None:
+    version = version_info([("x", "FP32", (-1,))], outputs)
+    assert refuse(version, {"examples": [{"x": 1.0}]}, verb="classify")[0] == 400

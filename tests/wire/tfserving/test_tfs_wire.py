@@ -313,3 +313,10 @@ def test_the_usual_client_asks_for_metadata(
     assert wire.predict_route(sent.method, sent.target) is None
     request = ordinary_request(sent.method.decode(), sent.target.decode())
     assert wire.routes[0].read(request) == GetModel("half_plus_two")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models/m", "/metrics"])
+def test_what_is_outside_of_the_api_gets_a_page(wire: TfServingWire, ordinary_request: Ordinary, path: str) -> None:
+    answer = wire.unmatched(ordinary_request("GET", path))
+    assert (answer.status, answer.content_type) == (404, "text/html")
+    assert b"Not Found" in answer.body

@@ -47,12 +47,17 @@ class FolderSource:
         *,
         quiet_s: float,
         known: Discovery = _NOTHING,
+        root: Path | None = None,
+        find: Callable[[], Discovery] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known` is served already and stays until its files are gone or others. Raises StartupError for no path."""
+        """`known` is served already and stays until its files are gone or others. Raises StartupError for no path.
+
+        With `root` and `find` it watches that folder, and `find` says what is in it: `argument` is its name alone.
+        """
         self.name = argument
-        self._root = place_of(argument)
-        self._artifacts = artifacts
+        self._root = place_of(argument) if root is None else root
+        self._find = find or (lambda: discover([argument], artifacts, has_all_versions=True))
         self._quiet_s = quiet_s
         self._clock = clock
         self._snapshots: dict[str, Snapshot] = {}
@@ -121,7 +126,7 @@ class FolderSource:
 
     def _discovered(self) -> Discovery:
         try:
-            return discover([self.name], self._artifacts, has_all_versions=True)
+            return self._find()
         except LoadError as error:
             return Discovery(failures=(FailedSource(source=str(self._root), error=error),))
         except SalverError as error:

@@ -6,6 +6,7 @@ from salver.errors import SalverError
 from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.types import InferRequest, InferResponse, VersionInfo
 from salver.wire.tfserving.addresses import Address, Verb
+from salver.wire.tfserving.classes import class_columns
 from salver.wire.tfserving.errors import Headers
 from salver.wire.tfserving.examples import decode_examples
 from salver.wire.tfserving.lane import json_body, lane_error
@@ -39,8 +40,9 @@ class TfExamplesRoute:
         if self._address.verb is Verb.REGRESS:
             (array,) = response.outputs.values()
             return Answer(200, encode_numbers(array), headers=self._headers)
-        assert signature.ranking is not None
-        return Answer(200, encode_classes(response.outputs, signature.ranking), headers=self._headers)
+        columns = class_columns(signature)
+        assert columns is not None
+        return Answer(200, encode_classes(response.outputs, columns), headers=self._headers)
 
     def burst_codec(self, exchange: Exchange, version: VersionInfo) -> None:
         """Each request is taken by itself."""

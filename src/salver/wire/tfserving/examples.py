@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from salver.errors import Code, RequestError
 from salver.types import DEFAULT_SIGNATURE, Signature, Tensor, TensorSpec, VersionInfo
 from salver.wire.tfserving.addresses import MAX_INT64, Verb
+from salver.wire.tfserving.classes import FLOATS, class_columns
 from salver.wire.tfserving.codec import parse_document, signature_name
 from salver.wire.tfserving.errors import invalid
 from salver.wire.tfserving.request import TfRequest, tensors_request
@@ -14,8 +15,6 @@ from salver.wire.tfserving.texts import document_error, fault_text, json_type
 from salver.wire.tfserving.values import ValueFault, dense_tensor, is_base64_object
 
 Features: TypeAlias = dict[str, list[Any]]
-
-FLOATS = ("FP16", "FP32", "FP64")
 
 
 def decode_examples(raw: bytes, version: VersionInfo, verb: Verb) -> TfRequest:
@@ -35,7 +34,7 @@ def decode_examples(raw: bytes, version: VersionInfo, verb: Verb) -> TfRequest:
 
 def check_suits(signature: Signature, verb: Verb) -> None:
     """Raises RequestError(INVALID_INPUT) when the signature's outputs are no classes, or no single number per row."""
-    if verb is Verb.CLASSIFY and signature.ranking is None:
+    if verb is Verb.CLASSIFY and class_columns(signature) is None:
         raise invalid(
             "Expected classification signature method_name to be tensorflow/serving/classify. Was: "
             "tensorflow/serving/predict"

@@ -10,6 +10,7 @@ from salver.operations.base import Answer, PredictRoute, Request, Route
 from salver.wire.tfserving.addresses import Address, AddressError, Verb, malformed, parse_address
 from salver.wire.tfserving.classify import TfExamplesRoute
 from salver.wire.tfserving.errors import Headers, error_answer, invalid
+from salver.wire.tfserving.monitoring import monitoring_route
 from salver.wire.tfserving.predict import TfPredictRoute
 from salver.wire.tfserving.status import metadata_answer, status_answer
 from salver.wire.tfserving.texts import missing_text
@@ -20,6 +21,8 @@ CORS_HEADERS = (
     ("Access-Control-Allow-Headers", "Content-Type"),
 )
 ORIGINS = ("http://", "https://")
+NOT_FOUND_PAGE = b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>"
+"""What is outside of `/v1/` belongs to no API: at a port of this protocol alone, clients get a page, as before."""
 PREFIXES = ("/v1/models", "/V1/models")
 PLACES = ("/{model}", "/{model}/versions/{version}", "/{model}/labels/{label}")
 
@@ -29,7 +32,7 @@ class TfServingWire:
 
     name = "tfserving"
 
-    def __init__(self, *, max_body_bytes: int, allow_cors: bool = False) -> None:
+    def __init__(self, *, max_body_bytes: int, allow_cors: bool = False, monitoring_path: str = "") -> None:
         self._max_body_bytes = max_body_bytes
         self._headers: Headers = CORS_HEADERS if allow_cors else ()
         self._routes = tuple(
@@ -38,6 +41,8 @@ class TfServingWire:
             for place in PLACES
             for path in (prefix + place, f"{prefix}{place}/metadata")
         )
+        if monitoring_path:
+            self._routes += (monitoring_route(monitoring_path),)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -60,6 +65,8 @@ class TfServingWire:
         if request.method == "OPTIONS":
             origin = request.header("origin") or ""
             return Answer(200 if origin.startswith(ORIGINS) else 400, b"", None, self._headers)
+        if not self.owns(request.path):
+            return Answer(404, NOT_FOUND_PAGE, "text/html", self._headers)
         return error_answer(_address_error(request), None, self._headers)
 
     def error(self, error: SalverError, request: Request) -> Answer:

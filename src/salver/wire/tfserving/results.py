@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from salver.types import Array, Ranking
+from salver.types import Array
 from salver.wire.jsontensors import dumps
+from salver.wire.tfserving.classes import ClassColumns, class_pairs
 
 
-def encode_classes(outputs: Mapping[str, Array], ranking: Ranking) -> bytes:
+def encode_classes(outputs: Mapping[str, Array], columns: ClassColumns) -> bytes:
     """A list of [label, score] pairs per example."""
-    labels, scores = outputs[ranking.classes], outputs[ranking.probabilities]
-    pairs = [
-        [(_label(label), score) for label, score in zip(names, values, strict=True)]
-        for names, values in zip(labels.tolist(), scores, strict=True)
-    ]
-    return dumps({"results": pairs})
+    return dumps({"results": class_pairs(outputs, columns)})
 
 
 def encode_numbers(array: Array) -> bytes:
     """A number per example."""
     return dumps({"results": array.reshape(array.shape[0])})
-
-
-def _label(label: Any) -> str:
-    return label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)

@@ -38,7 +38,7 @@ def status_answer(model: ModelStatus, address: Address, headers: Headers) -> Ans
 
 def metadata_answer(model: ModelStatus, address: Address, headers: Headers) -> Answer:
     """The signatures of the version that is meant, once it has loaded."""
-    info = _meant(model)
+    info = meant_version(model)
     if info is None:
         return not_found(address, headers)
     signatures = {name: _signature_def(signature) for name, signature in info.signatures.items()}
@@ -54,7 +54,7 @@ def not_found(address: Address, headers: Headers) -> Answer:
     return error_answer(error, missing_text(error.code, address), headers)
 
 
-def _meant(model: ModelStatus) -> VersionInfo | None:
+def meant_version(model: ModelStatus) -> VersionInfo | None:
     """The one version that the answer is about, or the default one of several."""
     wanted = model.default_version if len(model.versions) > 1 else None
     found = (version.info for version in model.versions if wanted is None or version.id.version == wanted)
@@ -63,12 +63,16 @@ def _meant(model: ModelStatus) -> VersionInfo | None:
 
 def _version_status(version: VersionStatus) -> dict[str, Any]:
     is_broken = version.state in BROKEN
-    message = " ".join(filter(None, (version.reason, version.fix))) if is_broken else ""
     return {
         "version": str(version.id.version),
         "state": STATES[version.state],
-        "status": {"error_code": "UNKNOWN" if is_broken else "OK", "error_message": message},
+        "status": {"error_code": "UNKNOWN" if is_broken else "OK", "error_message": status_text(version)},
     }
+
+
+def status_text(version: VersionStatus) -> str:
+    """Why a version is broken; nothing for any other."""
+    return " ".join(filter(None, (version.reason, version.fix))) if version.state in BROKEN else ""
 
 
 def _signature_def(signature: Signature) -> dict[str, Any]:

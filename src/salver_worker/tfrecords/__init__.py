@@ -1,0 +1,1 @@
+"""Requests that TensorFlow Serving recorded for warm-up, read without TensorFlow."""
