@@ -266,7 +266,7 @@ def predictions_ended_with(served: Server, code: str) -> float:
     return sum(
         value
         for series, value in served.metrics().items()
-        if f'code="{code}"' in series and 'wire="tfserving"' in series and "models.predict" in series
+        if f'code="{code}"' in series and 'protocol="tfserving"' in series and "models.predict" in series
     )
 
 
