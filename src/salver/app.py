@@ -335,8 +335,8 @@ def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str,
 def _grpc_wires(front_end: FrontEnd) -> Mapping[str, GrpcWire]:
     """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door.
 
-    Called before the library is loaded, which would otherwise want a say, and a line on standard error, in each start of
-    a worker.
+    Called before the library is loaded, which would otherwise want a say, and a line on standard error, in each start
+    of a worker.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from salver.wire.tfserving.grpc import TfServingGrpcWire

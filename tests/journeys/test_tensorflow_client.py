@@ -216,8 +216,10 @@ def test_the_status_of_all_versions(answered) -> None:
         (
             "extra input",
             "INVALID_ARGUMENT",
-            "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. "
-            "Missing but required: {}.",
+            (
+                "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. "
+                "Missing but required: {}."
+            ),
         ),
         (
             "wrong name",

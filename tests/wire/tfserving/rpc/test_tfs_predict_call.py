@@ -111,8 +111,10 @@ def test_a_message_that_names_no_model_is_refused(calls, message, text) -> None:
     [
         (
             asking({"a": BOTH["a"]}),
-            "input size does not match signature: 1!=2 len({a}) != len({a,b}). Sent extra: {}. "
-            "Missing but required: {b}.",
+            (
+                "input size does not match signature: 1!=2 len({a}) != len({a,b}). Sent extra: {}. "
+                "Missing but required: {b}."
+            ),
         ),
         (
             asking({"a": BOTH["a"], "z": BOTH["b"]}),
@@ -188,7 +190,7 @@ def test_a_handler_gets_several_inputs_as_parts(calls, body) -> None:
 def test_a_handler_cannot_be_given_what_json_has_no_word_for(calls, body) -> None:
     message = asking({})
     message.inputs["x"].dtype = tf.DT_BFLOAT16
-    text = "Input 'x' is bfloat16, which this model cannot be given."
+    text = "Input 'body' is bfloat16, which this model cannot be given."
     assert calls.refused("Predict", message, body) == (INVALID, text)
     assert calls.refused("Predict", asking({}), body) == (INVALID, "This model takes one input at least.")
 
