@@ -397,7 +397,12 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
 
 
 def _grpc_wires(front_end: FrontEnd) -> Mapping[str, GrpcWire]:
-    """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door."""
+    """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door.
+
+    Called before the library is loaded, which would otherwise want a say, and a line on standard error, in each start
+    of a worker.
+    """
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from salver.wire.tfserving.grpc import TfServingGrpcWire
 
     max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)

@@ -190,10 +190,10 @@ class FrontEnd:
             await self._listen_locally(self.settings.socket_path)
 
     async def _listen_grpc(self, door: Door) -> None:
-        from salver.net.grpc.server import GrpcEdge  # the library is loaded only where it is asked for
-
         assert self._make_grpc_wires is not None
         wires = self._make_grpc_wires(self)
+        from salver.net.grpc.server import GrpcEdge  # the library is loaded only where it is asked for
+
         edge = GrpcEdge(
             self.settings.net,
             self.gate,

@@ -12,7 +12,14 @@ import pytest
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import models
 from salver.operations.base import Answer, AnsweredCall, Exchange
-from salver.operations.methods import GrpcStatus, OrdinaryMethod, PredictMethod, StreamMethod, status_answer
+from salver.operations.methods import (
+    GrpcStatus,
+    JoinedMethod,
+    OrdinaryMethod,
+    PredictMethod,
+    StreamMethod,
+    status_answer,
+)
 from salver.serving.payload import batch_group
 from salver.types import InferRequest, InferResponse, ModelStatus, Tensor, VersionInfo
 
@@ -69,6 +76,11 @@ class ToyWire:
         StreamMethod(
             path="/toy.Toy/Parts", open=lambda request: ToyStreamRoute(request.body.decode()), takes_many=False
         ),
+        JoinedMethod(
+            path="/toy.Toy/SumAll",
+            open=lambda request: [ToyRoute(each) for each in request.body.decode().split(";")],
+            join=lambda answers: b";".join(answers),
+        ),
         OrdinaryMethod(
             path="/toy.Toy/Describe",
             operation=models.GET.name,
@@ -84,6 +96,8 @@ class ToyWire:
 
 
 def _described(status: ModelStatus, model: str) -> bytes:
+    if model == "wide":
+        raise ValueError("a secret of the wire")
     return f"{model} {status.default_version}".encode()
 
 

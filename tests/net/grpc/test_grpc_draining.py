@@ -18,6 +18,7 @@ def test_what_is_in_flight_is_answered(toy, channel_to) -> None:
     call = channel.unary_unary(SUM).future(b"m|1 2", timeout=WAIT_S)
     toy.until(lambda: len(toy.worker.held) == 1)
     ending = asyncio.run_coroutine_threadsafe(toy.front_end.finish(WAIT_S), toy.loop)
+    toy.until(toy.front_end._grpc_edges[0]._health._ended.is_set)
     with pytest.raises(grpc.RpcError) as raised:
         channel_to(toy).unary_unary(SUM)(b"m|1 2", timeout=WAIT_S)
     assert raised.value.code() is StatusCode.UNAVAILABLE

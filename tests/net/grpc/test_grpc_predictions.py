@@ -175,6 +175,36 @@ def test_an_ordinary_method_is_guarded(make_toy, channel_to) -> None:
     assert len(server.control.denials) == 1
 
 
+def test_a_fault_in_an_ordinary_method_is_an_internal_error_without_its_text(toy, channel_to) -> None:
+    error = failure(channel_to(toy).unary_unary("/toy.Toy/Describe"), b"wide")
+    assert (error.code(), error.details()) == (StatusCode.INTERNAL, "The server failed on this call.")
+    assert len(toy.records.lines) == 1
+    toy.records.lines.clear()
+
+
+def test_several_predictions_of_one_call_run_together(toy, channel_to) -> None:
+    assert channel_to(toy).unary_unary("/toy.Toy/SumAll")(b"m|1 2;m|3 4", timeout=WAIT_S) == b"3 1;7 3"
+    assert toy.worker.rows == [2]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [(b"m|1 2;other|1 2", StatusCode.NOT_FOUND), (b"m|1 2;nothing", StatusCode.INVALID_ARGUMENT)],
+)
+def test_one_of_several_predictions_that_fails_is_the_answer(toy, channel_to, message, code) -> None:
+    assert failure(channel_to(toy).unary_unary("/toy.Toy/SumAll"), message).code() is code
+
+
+def test_several_predictions_are_cancelled_together(toy, channel_to) -> None:
+    toy.worker.holds = True
+    call = channel_to(toy).unary_unary("/toy.Toy/SumAll").future(b"m|1 2;m|3 4", timeout=WAIT_S)
+    toy.until(lambda: len(toy.worker.held) == 1)
+    call.cancel()
+    toy.until(lambda: counts(toy) == {"CANCELLED": 2})
+    toy.worker.holds = False
+    toy.on_loop(toy.worker.let_go)
+
+
 def counts(server) -> dict[str, int]:
     """Predictions over gRPC by their code."""
     found: Counter[str] = Counter()
