@@ -125,7 +125,7 @@ def _serve(start: StartLine, pid_file: PidFile) -> int:
     for warning in start.resolution.warnings:
         show_warning(warning)
     narrator = Narrator(console(), needs_key=settings.access.anonymous == "none")
-    narrator.settings([f"{name} {value} ({where})" for name, value, where in chosen(start.resolution)])
+    narrator.settings([f"{name} {value} ({where})" for name, value, where in chosen(start.resolution) if value])
     for note in start.notes:
         narrator(Noted(text=note))
 

@@ -161,7 +161,7 @@ def given_flags(command: str, arguments: argparse.Namespace) -> Sequence[Flag]:
 
 
 def flags_table() -> str:
-    """The rows of the table in docs/wires/mms.md."""
+    """The rows of the table in docs/wires/mms-commands.md."""
     words = {"used": "", "noted": "does nothing: ", "refused": "refused: "}
     rows = []
     for flag in FLAGS:
