@@ -183,6 +183,7 @@ def test_a_server_is_started_found_running_and_stopped(
     assert machine.run(command, "--stop") == (0, not_running)
 
 
+@pytest.mark.slow
 def test_the_old_name_warns_and_no_flag_means_start(machine: Machine) -> None:
     machine.configure()
     assert machine.run("mxnet-model-server") == (
@@ -278,6 +279,7 @@ def test_torchserve_tells_a_version(machine: Machine) -> None:
 # What the file says
 
 
+@pytest.mark.slow
 def test_the_models_of_the_start_have_their_names_workers_and_batches(machine: Machine) -> None:
     machine.pack("named.mar", modelName="own")
     machine.pack("my-net v2.mar")
@@ -298,6 +300,7 @@ def test_the_models_of_the_start_have_their_names_workers_and_batches(machine: M
     assert requests.post(inference + "/predictions/own", b"x", timeout=10).headers["x-batch"] == "1"
 
 
+@pytest.mark.slow
 def test_what_a_file_sets_can_come_from_the_environment(machine: Machine) -> None:
     machine.pack("noop.mar", modelName="noop")
     lines = ("model_store=$$STORE$$", "default_workers_per_model=1", "enable_envvars_config=true")
@@ -314,6 +317,7 @@ def test_a_variable_that_is_missing_stops_the_start(machine: Machine) -> None:
     assert "model_store needs the variable STORE, which is not set" in " ".join(machine.told().split())
 
 
+@pytest.mark.slow
 def test_one_address_answers_both_apis_and_a_socket_answers_too(machine: Machine) -> None:
     socket_path = machine.folder / "mms.sock"
     (machine.folder / "config.properties").write_text(
@@ -328,6 +332,7 @@ def test_one_address_answers_both_apis_and_a_socket_answers_too(machine: Machine
     assert not socket_path.exists()
 
 
+@pytest.mark.slow
 def test_the_configuration_for_sagemaker_serves_at_one_port(machine: Machine) -> None:
     machine.pack("noop.mar", modelName="noop")
     machine.variables = {
@@ -347,6 +352,7 @@ def test_the_configuration_for_sagemaker_serves_at_one_port(machine: Machine) ->
     assert requests.post(url + "/invocations", b"x" * 1001, timeout=10).status_code == 413
 
 
+@pytest.mark.slow
 def test_an_address_that_others_reach_is_opened_and_told(machine: Machine) -> None:
     machine.configure()
     config = machine.folder / "config.properties"
@@ -358,6 +364,7 @@ def test_an_address_that_others_reach_is_opened_and_told(machine: Machine) -> No
     assert "callers on other machines need a key" in told
 
 
+@pytest.mark.slow
 def test_a_line_of_mms_0_4_serves_what_lies_anywhere_at_one_port(machine: Machine) -> None:
     machine.pack("noop.mar", modelName="noop")
     line = ("mxnet-model-server", "--models", "old=store/noop.mar", "--port", "0", "--host", "127.0.0.1", "--gpu", "0")
@@ -367,6 +374,7 @@ def test_a_line_of_mms_0_4_serves_what_lies_anywhere_at_one_port(machine: Machin
     assert "--gpu does nothing" in " ".join(machine.printed().split())
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_torchserve_starts_its_models(machine: Machine) -> None:
     machine.pack("m1.mar", modelName="m", modelVersion="1.0")
     machine.pack("m2.mar", modelName="m", modelVersion="2.0")
