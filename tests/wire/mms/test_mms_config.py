@@ -310,3 +310,9 @@ def test_a_snapshot_of_nothing_starts_nothing() -> None:
 )
 def test_models_that_cannot_be_read_are_refused(key: str, text: str, why: str) -> None:
     assert why in refusal("torchserve", **{key: text})
+
+
+def test_what_a_version_does_not_say_stays_open() -> None:
+    assert read("torchserve", models='{"a": {"1.0": {"batchSize": 2}}}').table == {
+        "a": {"1.0": ModelWords(batch_size=2)}
+    }
