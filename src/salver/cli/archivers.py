@@ -30,7 +30,10 @@ def archiver_command(
     @click.command(name, help=summary, add_help_option=False, context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> int:
-        given = parser().parse_args(list(arguments))
+        try:
+            given = parser().parse_args(list(arguments))
+        except SystemExit as ended:  # after --help, or with the usage
+            return int(ended.code or 0)
         try:
             pack(given)
         except ArchiverFailed as failed:

@@ -22,7 +22,12 @@ RUNTIMES = ("python", "python2", "python3")
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="model-archiver", description="Pack a model archive.")
+    parser = argparse.ArgumentParser(
+        prog="model-archiver",
+        description="Pack a model archive.",
+        epilog="Examples:\n  salver model-archiver --model-name net --model-path net/ --handler service:handle",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model-name", required=True, help="Name of the model, and of the archive.")
     parser.add_argument("--model-path", required=True, help="Folder with the model's files.")
     parser.add_argument("--handler", required=True, help="Handler in the folder, as module:function.")

@@ -65,7 +65,10 @@ def server_command(name: str, summary: str) -> click.Command:
 
 def run(command: str, line: Sequence[str]) -> int:
     """The exit code. Raises StartupError where the original has no words of its own."""
-    arguments = parser_for(command).parse_args(list(line))
+    try:
+        arguments = parser_for(command).parse_args(list(line))
+    except SystemExit as ended:  # after --help, or with the usage
+        return int(ended.code or 0)
     words = TORCHSERVE_WORDS if command == "torchserve" else MMS_WORDS
     if command == "mxnet-model-server":
         _say(OLD_NAME)
@@ -125,7 +128,7 @@ def _serve(start: StartLine, pid_file: PidFile) -> int:
     for warning in start.resolution.warnings:
         show_warning(warning)
     narrator = Narrator(console(), needs_key=settings.access.anonymous == "none")
-    narrator.settings([f"{name} {value} ({where})" for name, value, where in chosen(start.resolution)])
+    narrator.settings([f"{name} {value} ({where})" for name, value, where in chosen(start.resolution) if value])
     for note in start.notes:
         narrator(Noted(text=note))
 

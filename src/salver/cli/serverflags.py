@@ -138,7 +138,12 @@ FLAGS: tuple[Flag, ...] = (
 
 def parser_for(command: str) -> argparse.ArgumentParser:
     """The original's parser: its exit code and its words for a flag that it does not know."""
-    parser = argparse.ArgumentParser(prog=command, description=f"Serve as {command} does. Every flag of its is known.")
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=f"Serve as {command} does. Every flag of its is known.",
+        epilog=f"Examples:\n  salver {command} --start --model-store models --models all\n  salver {command} --stop",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     start_or_stop = parser.add_mutually_exclusive_group()
     for flag in FLAGS:
         if command not in flag.commands:
@@ -161,7 +166,7 @@ def given_flags(command: str, arguments: argparse.Namespace) -> Sequence[Flag]:
 
 
 def flags_table() -> str:
-    """The rows of the table in docs/wires/mms.md."""
+    """The rows of the table in docs/wires/mms-commands.md."""
     words = {"used": "", "noted": "does nothing: ", "refused": "refused: "}
     rows = []
     for flag in FLAGS:

@@ -44,7 +44,12 @@ BUILT_IN_LSP = frozenset({"BaseHandler", "TorchScriptHandler"})
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="torch-model-archiver", description="Pack a model archive.")
+    parser = argparse.ArgumentParser(
+        prog="torch-model-archiver",
+        description="Pack a model archive.",
+        epilog="Examples:\n  salver torch-model-archiver --model-name net --version 1.0 --handler service.py",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model-name", required=True, help="Name of the model, and of the archive.")
     parser.add_argument("--serialized-file", help="The weights: a .pt, .pth, .onnx or .so file.")
     parser.add_argument("--model-file", help="Python file with the one class of an eager model.")

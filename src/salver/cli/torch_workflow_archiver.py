@@ -25,7 +25,12 @@ ARCHIVER_VERSION = "0.2.15"
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="torch-workflow-archiver", description="Pack a workflow.")
+    parser = argparse.ArgumentParser(
+        prog="torch-workflow-archiver",
+        description="Pack a workflow.",
+        epilog="Examples:\n  salver torch-workflow-archiver --workflow-name w --spec-file w.yaml --handler w.py",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--workflow-name", required=True, help="Name of the workflow, and of the archive.")
     parser.add_argument("--spec-file", required=True, help="YAML file with the models and the graph.")
     parser.add_argument("--handler", help="Python file with the functions of the graph.")

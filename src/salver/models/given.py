@@ -105,10 +105,11 @@ def _numbered(source: ModelSource, others: Sequence[ModelSource]) -> ModelSource
     same = [other for other in others if other.name == source.name]
     version = source.details.get("archive_version")
     if any(other.details.get("archive_version") == version for other in same):
-        text = "" if version is None else f" version {version}"
         raise LoadError(
             Code.CONFLICT,
-            f"Model{text} {source.name} is already registered.",
+            f"Model {source.name} is already registered."
+            if version is None
+            else f"Model version {version} is already registered for model {source.name}.",
             fix=f"Give it another name, as other-name={source.source}.",
         )
     taken = {other.version for other in same}

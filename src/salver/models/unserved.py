@@ -109,7 +109,7 @@ FILES: tuple[Unserved, ...] = (
     Unserved(
         runtime="",
         label="a tar archive",
-        advice="Unpack it and give the folder; model archives are taken as .mar (zip) or as a folder.",
+        advice="Unpack it and give the folder; model archives are taken as .mar, .tar.gz or as a folder.",
         starts=((257, b"ustar"),),
     ),
     _row(_PYTORCH, starts=((2, b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."),)),  # torch.save before 1.6: its magic number
@@ -195,12 +195,6 @@ FILES: tuple[Unserved, ...] = (
 )
 
 ZIPS: tuple[Unserved, ...] = (
-    Unserved(
-        runtime="",
-        label="a model archive of MXNet Model Server 0.4, which has its MANIFEST.json at the top",
-        advice="Pack it again with `model-archiver`; archives of version 0.4 come later.",
-        members=("MANIFEST.json",),
-    ),
     _row(_PYTORCH, label="a TorchScript model", members=("*/data.pkl", "*/constants.pkl")),
     _row(_PYTORCH, members=("*/data.pkl",)),
     _row(_KERAS, members=("config.json", "model.weights.h5")),
@@ -215,10 +209,4 @@ ZIPS: tuple[Unserved, ...] = (
 FOLDERS: tuple[Unserved, ...] = (
     _row(_SAVED_MODEL, members=("saved_model.pb",)),
     _row(_SAVED_MODEL, members=("saved_model.pbtxt",)),
-    Unserved(
-        runtime="",
-        label="a model archive of MXNet Model Server 0.4, which has its MANIFEST.json at the top",
-        advice="Pack it again with `model-archiver`; archives of version 0.4 come later.",
-        members=("MANIFEST.json",),
-    ),
 )

@@ -156,3 +156,14 @@ KEYS: tuple[Key, ...] = (
 
 def key_named(name: str, server: Server) -> Key | None:
     return next((key for key in KEYS if key.name == name and server in key.servers), None)
+
+
+def keys_table() -> str:
+    """The rows of the table in docs/wires/mms-commands.md."""
+    words = {"used": "", "noted": "sets nothing: ", "refused": "refused: "}
+    of = {BOTH: "both", MMS: "MMS", TORCHSERVE: "TorchServe"}
+    return "".join(
+        f"| `{key.name}` | {of[key.servers]} | {f'`{key.setting}`' if key.setting else ''} "
+        f"| {words[key.fate]}{key.told} |\n"
+        for key in KEYS
+    )

@@ -25,7 +25,7 @@ class ModelService:
         self._signature = read_signature(context.system_properties["model_dir"], context.manifest)
 
     def inference(self, data: List[Any]) -> Any:
-        raise NotImplementedError("a service has a method `inference`")
+        raise AttributeError("the service has no method `inference`")
 
     def ping(self) -> Any:
         return "healthy!"
