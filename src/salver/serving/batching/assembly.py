@@ -15,6 +15,7 @@ from salver_worker import frames
 
 Buffer = bytes | bytearray | memoryview
 CACHE_LIMIT = 512
+BF16 = "BF16"
 
 
 class Assembled:
@@ -215,10 +216,13 @@ def _describe(header: bytes) -> list[tuple[str, str, tuple[int, ...], int]]:
 
 
 def _dtype(datatype: str, shape: Sequence[int], size: int) -> str:
-    """NumPy's name of an output's type, "" for BYTES. Raises FrameError when it does not have the size it should."""
+    """NumPy's name of an output's type, "" for BYTES; BF16, which NumPy lacks, by its own.
+
+    Raises FrameError when it does not have the size it should.
+    """
     if datatype == "BYTES":
         return ""
-    name = frames.NUMPY_NAMES.get(datatype)
+    name = BF16 if datatype == BF16 else frames.NUMPY_NAMES.get(datatype)
     if name is None:
         raise frames.FrameError(f"there is no datatype {datatype!r}")
     if min(shape, default=0) < 0 or frames.element_count(shape) * frames.DATATYPE_SIZES[datatype] != size:
@@ -228,9 +232,16 @@ def _dtype(datatype: str, shape: Sequence[int], size: int) -> str:
 
 def _array(piece: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
     try:
+        if dtype == BF16:
+            return _widened(np.ndarray(shape, "<u2", piece))
         return np.ndarray(shape, dtype, piece) if dtype else _bytes_array(piece, shape)
     except (ValueError, OverflowError) as error:
         raise frames.FrameError(f"an output does not have the shape that its header says: {error}") from error
+
+
+def _widened(bits: Array) -> Array:
+    """BF16 as float32, which has all its values: whoever answers in BF16 cuts the lower halves off again."""
+    return (bits.astype("<u4") << 16).view("<f4")
 
 
 def _bytes_array(piece: memoryview, shape: tuple[int, ...]) -> Array:

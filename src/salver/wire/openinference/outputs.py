@@ -82,10 +82,10 @@ def _entry(wish: Wish, array: Array, declared: str, pieces: list[bytes]) -> Entr
 
 
 def datatype_of(array: Array, declared: str) -> str:
-    """The datatype that an output travels as. BF16, which NumPy has not, is held as its bits."""
+    """The datatype that an output travels as. BF16, which NumPy has not, is held as float32."""
     if array.dtype.kind == "O":
         return "BYTES"
-    if declared == "BF16" and array.dtype == np.uint16:
+    if declared == "BF16" and array.dtype == np.float32:
         return declared
     return DATATYPES[array.dtype.newbyteorder("<")]
 
@@ -94,6 +94,8 @@ def raw_bytes(array: Array, datatype: str) -> bytes:
     """Row-major and little-endian; an element of BYTES has its length before it."""
     if datatype == "BYTES":
         return encode_bytes_elements(array.reshape(-1).tolist())
+    if datatype == "BF16":
+        return (np.ascontiguousarray(array, "<f4").view("<u4") >> 16).astype("<u2").tobytes()
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
