@@ -49,7 +49,7 @@ from salver.models.states import SERVING
 from salver.models.stock import Stock
 from salver.models.watch import Watch
 from salver.net.ports import join_port
-from salver.operations import access, inference, models, server
+from salver.operations import access, inference, models, server, statistics
 from salver.processes.base import Control, Door
 from salver.processes.collector import settle_down
 from salver.processes.control import ControlHalf
@@ -59,6 +59,7 @@ from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.processes.management import Management
 from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
+from salver.processes.telling import Telling
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
@@ -73,13 +74,14 @@ from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState,
 from salver.wire.base import Wire
 from salver.wire.native.rest import NativeWire
 from salver.wire.openinference.base import OpenInferenceSettings
+from salver.wire.openinference.metrics import OpenInferenceMetricsWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
 from salver_worker.runtimes.specs import SPECS
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
+OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
 BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
@@ -195,6 +197,7 @@ def _control_half(
     fetcher = HttpFetcher(os.environ, HttpLimits(max_bytes=settings.models.max_artefact_gb * 1024**3))
     management = Management(catalogue, state.audit, uploads, _places(settings.models, fetcher))
     control.add_operations(management.bodies())
+    control.add_operations(Telling(control.front_ends.reports, control.reconciler.models).bodies())
     control.residence = Residence(
         catalogue,
         control.reconciler,
@@ -326,6 +329,7 @@ def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str,
         MmsWire(only_model),
         MmsManagementWire(),
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings),
+        OpenInferenceMetricsWire(),
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}

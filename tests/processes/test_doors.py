@@ -38,6 +38,7 @@ def test_protocols_get_the_ports_of_their_own_clients() -> None:
         8080: ("mms",),
         8081: ("mms-management",),
         8000: ("openinference",),
+        8002: ("openinference-metrics",),
     }
 
 

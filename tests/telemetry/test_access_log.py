@@ -63,6 +63,7 @@ class Bench:
             wire="native",
             peer="127.0.0.1",
             rows=2,
+            queued_at=10.00025,
             queued_s=0.0005,
             started_at=10.0,
         )
@@ -184,13 +185,21 @@ def test_calls_that_were_answered_together_are_counted_and_written_as_each_by_it
     together.meter.record_burst(together.meter.tally(labels), burst, started_at, now)
     for id, at, count in zip(ids, started_at, rows, strict=True):
         call = SimpleNamespace(
-            model="m", version=1, request_id=id, started_at=at, queued_s=burst.sent_at - burst.queued_at, rows=count
+            model="m",
+            version=1,
+            request_id=id,
+            started_at=at,
+            queued_at=burst.queued_at,
+            queued_s=burst.sent_at - burst.queued_at,
+            rows=count,
         )
         alone.meter.record(alone.meter.tally(labels), call, None, now)
     ((key, one),), ((other_key, other),) = together.counters.requests(), alone.counters.requests()
     assert key == other_key
     assert (one.codes, one.buckets, one.rows) == (other.codes, other.buckets, other.rows)
     assert one.seconds == pytest.approx(other.seconds)
+    assert one.queued_seconds == pytest.approx(other.queued_seconds)
+    assert one.reading_seconds == pytest.approx(other.reading_seconds)
     assert together.lines() == alone.lines()
 
 

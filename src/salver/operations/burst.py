@@ -84,6 +84,7 @@ class Burst(Ticket):
         self.codec = codec
         self.exchanges = exchanges
         self.rows = rows
+        self.requests = len(exchanges)
         self.request = request
         self.deadline = exchanges[0].started_at + standing.allowed_s
         self.ids: Sequence[str] = (owner.new_request_id(),) if len(exchanges) == 1 else ()

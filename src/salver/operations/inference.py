@@ -225,6 +225,8 @@ class Predictions:
             log.exception("prediction_failed")
             self._refuse(call, _fault(error))
             return None
+        if call.request.allowed_s:
+            call.deadline = call.started_at + call.request.allowed_s
         exchange.prediction = call
         return call
 

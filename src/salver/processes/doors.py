@@ -16,7 +16,7 @@ ALL_WIRES = ("tfserving", "mms", "openinference", "native")
 COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8501, ("tfserving",)),),
     "mms": ((8080, ("mms",)), (8081, ("mms-management",))),
-    "openinference": ((8000, ("openinference",)),),
+    "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
 

@@ -52,6 +52,11 @@ class Meter:
         count.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         count.seconds += seconds
         count.rows += call.rows
+        if error is not None:
+            count.failed_seconds += seconds
+        elif call.queued_at:
+            count.queued_seconds += call.queued_s
+            count.reading_seconds += call.queued_at - call.started_at
         if self._log.is_on:
             self._log.request(tally.words, call, code, seconds, error)
 
@@ -66,7 +71,10 @@ class Meter:
         else:
             for at in started_at:
                 count.buckets[bisect_left(BUCKETS_S, now - at)] += 1
-        count.seconds += now * number - sum(started_at)
+        arrivals = sum(started_at)
+        count.seconds += now * number - arrivals
+        count.queued_seconds += (burst.sent_at - burst.queued_at) * number
+        count.reading_seconds += burst.queued_at * number - arrivals
         count.rows += sum(burst.rows)
         if self._log.is_on:
             self._log.burst(tally.words, burst, started_at, now)

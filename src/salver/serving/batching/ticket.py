@@ -32,6 +32,8 @@ class Ticket:
     attempts = 0
     queued_at = 0.0
     sent_at = 0.0
+    requests = 1
+    """How many requests of callers it stands for."""
     whole: Gathering | None = None
     """What puts this request's pieces together, when it has too many rows for one batch."""
 
@@ -71,12 +73,13 @@ class Watcher(Protocol):
 class Flight:
     """A batch that a worker has."""
 
-    __slots__ = ("is_cancelled", "kill_at", "link", "rows", "sent_at", "tickets")
+    __slots__ = ("is_cancelled", "kill_at", "link", "requests", "rows", "sent_at", "tickets")
 
-    def __init__(self, link: Link, tickets: list[Ticket], rows: int, sent_at: float) -> None:
+    def __init__(self, link: Link, tickets: list[Ticket], rows: int, requests: int, sent_at: float) -> None:
         self.link = link
         self.tickets = tickets
         self.rows = rows
+        self.requests = requests
         self.sent_at = sent_at
         self.kill_at = FOREVER
         self.is_cancelled = False

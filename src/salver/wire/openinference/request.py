@@ -35,6 +35,8 @@ class V2Request(InferRequest, gc=False):
     id: str = ""
     wishes: tuple[Wish, ...] | None = None
     is_binary: bool = False
+    encoding: str = ""
+    """What its answer may be compressed with."""
 
 
 def wishes_of(document: InferDocument, declared: Mapping[str, str], model: str) -> tuple[Wish, ...] | None:
