@@ -154,7 +154,7 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SequenceStep(msgspec.Struct, frozen=True, gc=False):
-    """A request's place among those of one sequence, which all go to one replica, in order: it keeps what is between."""
+    """A request's place in a sequence: all of one go to one replica, in order, which keeps what is between them."""
 
     id: int | str
     is_start: bool = False

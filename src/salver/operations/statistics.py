@@ -1,4 +1,4 @@
-"""How much a version was asked, how that ended and where the time went. The sums are made here, from what was counted."""
+"""How often a version was asked, how that ended and where the time went, from what was counted."""
 
 from __future__ import annotations
 

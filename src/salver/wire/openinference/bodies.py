@@ -6,7 +6,17 @@ import numpy as np
 import orjson
 
 from salver.operations.base import Answer
-from salver.types import DEFAULT_SIGNATURE, Body, BodyResult, InferResponse, Part, SlabSlice, TensorSpec, VersionInfo
+from salver.types import (
+    DEFAULT_SIGNATURE,
+    Array,
+    Body,
+    BodyResult,
+    InferResponse,
+    Part,
+    SlabSlice,
+    TensorSpec,
+    VersionInfo,
+)
 from salver.wire.jsonbody import Buffer
 from salver.wire.openinference.binary import SIZE, Pieces, check_all_taken, split
 from salver.wire.openinference.codec import RAW_REQUEST, read_tensor, shape_text
@@ -89,9 +99,13 @@ def body_answer(response: InferResponse, result: BodyResult, request: V2Request)
     if result.status >= 400:
         status = result.status if result.status < 600 else 500  # HTTP has no others
         return Answer(status, error_body(result.data.decode("utf-8", "replace")))
+    return encode(response, request, body_output(result))
+
+
+def body_output(result: BodyResult) -> dict[str, Array]:
     array = np.empty(1, object)
     array[0] = result.data
-    return encode(response, request, {NAME: array})
+    return {NAME: array}
 
 
 def _text(value: str | bool | int | float) -> bytes:

@@ -79,11 +79,11 @@ class Layout(NamedTuple):
 class Plan:
     """What is worked out once for a version that takes tensors."""
 
-    __slots__ = ("_layouts", "_model", "_outputs", "_specs", "version")
+    __slots__ = ("_layouts", "_model", "_outputs", "_specs", "signature", "version")
 
     def __init__(self, version: VersionInfo) -> None:
         """Raises RequestError(SIGNATURE_NOT_FOUND)."""
-        signature = default_signature(version)
+        signature = self.signature = default_signature(version)
         self.version = version
         self._model = version.id.model
         self._specs = {spec.name: spec for spec in signature.inputs}

@@ -20,7 +20,7 @@ _CHOICE = re.compile(r"([!#$%&'*+.^_`|~0-9a-z-]+)\s*(?:;\s*q\s*=\s*([01](?:\.[0-
 
 
 def wanted_encoding(header: bytes | None) -> str:
-    """`gzip` or `deflate`, whichever an Accept-Encoding likes better; empty when it takes neither, or likes none best."""
+    """`gzip` or `deflate`, whichever an Accept-Encoding likes better; empty when it likes neither, or none best."""
     if not header:
         return ""
     weights: dict[str, float] = {}

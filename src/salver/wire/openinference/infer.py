@@ -41,7 +41,7 @@ class V2InferRoute:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | PAYLOAD_TOO_LARGE | UNSUPPORTED_MEDIA_TYPE)."""
         plan = self._plan
         if plan is None or plan.version is not version:
-            plan = self._plan = _plan_for(version)
+            plan = self._plan = plan_for(version)
         body: Any = exchange.body
         encoding = exchange.header(b"content-encoding")
         if encoding is not None:
@@ -70,5 +70,5 @@ class V2InferRoute:
         """Each request is taken by itself."""
 
 
-def _plan_for(version: VersionInfo) -> Plan | BodyPlan:
+def plan_for(version: VersionInfo) -> Plan | BodyPlan:
     return BodyPlan(version) if version.payload is PayloadKind.BODY else Plan(version)

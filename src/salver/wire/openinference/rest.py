@@ -14,7 +14,7 @@ from salver.operations import models, server, statistics
 from salver.operations.base import Answer, PredictRoute, Request, Route
 from salver.types import ModelStatus
 from salver.wire.openinference import metadata, repository
-from salver.wire.openinference.addresses import parse_infer, version_number
+from salver.wire.openinference.addresses import parse_generate, parse_infer, version_number
 from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.errors import (
     NOT_ALLOWED,
@@ -24,6 +24,7 @@ from salver.wire.openinference.errors import (
     error_answer,
     error_body,
 )
+from salver.wire.openinference.generation import V2GenerateRoute
 from salver.wire.openinference.infer import NAME, V2InferRoute
 from salver.wire.openinference.refusals import refusal_of
 from salver.wire.openinference.serversettings import (
@@ -41,7 +42,7 @@ LOAD = "/v2/repository/models/{model}/load"
 UNLOAD = "/v2/repository/models/{model}/unload"
 TRACE_OF = "/trace/setting"
 TRACE = "/v2" + TRACE_OF
-INFER_ADDRESS = re.compile(r"/v2/models/[^/]+(?:/versions/[0-9]+)?/infer")
+PREDICT_ADDRESS = re.compile(r"/v2/models/[^/]+(?:/versions/[0-9]+)?/(?:infer|generate|generate_stream|infer_stream)")
 Write = Callable[[Any, Request], Answer]
 
 
@@ -85,8 +86,13 @@ class OpenInferenceWire:
         return self._routes
 
     def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None:
-        address = parse_infer(target) if method == b"POST" else None
-        return None if address is None else V2InferRoute(address, self._max_body_bytes)
+        if method != b"POST":
+            return None
+        address = parse_infer(target)
+        if address is not None:
+            return V2InferRoute(address, self._max_body_bytes)
+        generating = parse_generate(target)
+        return None if generating is None else V2GenerateRoute(*generating)
 
     def owns(self, path: str) -> bool:
         return path == "/v2" or path.startswith("/v2/")
@@ -95,7 +101,9 @@ class OpenInferenceWire:
         text = refusal_of(request.path)
         if text is not None:
             return self.error(Unsupported(text), request)
-        if INFER_ADDRESS.fullmatch(request.path) or any(pattern.fullmatch(request.path) for pattern in self._patterns):
+        if PREDICT_ADDRESS.fullmatch(request.path) or any(
+            pattern.fullmatch(request.path) for pattern in self._patterns
+        ):
             return self.error(RequestError(Code.METHOD_NOT_ALLOWED, NOT_ALLOWED, fix=""), request)
         return self.error(RequestError(Code.ROUTE_NOT_FOUND, NOT_FOUND, fix=""), request)
 
@@ -172,7 +180,7 @@ def read_statistics(request: Request) -> statistics.GetStatistics:
     return statistics.GetStatistics(about.model, about.version)
 
 
-def write_statistics(result: statistics.Statistics, request: Request) -> Answer:
+def write_statistics(result: statistics.Statistics, _: Request) -> Answer:
     return json_answer(statistics_document(result))
 
 
@@ -197,7 +205,7 @@ def read_model_trace(request: Request) -> models.GetModel:
     return read_model(request)
 
 
-def write_trace(_: object, request: Request) -> Answer:
+def write_trace(*_: object) -> Answer:
     return json_answer(TRACE_OFF)
 
 

@@ -30,8 +30,11 @@ def statistics_document(found: Statistics) -> dict[str, Any]:
 
 
 def model_statistics(version: VersionStatistics) -> dict[str, Any]:
-    """One version in the original's words: `compute_input` is reading, `compute_output` writing, and what a worker takes
-    is `compute_infer`, its way there and back included."""
+    """One version in the original's words.
+
+    `compute_input` is reading a request, `compute_output` writing an answer, and `compute_infer` what a worker takes, the
+    way there and back included.
+    """
     return {
         "name": version.id.model,
         "version": str(version.id.version),
