@@ -138,10 +138,12 @@ def check_state(url: str) -> Iterator[Finding]:
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:
     """Whether each port the server would open is free, or who has it."""
-    from salver.processes.doors import wanted_ports
+    from salver.processes.doors import flag_of, wanted_grpc_ports, wanted_ports
 
     for port in wanted_ports(settings):
-        yield check_port(settings.host, port, "--port" if port == settings.port else "--compat")
+        yield check_port(settings.host, port, flag_of(settings, port))
+    for port in wanted_grpc_ports(settings):
+        yield check_port(settings.host, port, flag_of(settings, port, is_grpc=True))
 
 
 def check_port(host: str, port: int, flag: str) -> Finding:

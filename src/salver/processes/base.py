@@ -36,6 +36,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     wires: tuple[str, ...]
+    is_grpc: bool = False
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,10 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
+ALL_GRPC_WIRES: tuple[str, ...] = ()
+COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {}
+"""Those of gRPC."""
+NO_PORT = -1
 
 
 def check_exposure(settings: NetSettings) -> None:
@@ -42,16 +46,37 @@ def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
     return ports
 
 
-def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
-    """Every address with its socket, in the order of `wanted_ports`. Raises StartupError(PORT_TAKEN); none stays open.
+def wanted_grpc_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
+    """The same for gRPC, whose own port is opened only where one is named."""
+    ports: dict[int, tuple[str, ...]] = {} if settings.grpc_port == NO_PORT else {settings.grpc_port: ALL_GRPC_WIRES}
+    for name in settings.compat:
+        for port, wires in COMPAT_GRPC_PORTS.get(name, ()):
+            known = ports.get(port, ())
+            ports[port] = (*known, *(wire for wire in wires if wire not in known))
+    return ports
 
-    With `share`, other processes of this server may open the same ports.
+
+def flag_of(settings: NetSettings, port: int, *, is_grpc: bool = False) -> str:
+    """The flag that made a port wanted."""
+    if is_grpc:
+        return "--grpc-port" if port == settings.grpc_port else "--compat"
+    return "--port" if port == settings.port else "--compat"
+
+
+def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
+    """Every address with its socket, those of HTTP first. Raises StartupError(PORT_TAKEN); none stays open.
+
+    With `share`, other processes of this server may open the same ports. Those of gRPC are always shared: their socket
+    only keeps the port for this server, because the library opens one of its own.
     """
     doors: dict[Door, socket.socket] = {}
     with contextlib.ExitStack() as opened:
-        for port, wires in wanted_ports(settings).items():
-            sock = opened.enter_context(open_port(settings.host, port, share=share))
-            doors[Door(host=settings.host, port=sock.getsockname()[1], wires=wires)] = sock
+        for is_grpc, ports in ((False, wanted_ports(settings)), (True, wanted_grpc_ports(settings))):
+            for port, wires in ports.items():
+                flag = flag_of(settings, port, is_grpc=is_grpc)
+                sock = opened.enter_context(open_port(settings.host, port, share=share or is_grpc, flag=flag))
+                found: int = sock.getsockname()[1]
+                doors[Door(host=settings.host, port=found, wires=wires, is_grpc=is_grpc)] = sock
         opened.pop_all()
     return doors
 
@@ -82,4 +107,4 @@ def remove_socket(path: str) -> None:
 
 def url_of(door: Door) -> str:
     host = f"[{door.host}]" if ":" in door.host else door.host
-    return f"http://{host}:{door.port}"
+    return f"{'grpc' if door.is_grpc else 'http'}://{host}:{door.port}"
