@@ -313,7 +313,7 @@ def _front_end(
         partial(_wires, settings.openinference),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
-        make_grpc_wires=_grpc_wires,
+        make_grpc_wires=partial(_grpc_wires, settings.openinference),
     )
 
 
@@ -336,9 +336,11 @@ def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str,
     return {wire.name: wire for wire in wires}
 
 
-def _grpc_wires(_: FrontEnd) -> Mapping[str, GrpcWire]:
+def _grpc_wires(openinference: OpenInferenceSettings, _: FrontEnd) -> Mapping[str, GrpcWire]:
     """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door."""
-    wires: tuple[GrpcWire, ...] = ()
+    from salver.wire.openinference.grpc import OpenInferenceGrpcWire
+
+    wires: tuple[GrpcWire, ...] = (OpenInferenceGrpcWire(openinference),)
     return {wire.name: wire for wire in wires}
 
 

@@ -127,6 +127,8 @@ class OrdinaryMethod(msgspec.Struct, frozen=True, kw_only=True):
     """Takes the operation's result and what `open` made."""
     model: Callable[[Any], str] = lambda _: ""
     """The model that the permission is about, for operations of model scope, of what `open` made."""
+    error: Callable[[SalverError, Any], Answer] | None = None
+    """The answer to an error once the message is open, where its text names what was asked; None: the wire's."""
 
 
 Method: TypeAlias = PredictMethod | StreamMethod | OrdinaryMethod

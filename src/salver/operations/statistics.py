@@ -34,6 +34,7 @@ class GetStatistics(msgspec.Struct, frozen=True):
     """Parameters of `models.statistics`. Its result is a Statistics. Errors: MODEL_NOT_FOUND, VERSION_NOT_FOUND."""
 
     model: str
+    """Empty: all that the caller may see."""
     version: int | None = None
     """None: every version that is loaded."""
 

@@ -19,8 +19,10 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
-ALL_GRPC_WIRES: tuple[str, ...] = ()
-COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {}
+ALL_GRPC_WIRES: tuple[str, ...] = ("openinference",)
+COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
+    "openinference": ((8001, ("openinference",)),),
+}
 """Those of gRPC."""
 NO_PORT = -1
 

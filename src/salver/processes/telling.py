@@ -33,6 +33,8 @@ class Telling:
     async def _one(self, request: ControlRequest) -> Statistics:
         """Of the versions that are loaded; one that is named must be there."""
         asked = msgspec.msgpack.decode(request.parameters, type=statistics.GetStatistics)
+        if not asked.model:
+            return await self._all(request)
         model = next((model for model in self._models() if model.name == asked.model), None)
         if model is None:
             raise model_not_found(asked.model)

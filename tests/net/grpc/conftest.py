@@ -66,7 +66,9 @@ class ToyWire:
     methods = (
         PredictMethod(path="/toy.Toy/Sum", open=lambda request: ToyRoute(request.body.decode())),
         StreamMethod(path="/toy.Toy/Sums", open=lambda request: ToyStreamRoute(request.body.decode())),
-        StreamMethod(path="/toy.Toy/Parts", open=lambda request: ToyStreamRoute(request.body.decode()), takes_many=False),
+        StreamMethod(
+            path="/toy.Toy/Parts", open=lambda request: ToyStreamRoute(request.body.decode()), takes_many=False
+        ),
         OrdinaryMethod(
             path="/toy.Toy/Describe",
             operation=models.GET.name,

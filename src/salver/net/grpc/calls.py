@@ -189,15 +189,20 @@ class Calls:
                 raise fault
             return method.read(opened)
 
-        result = await self.gate.run(
-            method.operation,
-            arrival.credentials,
-            read,
-            model=model,
-            wire=wire.name,
-            request_id=arrival.request_id,
-        )
-        return Answer(GrpcStatus.OK, method.write(result, opened))
+        try:
+            result = await self.gate.run(
+                method.operation,
+                arrival.credentials,
+                read,
+                model=model,
+                wire=wire.name,
+                request_id=arrival.request_id,
+            )
+            return Answer(GrpcStatus.OK, method.write(result, opened))
+        except SalverError as error:
+            if method.error is None or opened is None:
+                raise
+            return method.error(error, opened)
 
     async def finish(self) -> None:
         """Returns when no operation runs any more."""
