@@ -10,7 +10,6 @@ from salver.wire.openinference.errors import invalid
 
 MAX_ALLOWED_S = 3600.0
 MAX_ID_CHARACTERS = 256
-MAX_UINT64 = 2**64 - 1
 SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 
 
@@ -28,7 +27,7 @@ def sequence_of(document: InferDocument) -> SequenceStep | None:
     """The step of a sequence that a request is; ids of 0 and no letters are none. Raises RequestError."""
     given = document.parameters or {}
     id = given.get("sequence_id", 0)
-    if type(id) not in (int, str) or (isinstance(id, int) and not 0 <= id <= MAX_UINT64):
+    if type(id) not in (int, str) or (isinstance(id, int) and id < 0):
         raise invalid("Unable to parse 'parameters': 'sequence_id' must be a whole number or a string")
     if isinstance(id, str) and len(id) > MAX_ID_CHARACTERS:
         raise invalid(f"Unable to parse 'parameters': 'sequence_id' is longer than {MAX_ID_CHARACTERS} characters")
@@ -43,6 +42,6 @@ def sequence_parameters(step: SequenceStep) -> dict[str, Any]:
 
 def _whole(document: InferDocument, name: str) -> int:
     value = (document.parameters or {}).get(name, 0)
-    if type(value) is not int or not 0 <= value <= MAX_UINT64:
+    if type(value) is not int or value < 0:
         raise invalid(f"Unable to parse 'parameters': '{name}' must be a whole number, 0 or more")
     return value
