@@ -11,7 +11,7 @@ import pytest
 
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import models
-from salver.operations.base import Answer, AnsweredCall, Exchange, Request
+from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.operations.methods import GrpcStatus, OrdinaryMethod, PredictMethod, StreamMethod, status_answer
 from salver.serving.payload import batch_group
 from salver.types import InferRequest, InferResponse, ModelStatus, Tensor, VersionInfo
