@@ -5,7 +5,8 @@ from __future__ import annotations
 MIRROR = """
 import numpy as np
 
-NAMES = ["BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "BF16", "FP32", "FP64"]
+WHOLE = [sign + size for sign in ("INT", "UINT") for size in ("8", "16", "32", "64")]
+NAMES = ["BOOL", *WHOLE, "FP16", "BF16", "FP32", "FP64"]
 SPECS = [{"name": name, "datatype": name, "shape": [-1, 2]} for name in [*NAMES, "BYTES"]]
 SIGNATURE = {"inputs": SPECS, "outputs": SPECS}
 

@@ -1,4 +1,4 @@
-"""BF16 outputs, which NumPy has no type for: numbers in every wire's JSON, their own bytes where those are asked for."""
+"""BF16 outputs, which NumPy has no type for: numbers in every wire's JSON, their own bytes where raw ones are."""
 
 from __future__ import annotations
 

@@ -279,8 +279,8 @@ def test_load_and_unload_are_operations(asked: Asked) -> None:
         ("models/m/load", b'{"parameters": []}', "Unable to parse 'parameters': an object is needed"),
         ("models/m/load", b'{"parameters": {"a": 1}}', "unexpected error on creating Triton parameter: 'a'"),
         ("models/m/unload", b'{"parameters": {"a": 1}}', "unexpected error on creating Triton parameter: 'a'"),
-        ("models/m/load", b'{"parameters": {"config": "{}"}}', "loading a model with a configuration or files"),
-        ("models/m/load", b'{"parameters": {"file:1/m.onnx": ""}}', "loading a model with a configuration or files"),
+        ("models/m/load", b'{"parameters": {"config": "{"}}', "failed to load 'm': the configuration is not JSON"),
+        ("models/m/load", b'{"parameters": {"file:1/m.onnx": ""}}', "loading a model from files of the request"),
     ],
 )
 def test_wishes_that_cannot_be_met(asked: Asked, address: str, body: bytes, text: str) -> None:

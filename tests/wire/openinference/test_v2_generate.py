@@ -120,7 +120,7 @@ def test_the_form_of_infer_is_answered_as_infer(generate, version_info, call, te
 
 
 def test_compressed_bodies_are_refused(generate, text) -> None:
-    with pytest.raises(RequestError, match="Unsupported content-encoding, only 'identity' is supported."):
+    with pytest.raises(RequestError, match="Unsupported content-encoding, only 'identity' is supported"):
         generate(text, {}, Content_Encoding="gzip")
 
 

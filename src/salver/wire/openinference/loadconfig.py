@@ -29,8 +29,8 @@ def wanted_changes(model: str, text: Any) -> dict[str, Any]:
             changes["replicas"] = _replicas(model, value)
         elif name != "name":
             raise Unsupported(
-                f"failed to load '{shown(model)}': the configuration's '{shown(name)}' cannot be set by loading. Publish "
-                "a version that has it in its model.toml"
+                f"failed to load '{shown(model)}': the configuration's '{shown(name)}' cannot be set by loading. "
+                "Publish a version that has it in its model.toml"
             )
         elif value != model:
             raise _failed(model, f"the configuration is of the model '{shown(str(value))}'")

@@ -32,8 +32,8 @@ def statistics_document(found: Statistics) -> dict[str, Any]:
 def model_statistics(version: VersionStatistics) -> dict[str, Any]:
     """One version in the original's words.
 
-    `compute_input` is reading a request, `compute_output` writing an answer, and `compute_infer` what a worker takes, the
-    way there and back included.
+    `compute_input` is reading a request, `compute_output` writing an answer, and `compute_infer` what a worker takes,
+    the way there and back included.
     """
     return {
         "name": version.id.model,
