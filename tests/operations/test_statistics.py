@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from salver.operations.statistics import Batches, Spent, statistics_of
+from salver.operations.inference import PREDICT
+from salver.operations.statistics import PREDICTION, Batches, Spent, statistics_of
 from salver.telemetry.counters import BatchCount, Report, RequestCount, RequestKey, SizeCount, merged
 from salver.types import ModelStatus, ModelVersion, ReplicaStatus, VersionState, VersionStatus
 
@@ -55,6 +56,7 @@ def test_all_wires_count_and_nothing_but_predictions() -> None:
     assert (found.rows, found.executions, found.waiting_rows, found.memory_bytes) == (6, 3, 4, 200)
     assert found.batches == (Batches(1, Spent(2, 0.5)), Batches(4, Spent(1, 0.25)))
     assert found.last_at == 77.0
+    assert PREDICT.name == PREDICTION
 
 
 def test_the_parts_of_the_time_add_up() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import msgspec
 
 from salver.operations.base import Home, Operation, Scope
-from salver.operations.inference import PREDICT
 from salver.telemetry.counters import BatchCount, Report, RequestCount
 from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
 
@@ -28,6 +27,8 @@ OF_ALL = Operation(
 OPERATIONS = (OF_ONE, OF_ALL)
 LOADED = (VersionState.READY, VersionState.DEGRADED, VersionState.DRAINING)
 OK = "OK"
+PREDICTION = "models.predict"
+"""The operation whose calls count."""
 
 
 class GetStatistics(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ def statistics_of(report: Report, models: Iterable[ModelStatus]) -> Statistics:
     """Of every version that is loaded, by name and number."""
     counts: dict[ModelVersion, list[RequestCount]] = {}
     for key, count in report.requests:
-        if key.operation == PREDICT.name:
+        if key.operation == PREDICTION:
             counts.setdefault(ModelVersion(key.model, key.version), []).append(count)
     batches = {ModelVersion(batch.model, batch.version): batch for batch in report.batches}
     found = sorted((entry for model in models for entry in model.versions), key=lambda entry: entry.id)

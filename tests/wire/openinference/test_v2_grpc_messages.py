@@ -11,7 +11,7 @@ import pytest
 from salver.errors import Code, RequestError
 from salver.operations import models, server, statistics
 from salver.operations.methods import GrpcStatus, OrdinaryMethod, PredictMethod, StreamMethod
-from salver.types import BodyResult, InferResponse, SequenceStep, VersionInfo
+from salver.types import BodyResult, InferResponse, ModelStatus, SequenceStep, VersionInfo
 from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.errors import Subject, Unsupported, invalid
 from salver.wire.openinference.grpc import SERVICE, OpenInferenceGrpcWire
@@ -250,3 +250,46 @@ def test_errors_of_methods_name_what_was_asked(methods, open_message) -> None:
     assert answer.body == b"failed to load 'm', failed to poll from model repository"
     answer = methods["RepositoryModelLoad"].error(RequestError(Code.LOAD_FAILED, "a", fix=""), asked)
     assert (answer.status, answer.body) == (GrpcStatus.INVALID_ARGUMENT, b"a")
+
+
+def test_settings_are_read_and_told_as_values(methods, open_message) -> None:
+    log, trace = methods["LogSettings"], methods["TraceSetting"]
+    asked = open_message("LogSettings", pb.LogSettingsRequest(settings={"log_info": {"bool_param": False}, "none": {}}))
+    assert log.read(asked) == server.SetLogging({"info": False})
+    told = pb.LogSettingsResponse.FromString(log.write(server.LogLevel("debug"), asked)).settings
+    assert (told["log_info"].bool_param, told["log_verbose_level"].uint32_param) == (True, 1)
+    assert told["log_format"].string_param == "default"
+    settings = {"trace_level": {"value": ["OFF"]}, "trace_rate": {"value": ["1000"]}, "trace_count": {}}
+    asked = open_message("TraceSetting", pb.TraceSettingRequest(settings=settings))
+    assert trace.read(asked) == server.GetLogging()
+    told = pb.TraceSettingResponse.FromString(trace.write(server.LogLevel("info"), asked)).settings
+    assert (list(told["trace_level"].value), list(told["trace_rate"].value)) == (["OFF"], ["1000"])
+    wrong = open_message("TraceSetting", pb.TraceSettingRequest(settings={"trace_level": {"value": ["TENSORS"]}}))
+    with pytest.raises(Unsupported, match="tracing is not supported"):
+        trace.read(wrong)
+
+
+def test_the_index_and_its_wishes(methods, open_message) -> None:
+    asked = open_message("RepositoryIndex", pb.RepositoryIndexRequest(ready=True))
+    assert methods["RepositoryIndex"].read(asked) == models.ListModels()
+    found = (ModelStatus(name="n", versions=(), default_version=None),)
+    for ready, count in ((True, 0), (False, 1)):
+        message = methods["RepositoryIndex"].write(found, pb.RepositoryIndexRequest(ready=ready))
+        assert len(pb.RepositoryIndexResponse.FromString(message).models) == count
+    parameters = {"config": {"string_param": '{"instance_group": [{"count": 2}]}'}}
+    asked = open_message("RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="m", parameters=parameters))
+    assert methods["RepositoryModelLoad"].read(asked).replicas == 2
+    parameters = {"unload_dependents": {"bool_param": True}}
+    asked = open_message(
+        "RepositoryModelUnload", pb.RepositoryModelUnloadRequest(model_name="m", parameters=parameters)
+    )
+    assert methods["RepositoryModelUnload"].read(asked) == models.UnloadModel(model="m", wait_s=0.0)
+    assert methods["RepositoryModelUnload"].model(asked) == "m"
+
+
+def test_shared_memory_is_refused_unread(methods, open_message) -> None:
+    for name, method in methods.items():
+        if "SharedMemory" in name:
+            with pytest.raises(Unsupported, match="shared memory regions of clients are not supported"):
+                open_message(name, b"\xff")
+            assert (method.read(None), method.write(None, None)) == (server.Describe(), b"")
