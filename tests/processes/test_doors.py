@@ -10,7 +10,15 @@ import pytest
 from salver.errors import Code, StartupError
 from salver.net.base import NetSettings
 from salver.processes.base import Door
-from salver.processes.doors import ALL_WIRES, COMPAT_PORTS, check_exposure, open_doors, url_of, wanted_ports
+from salver.processes.doors import (
+    ALL_WIRES,
+    COMPAT_PORTS,
+    check_exposure,
+    open_doors,
+    url_of,
+    wanted_grpc_ports,
+    wanted_ports,
+)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1", "localhost"])
@@ -40,6 +48,11 @@ def test_protocols_get_the_ports_of_their_own_clients() -> None:
         8000: ("openinference",),
         8002: ("openinference-metrics",),
     }
+
+
+def test_grpc_gets_the_ports_of_its_own_clients_too() -> None:
+    assert wanted_grpc_ports(NetSettings(compat=("openinference",)))[8001] == ("openinference",)
+    assert "openinference" in wanted_grpc_ports(NetSettings(grpc_port=0))[0]
 
 
 def test_a_port_that_is_wanted_twice_is_opened_once() -> None:
