@@ -64,6 +64,10 @@ class ToldFrontEnd:
         self.keys = tuple(keys)
         self.done.append("set_keys")
 
+    async def set_log_level(self, level: str) -> None:
+        await self._take_in()
+        self.done.append(f"set_log_level {level}")
+
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         try:
             await self._take_in()

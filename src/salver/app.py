@@ -53,7 +53,7 @@ from salver.models.states import SERVING
 from salver.models.stock import Stock
 from salver.models.watch import Watch
 from salver.net.ports import join_port
-from salver.operations import access, inference, models, server
+from salver.operations import access, inference, models, server, statistics
 from salver.processes.base import Control, Door
 from salver.processes.collector import settle_down
 from salver.processes.control import ControlHalf
@@ -63,6 +63,7 @@ from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.processes.management import Management
 from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
+from salver.processes.telling import Telling
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
@@ -76,13 +77,15 @@ from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.base import OpenInferenceSettings
+from salver.wire.openinference.metrics import OpenInferenceMetricsWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
 from salver_worker.runtimes.specs import SPECS
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
+OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
 BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
@@ -232,6 +235,7 @@ def _control_half(
         allow_unavailable=configuration is not None and configuration.allow_unavailable,
     )
     control.add_operations(management.bodies())
+    control.add_operations(Telling(control.front_ends.reports, control.reconciler.models).bodies())
     control.residence = Residence(
         catalogue,
         control.reconciler,
@@ -370,7 +374,7 @@ def _front_end(
         partial(_wires, settings),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
-        make_grpc_wires=_grpc_wires,
+        make_grpc_wires=partial(_grpc_wires, settings.openinference),
     )
 
 
@@ -391,22 +395,27 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
         MmsWire(only_model),
         MmsManagementWire(),
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
+        OpenInferenceMetricsWire(),
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}
 
 
-def _grpc_wires(front_end: FrontEnd) -> Mapping[str, GrpcWire]:
+def _grpc_wires(openinference: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str, GrpcWire]:
     """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door.
 
     Called before the library is loaded, which would otherwise want a say, and a line on standard error, in each start
     of a worker.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from salver.wire.openinference.grpc import OpenInferenceGrpcWire
     from salver.wire.tfserving.grpc import TfServingGrpcWire
 
     max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
-    wires: tuple[GrpcWire, ...] = (TfServingGrpcWire(max_body_bytes=max_body_bytes),)
+    wires: tuple[GrpcWire, ...] = (
+        TfServingGrpcWire(max_body_bytes=max_body_bytes),
+        OpenInferenceGrpcWire(openinference),
+    )
     return {wire.name: wire for wire in wires}
 
 

@@ -157,12 +157,16 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.signatures.get(name or DEFAULT_SIGNATURE)
 
 
-class InferRequest(msgspec.Struct, gc=False):
-    """One caller's prediction, decoded: named tensors or a body, for one version and signature.
+class SequenceStep(msgspec.Struct, frozen=True, gc=False):
+    """A request's place in a sequence: all of one go to one replica, in order, which keeps what is between them."""
 
-    `rows` is the size of the first dimension (1 where a model has none). Requests of one version may share a batch when
-    their `group` compares equal: the same signature, input names, datatypes and trailing dimensions.
-    """
+    id: int | str
+    is_start: bool = False
+    is_end: bool = False
+
+
+class InferValues(msgspec.Struct, gc=False):
+    """What every prediction has."""
 
     version: VersionInfo
     signature_name: str
@@ -171,6 +175,18 @@ class InferRequest(msgspec.Struct, gc=False):
     rows: int
     group: Any
     parameters: dict[str, Any] | None = None
+
+
+class InferRequest(InferValues, gc=False, kw_only=True):
+    """One caller's prediction, decoded: named tensors or a body, for one version and signature.
+
+    `rows` is the size of the first dimension (1 where a model has none). Requests of one version may share a batch when
+    their `group` compares equal: the same signature, input names, datatypes and trailing dimensions.
+    """
+
+    allowed_s: float = 0.0
+    """How long it may take from its arrival, where its body says so; 0.0: as its head or the model says."""
+    sequence: SequenceStep | None = None
 
 
 class InferResponse(msgspec.Struct, gc=False):

@@ -79,7 +79,7 @@ def test_the_packages_are_told_in_the_order_in_which_they_may_look(root):
 def test_the_glossary_names_every_wire_and_every_runtime(root):
     text = (root / "docs" / "glossary.md").read_text(encoding="utf-8")
     meanings = dict(re.findall(r"^\| ([\w ,]+?) \| (.*) \|$", text, re.MULTILINE))
-    assert set(re.findall(r"`([\w-]+)`", meanings["wire"])) == {*ALL_WIRES, "mms-management"}
+    assert set(re.findall(r"`([\w-]+)`", meanings["wire"])) == {*ALL_WIRES, "mms-management", "openinference-metrics"}
     assert set(re.findall(r"`(\w+)`", meanings["runtime"])) == {spec.name for spec in SPECS}
 
 

@@ -277,14 +277,10 @@ def test_a_model_is_unloaded_and_loaded(client, served: Server) -> None:
         "400",
         "failed to load 'none', failed to poll from model repository",
     )
-    assert refused(lambda: client.load_model("scale", headers=served.admin, config="{}"))[0] == "501"
 
 
-def test_what_is_not_supported_says_so(client) -> None:
+def test_shared_memory_is_not_supported_and_that_is_said(client) -> None:
     for call in (
-        client.get_inference_statistics,
-        client.get_log_settings,
-        client.get_trace_settings,
         client.get_system_shared_memory_status,
         client.get_cuda_shared_memory_status,
         lambda: client.register_system_shared_memory("a", "/a", 8),

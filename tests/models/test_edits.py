@@ -97,6 +97,14 @@ def test_loading_tries_again_what_has_failed() -> None:
     assert refused(edits.load(9)) is Code.VERSION_NOT_FOUND
 
 
+def test_loading_may_set_the_policy_and_the_replicas() -> None:
+    policy = VersionPolicy(kind=PolicyKind.SPECIFIC, versions=(1, 3))
+    edit = edits.load(None, wanted=policy, replicas=4)(with_record(is_unloaded=True))
+    assert (edit.record.policy, edit.record.scale.replicas, edit.record.is_unloaded) == (policy, 4, False)
+    wrong = VersionPolicy(kind=PolicyKind.SPECIFIC, versions=(9,))
+    assert refused(edits.load(None, wanted=wrong)) is Code.VERSION_NOT_FOUND
+
+
 def test_an_unloaded_model_stays_as_it_was_set() -> None:
     state = with_record(labels={"stable": 1})
     assert edits.unload(state).record == replace(state.record, is_unloaded=True)

@@ -10,6 +10,8 @@ from salver.access.keys import KeyRights, new_key
 from salver.access.roles import GRANTS, KEY_ROLES
 from salver.wire.torchserve.management import MmsManagementWire
 
+OTHER_PORTS = ("mms-management", "openinference-metrics")
+"""Wires with addresses at ports of their own, which this server has not opened."""
 PUBLIC = {"server.live", "server.ready", "server.describe"}
 PREDICTIONS = (
     "/api/v1/models/m/predict",
@@ -43,7 +45,7 @@ def test_the_operations_anyone_may_ask_are_these(locked) -> None:
 def test_no_address_answers_a_caller_without_a_key(locked, connect, say) -> None:
     tried = 0
     for wire, route, method, path in addresses(locked):
-        if wire == "mms-management" or route.operation in PUBLIC:
+        if wire in OTHER_PORTS or route.operation in PUBLIC:
             continue
         client = connect(locked)
         answer = client.send(
@@ -97,7 +99,7 @@ def test_each_role_reaches_what_it_is_granted_and_nothing_else(locked, connect, 
     assert status == (200 if "models.predict" in GRANTS[role] else 403)
     for wire, route, method, path in addresses(locked):
         operation = locked.front_end.gate.operation(route.operation)
-        if wire == "mms-management" or operation.name in PUBLIC:
+        if wire in OTHER_PORTS or operation.name in PUBLIC:
             continue
         raw = say.post(path, b"{}", "Content-Type: application/json", header).replace(b"POST", method.encode(), 1)
         status = client.send(raw).answer(is_head=method == "HEAD").status

@@ -23,6 +23,7 @@ from salver.replicas.base import ReplicaSettings, ReplicaSpec
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.store.base import AuditLine, KeyRecord
 from salver.store.memory import MemoryStore
+from salver.telemetry import logging as event_log
 from salver.telemetry.counters import Report, RequestCount, RequestKey
 from salver.types import BatchSettings, ModelVersion
 from told_front_end import ToldFrontEnd
@@ -256,3 +257,20 @@ def test_the_end_comes_in_order_and_front_ends_have_their_workers_until_they_hav
         front_end.close()
 
     play(story)
+
+
+def test_a_level_of_the_log_is_audited_and_in_force_everywhere() -> None:
+    before = event_log.level()
+
+    async def story(stage: Stage) -> None:
+        changed = await stage.ask("server.set_logging", server.SetLogging({"debug": True}))
+        assert (changed.level, event_log.level(), stage.front_end.done[-1]) == ("debug", "debug", "set_log_level debug")
+        assert stage.audited[-1] == ("server.set_logging", "OK", "allowed")
+        late = ToldFrontEnd()
+        await stage.control.front_ends.add(late)
+        assert "set_log_level debug" in late.done
+
+    try:
+        play(story)
+    finally:
+        event_log.set_level(before)

@@ -18,6 +18,7 @@ from salver.processes.doors import (
     open_doors,
     url_of,
     wanted_doors,
+    wanted_grpc_ports,
     wanted_ports,
 )
 
@@ -47,7 +48,13 @@ def test_protocols_get_the_ports_of_their_own_clients() -> None:
         8080: ("mms",),
         8081: ("mms-management",),
         8000: ("openinference",),
+        8002: ("openinference-metrics",),
     }
+
+
+def test_grpc_gets_the_ports_of_its_own_clients_too() -> None:
+    assert wanted_grpc_ports(NetSettings(compat=("openinference",)))[8001] == ("openinference",)
+    assert "openinference" in wanted_grpc_ports(NetSettings(grpc_port=0))[0]
 
 
 def test_a_port_that_is_wanted_twice_is_opened_once() -> None:

@@ -216,6 +216,9 @@ class Bench:
         self.queue.add_link(link)  # type: ignore[arg-type]
         return link
 
+    def add_replica(self, replica_id: str) -> HandLink:
+        return self.add_link(HandLink(replica_id))
+
     def submit(self, *rows: list[float], group: Any = "g", within_s: float = 30.0, id: str = "r") -> Kept:
         ticket = self.ticket(list(rows), group=group, within_s=within_s, id=id)
         self.queue.submit(ticket)

@@ -63,6 +63,7 @@ class Bench:
             wire="native",
             peer="127.0.0.1",
             rows=2,
+            queued_at=10.00025,
             queued_s=0.0005,
             started_at=10.0,
         )
@@ -180,14 +181,25 @@ def test_calls_that_were_answered_together_are_counted_and_written_as_each_by_it
     rows = rows[: len(ages)]
     labels = labels_of()
     together, alone = Bench(), Bench()
-    together.meter.record_answered(together.meter.tally(labels), ids, started_at, rows, queued_s, now)
+    sent_at = now - 1.0 + queued_s
+    together.meter.record_answered(together.meter.tally(labels), ids, started_at, rows, now - 1.0, sent_at, now)
     for id, at, count in zip(ids, started_at, rows, strict=True):
-        call = SimpleNamespace(model="m", version=1, request_id=id, started_at=at, queued_s=queued_s, rows=count)
+        call = SimpleNamespace(
+            model="m",
+            version=1,
+            request_id=id,
+            started_at=at,
+            queued_at=now - 1.0,
+            queued_s=sent_at - (now - 1.0),
+            rows=count,
+        )
         alone.meter.record(alone.meter.tally(labels), call, None, now)
     ((key, one),), ((other_key, other),) = together.counters.requests(), alone.counters.requests()
     assert key == other_key
     assert (one.codes, one.buckets, one.rows) == (other.codes, other.buckets, other.rows)
     assert one.seconds == pytest.approx(other.seconds)
+    assert one.queued_seconds == pytest.approx(other.queued_seconds)
+    assert one.reading_seconds == pytest.approx(other.reading_seconds)
     assert together.lines() == alone.lines()
 
 
@@ -206,7 +218,7 @@ def test_without_a_log_no_ids_are_asked_for() -> None:
     counters = Counters()
     meter = Meter(counters, AccessLog(None, None))  # type: ignore[arg-type]
     assert not meter.names_requests
-    meter.record_answered(meter.tally(labels_of()), [], [9.0, 9.5], [1, 2], 0.0, 10.0)
+    meter.record_answered(meter.tally(labels_of()), [], [9.0, 9.5], [1, 2], 0.0, 0.0, 10.0)
     ((_, count),) = counters.requests()
     assert (count.codes, count.rows, count.seconds) == ({"OK": 2}, 3, 1.5)
 

@@ -53,6 +53,7 @@ def finish(meter: Meter, error: Any = None, *, model: str = "m", version: int = 
         wire="native",
         peer="",
         rows=2,
+        queued_at=0.0,
         queued_s=0.0,
         started_at=0.0,
     )

@@ -127,15 +127,20 @@ def policy(wanted: VersionPolicy) -> MakeEdit:
     return edit
 
 
-def load(version: int | None) -> MakeEdit:
-    """The model may be loaded again; the version, or every one, is tried again when it has failed."""
+def load(version: int | None, *, wanted: VersionPolicy | None = None, replicas: int | None = None) -> MakeEdit:
+    """The model may be loaded again; the version, or every one, is tried again when it has failed.
+
+    With a policy it is loaded by that, with a number of replicas in so many; both stay.
+    """
 
     def edit(state: ModelState) -> Edit:
+        record = state.record if wanted is None else policy(wanted)(state).record
         if version is not None:
             desired.check_version(state.name, version, state.known)
         numbers = state.known if version is None else (version,)
         retry = tuple(number for number in numbers if number in state.failures)
-        return Edit(record=desired.loaded(state.record), retry=retry, version=version, wakes=True)
+        record = with_replicas(desired.loaded(record), replicas)
+        return Edit(record=record, retry=retry, version=version, wakes=True)
 
     return edit
 

@@ -177,6 +177,7 @@ class Call:
     """
 
     deadline = 0.0
+    queued_at = 0.0
     queued_s = 0.0
     version = 0
     """0 until a version is found."""

@@ -90,6 +90,7 @@ class Burst(Ticket):
         self.codec = codec
         self.exchanges = exchanges
         self.rows = rows
+        self.requests = len(exchanges)
         self.ask(request)
         self.deadline = exchanges[0].started_at + standing.allowed_s
         self.request_id = owner.next_request_id() if len(exchanges) == 1 else ""

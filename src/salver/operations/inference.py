@@ -224,6 +224,8 @@ class Predictions(Owner):
             log.exception("prediction_failed")
             self._refuse(call, _fault(error))
             return None
+        if call.request.allowed_s:
+            call.deadline = call.started_at + call.request.allowed_s
         exchange.prediction = call
         return call
 
@@ -329,7 +331,7 @@ class Predictions(Owner):
         queued_s = burst.sent_at - burst.queued_at
         started_at = [exchange.started_at for exchange in burst.exchanges if not exchange.disconnected]
         if len(started_at) == len(burst.exchanges):
-            self._meter.record_answered(tally, burst.ids, started_at, burst.rows, queued_s, now)
+            self._meter.record_answered(tally, burst.ids, started_at, burst.rows, burst.queued_at, burst.sent_at, now)
             return
         ids = burst.ids or [self._new_request_id() for _ in burst.exchanges]
         for exchange, rows, id in zip(burst.exchanges, burst.rows, ids, strict=True):

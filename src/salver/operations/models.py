@@ -185,9 +185,14 @@ class SetPolicy(Change, frozen=True, kw_only=True):
 
 
 class LoadModel(Change, frozen=True, kw_only=True):
-    """Parameters of `models.load`: the failure of the version, or of all, is forgotten and loading tried again."""
+    """Parameters of `models.load`: the failure of the version, or of all, is forgotten and loading tried again.
+
+    A policy and a number of replicas are set with it, as `models.policy` and `models.scale` do.
+    """
 
     version: int | None = None
+    policy: VersionPolicy | None = None
+    replicas: int | None = None
 
 
 class UnloadModel(Change, frozen=True, kw_only=True):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from salver.operations.base import Home, Operation, Scope
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 
 LIVE = Operation(
     name="server.live", summary="Whether the server runs at all.", permission=None, scope=Scope.SERVER, home=Home.FRONT
@@ -30,6 +35,21 @@ METRICS = Operation(
     scope=Scope.SERVER,
     home=Home.CONTROL,
 )
+LOGGING = Operation(
+    name="server.logging",
+    summary="The least grave event that is logged.",
+    permission="metrics.read",
+    scope=Scope.SERVER,
+    home=Home.FRONT,
+)
+SET_LOGGING = Operation(
+    name="server.set_logging",
+    summary="Choose the least grave event that is logged, until the server ends.",
+    permission="server.configure",
+    scope=Scope.SERVER,
+    home=Home.CONTROL,
+    changes_state=True,
+)
 
 COUNTS = Operation(
     name="server.counts",
@@ -39,7 +59,7 @@ COUNTS = Operation(
     home=Home.CONTROL,
 )
 
-OPERATIONS = (LIVE, READY, DESCRIBE, METRICS, COUNTS)
+OPERATIONS = (LIVE, READY, DESCRIBE, METRICS, COUNTS, LOGGING, SET_LOGGING)
 
 
 class GetHealth(msgspec.Struct, frozen=True):
@@ -63,6 +83,26 @@ class Describe(msgspec.Struct, frozen=True):
 class ServerDescription(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     wires: tuple[str, ...]
+
+
+class GetLogging(msgspec.Struct, frozen=True):
+    """Parameters of `server.logging`. The result is a LogLevel."""
+
+
+class SetLogging(msgspec.Struct, frozen=True):
+    """Parameters of `server.set_logging`. The result is a LogLevel, in force in every process of the server."""
+
+    kinds: dict[Level, bool]
+    """Whether events of a kind are to be logged; of the others, what is so now."""
+
+    def over(self, level: Level) -> Level:
+        """The level after the change of another: that of the least grave kind that is on. Errors always are."""
+        present = {kind: number >= LEVELS.index(level) for number, kind in enumerate(LEVELS)}
+        return next((kind for kind in LEVELS if self.kinds.get(kind, present[kind])), LEVELS[-1])
+
+
+class LogLevel(msgspec.Struct, frozen=True):
+    level: Level
 
 
 class GetMetrics(msgspec.Struct, frozen=True):

@@ -49,6 +49,8 @@ class Audience:
         self._front_ends: list[FrontEndHandle] = []
         self._reached: set[str] = set()
         """Workers that every front end of the list was given a link to."""
+        self._log_level = ""
+        """Empty as long as it is the one that front ends begin with."""
         self._ledger = Ledger()
         self._link_numbers = itertools.count(1)
         self._telling = asyncio.Lock()
@@ -62,6 +64,8 @@ class Audience:
         """
         async with self._telling, asyncio.timeout(TELL_TIMEOUT_S):
             await front_end.set_keys(await asyncio.to_thread(self._keys))
+            if self._log_level:
+                await front_end.set_log_level(self._log_level)
             await front_end.publish(self._models())
             for version, worker in self._workers():
                 if worker.id in self._reached:  # the others are on their way to everybody
@@ -86,6 +90,11 @@ class Audience:
         async with self._telling:
             keys = await asyncio.to_thread(self._keys)
             await self._tell(lambda front_end: front_end.set_keys(keys))
+
+    async def set_log_level(self, level: str) -> None:
+        async with self._telling:
+            self._log_level = level
+            await self._tell(lambda front_end: front_end.set_log_level(level))
 
     async def attach(self, version: ModelVersion, worker: Worker) -> None:
         """Every front end has a link to the worker when this returns. Raises WorkerLost."""

@@ -84,6 +84,9 @@ class FrontEndHandle(Protocol):
 
     async def set_keys(self, keys: Sequence[KeyRecord]) -> None: ...
 
+    async def set_log_level(self, level: str) -> None:
+        """Returns when events below the level are not logged any more."""
+
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         """Takes the socket over."""
 

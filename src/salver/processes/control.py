@@ -20,6 +20,7 @@ from salver.processes.audience import Audience
 from salver.processes.base import ControlRequest
 from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec
 from salver.store.base import AuditLine, KeyRecord
+from salver.telemetry import logging as event_log
 from salver.telemetry.counters import BatchCount, Report, merged
 from salver.telemetry.exposition import render
 from salver.telemetry.live import BUCKETS_S
@@ -58,6 +59,7 @@ class ControlHalf:
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
             server.COUNTS.name: self._counts,
+            server.SET_LOGGING.name: self._set_logging,
         }
 
     def watch(self, watching: Coroutine[Any, Any, None]) -> None:
@@ -158,6 +160,15 @@ class ControlHalf:
     async def _page(self, total: Report) -> bytes:
         models = self.reconciler.models()
         return await asyncio.to_thread(render, total, models, __version__, self._audit.lost)
+
+    async def _set_logging(self, request: ControlRequest) -> server.LogLevel:
+        """Audited like every change, and in force in all processes when this returns."""
+        asked = msgspec.msgpack.decode(request.parameters, type=server.SetLogging)
+        level = asked.over(msgspec.convert(event_log.level(), server.Level))
+        event_log.set_level(level)
+        await self.front_ends.set_log_level(level)
+        await asyncio.to_thread(self._audit.record, _event(request, "OK", f"level={level}"))
+        return server.LogLevel(level)
 
     async def _change_keys(self, request: ControlRequest, detail: str, change: Callable[[], T]) -> T:
         """Change, audit, and spread what stands then: also when only the audit failed and the change was made."""

@@ -20,13 +20,14 @@ ALL_WIRES = ("tfserving", "mms", "openinference", "native")
 COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8501, ("tfserving",)),),
     "mms": ((8080, ("mms",)), (8081, ("mms-management",))),
-    "openinference": ((8000, ("openinference",)),),
+    "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
 KNOWN_WIRES = frozenset(ALL_WIRES).union(*(wires for ports in COMPAT_PORTS.values() for _, wires in ports))
-ALL_GRPC_WIRES = ("tfserving",)
+ALL_GRPC_WIRES: tuple[str, ...] = ("tfserving", "openinference")
 COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8500, ("tfserving",)),),
+    "openinference": ((8001, ("openinference",)),),
 }
 """Those of gRPC."""
 NO_PORT = -1

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,11 +36,13 @@ from salver.processes.doors import open_local_door, remove_socket
 from salver.processes.queries import Queries
 from salver.replicas.link import Link
 from salver.replicas.slab import Slab
+from salver.serving.batching.queue import VersionQueue
 from salver.serving.parking import Parking
 from salver.serving.pipeline import Pipeline
 from salver.store.base import KeyRecord
+from salver.telemetry import logging as event_log
 from salver.telemetry.accesslog import AccessLog
-from salver.telemetry.counters import BatchCount, Counters, Report
+from salver.telemetry.counters import BatchCount, Counters, Report, SizeCount
 from salver.telemetry.meter import Meter
 from salver.types import ModelStatus, ModelVersion, VersionInfo
 from salver.wire.base import GrpcWire, Wire
@@ -142,6 +145,9 @@ class FrontEnd:
     async def set_keys(self, keys: Sequence[KeyRecord]) -> None:
         self._authenticator.keys = KeyRing(tuple(keys))
 
+    async def set_log_level(self, level: str) -> None:
+        event_log.set_level(level)
+
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         sock.setblocking(False)
         link = Link(replica_id, link_number, self.pipeline)
@@ -158,17 +164,7 @@ class FrontEnd:
     async def report(self) -> Report:
         return Report(
             requests=self.counters.requests(),
-            batches=tuple(
-                BatchCount(
-                    model=id.model,
-                    version=id.version,
-                    batches=queue.batches,
-                    rows=queue.batched_rows,
-                    waiting_rows=queue.waiting_rows,
-                    flying_rows=queue.flying_rows,
-                )
-                for id, queue in self.pipeline.queues.items()
-            ),
+            batches=tuple(_batch_count(id, queue) for id, queue in self.pipeline.queues.items()),
             connections=sum(len(edge.connections) for edge in self._edges),
             refused_connections=sum(edge.refused_connections for edge in self._edges),
             dropped_log_lines=self._access_log.dropped_lines,
@@ -309,6 +305,24 @@ class FrontEnd:
                 detail=error.log_detail,
             )
         )
+
+
+def _batch_count(id: ModelVersion, queue: VersionQueue) -> BatchCount:
+    times = queue.times
+    return BatchCount(
+        model=id.model,
+        version=id.version,
+        batches=times.batches,
+        rows=times.rows,
+        waiting_rows=queue.waiting_rows,
+        flying_rows=queue.flying_rows,
+        sizes=tuple(
+            SizeCount(rows=rows, batches=size.batches, seconds=size.seconds)
+            for rows, size in sorted(times.by_rows.items())
+        ),
+        request_seconds=times.request_seconds,
+        last_at=time.time() - (time.monotonic() - times.last_at) if times.last_at else 0.0,
+    )
 
 
 def _hosts(net: NetSettings, doors: Sequence[Door]) -> frozenset[str]:

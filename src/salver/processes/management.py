@@ -60,7 +60,7 @@ def policy(asked: models.SetPolicy) -> MakeEdit:
 
 
 def load(asked: models.LoadModel) -> MakeEdit:
-    return edits.load(asked.version)
+    return edits.load(asked.version, wanted=asked.policy, replicas=asked.replicas)
 
 
 def unload(_: models.UnloadModel) -> MakeEdit:

@@ -112,6 +112,8 @@ class Orders:
                 await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
             case "set_keys":
                 await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
+            case "set_log_level":
+                await front_end.set_log_level(raw_value(body, str))
             case "let_go":
                 return await front_end.let_go(raw_value(body, tuple[str, ...]))
             case "listen":

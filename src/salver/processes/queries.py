@@ -12,11 +12,12 @@ from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
 from salver.models.states import ENDING, SERVING
-from salver.operations import access, models, server
+from salver.operations import access, models, server, statistics
 from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
 from salver.store.base import AuditLine, KeyRecord
+from salver.telemetry import logging as event_log
 from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
 
 RESULTS: dict[str, Any] = {
@@ -26,6 +27,9 @@ RESULTS: dict[str, Any] = {
     access.AUDIT_READ.name: tuple[AuditLine, ...],
     server.METRICS.name: bytes,
     server.COUNTS.name: server.Counts,
+    server.SET_LOGGING.name: server.LogLevel,
+    statistics.OF_ONE.name: statistics.Statistics,
+    statistics.OF_ALL.name: statistics.Statistics,
     models.VERSIONS.name: models.VersionList,
     models.CONFIGURE.name: models.Configured,
     **{operation.name: models.Outcome for operation in models.CHANGES},
@@ -49,6 +53,7 @@ class Queries:
             server.LIVE.name: self._health,
             server.READY.name: self._health,
             server.DESCRIBE.name: self._describe,
+            server.LOGGING.name: self._logging,
             **dict.fromkeys(RESULTS, self._elsewhere),
         }
 
@@ -127,6 +132,9 @@ class Queries:
 
     async def _describe(self, call: Call, parameters: server.Describe) -> server.ServerDescription:
         return server.ServerDescription(version=__version__, wires=self.wire_names)
+
+    async def _logging(self, call: Call, parameters: server.GetLogging) -> server.LogLevel:
+        return server.LogLevel(msgspec.convert(event_log.level(), server.Level))
 
     async def _elsewhere(self, call: Call, parameters: Any) -> Any:
         name = call.operation.name

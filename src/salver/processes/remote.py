@@ -44,6 +44,9 @@ class RemoteFrontEnd:
     async def set_keys(self, keys: Sequence[KeyRecord]) -> None:
         await self._channel.request("set_keys", tuple(keys), type(None))
 
+    async def set_log_level(self, level: str) -> None:
+        await self._channel.request("set_log_level", level, type(None))
+
     async def attach(self, version: ModelVersion, replica_id: str, link_number: int, sock: socket.socket) -> None:
         with sock:
             words = Attachment(version, replica_id, link_number)

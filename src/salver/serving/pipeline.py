@@ -13,6 +13,7 @@ from salver.models.routing import choose
 from salver.replicas.link import Link
 from salver.serving.batching.queue import VersionQueue
 from salver.serving.batching.ticket import Watcher
+from salver.serving.batching.times import BatchTimes
 from salver.serving.departures import Departures
 from salver.types import ModelRoute, ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
 
@@ -59,6 +60,7 @@ class Pipeline:
         """Versions with a queue that has had a link."""
         self._routable: dict[str, frozenset[int]] = {}
         """For each model with a route, the versions of it that can be given requests."""
+        self._times: dict[ModelVersion, BatchTimes] = {}
         self._listeners: list[Callable[[], None]] = []
 
     # What is served
@@ -95,6 +97,8 @@ class Pipeline:
         self._departures.close_others(
             {entry.id for each in models for entry in each.versions if entry.state not in OVER}
         )
+        known = {entry.id for each in models for entry in each.versions}
+        self._times = {id: times for id, times in self._times.items() if id in known}
         for id, info in infos.items():
             self._expect(id, info)
         self._changed()
@@ -111,7 +115,8 @@ class Pipeline:
             self._coming[id] = self._new_queue(info)
 
     def _new_queue(self, info: VersionInfo) -> VersionQueue:
-        return VersionQueue(info, self._loop, self._watcher, deadline_grace_s=self._grace_s)
+        times = self._times.setdefault(info.id, BatchTimes())
+        return VersionQueue(info, self._loop, self._watcher, deadline_grace_s=self._grace_s, times=times)
 
     def _take_over(self, id: ModelVersion, queue: VersionQueue) -> None:
         if id in self._queues:

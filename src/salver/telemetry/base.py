@@ -53,5 +53,7 @@ class CallFacts(Protocol):
 
     request_id: str
     started_at: float
+    queued_at: float
+    """0.0 for what waits in no queue."""
     queued_s: float
     rows: int

@@ -25,6 +25,20 @@ class RequestCount(msgspec.Struct):
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     seconds: float = 0.0
     rows: int = 0
+    failed_seconds: float = 0.0
+    """What those of them took that were not answered `OK`."""
+    reading_seconds: float = 0.0
+    """Of predictions that were answered: from the arrival to the queue."""
+    queued_seconds: float = 0.0
+    """Of predictions that were answered: in the queue."""
+
+
+class SizeCount(msgspec.Struct, frozen=True, kw_only=True):
+    """The batches with one number of rows, and what they took together."""
+
+    rows: int
+    batches: int
+    seconds: float
 
 
 class BatchCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +50,11 @@ class BatchCount(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     waiting_rows: int
     flying_rows: int
+    sizes: tuple[SizeCount, ...] = ()
+    request_seconds: float = 0.0
+    """The sum over all requests of what their batches took."""
+    last_at: float = 0.0
+    """When the last batch came back, in seconds since the epoch; 0.0: never."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +84,15 @@ class Counters:
 
 def _so_far(live: LiveCount) -> RequestCount:
     codes = {"OK": live.answered} if live.answered else {}
-    return RequestCount(codes={**codes, **live.codes}, buckets=list(live.buckets), seconds=live.seconds, rows=live.rows)
+    return RequestCount(
+        codes={**codes, **live.codes},
+        buckets=list(live.buckets),
+        seconds=live.seconds,
+        rows=live.rows,
+        failed_seconds=live.failed_seconds,
+        reading_seconds=live.reading_seconds,
+        queued_seconds=live.queued_seconds,
+    )
 
 
 def merged(reports: Iterable[Report]) -> Report:
@@ -97,6 +124,9 @@ def _add_count(total: RequestCount, count: RequestCount) -> None:
     total.buckets = [one + other for one, other in zip(total.buckets, count.buckets, strict=True)]
     total.seconds += count.seconds
     total.rows += count.rows
+    total.failed_seconds += count.failed_seconds
+    total.reading_seconds += count.reading_seconds
+    total.queued_seconds += count.queued_seconds
 
 
 def _added(one: BatchCount, other: BatchCount) -> BatchCount:
@@ -107,4 +137,19 @@ def _added(one: BatchCount, other: BatchCount) -> BatchCount:
         rows=one.rows + other.rows,
         waiting_rows=one.waiting_rows + other.waiting_rows,
         flying_rows=one.flying_rows + other.flying_rows,
+        sizes=_merged_sizes((*one.sizes, *other.sizes)),
+        request_seconds=one.request_seconds + other.request_seconds,
+        last_at=max(one.last_at, other.last_at),
     )
+
+
+def _merged_sizes(sizes: Iterable[SizeCount]) -> tuple[SizeCount, ...]:
+    totals: dict[int, SizeCount] = {}
+    for size in sizes:
+        known = totals.get(size.rows)
+        totals[size.rows] = (
+            size
+            if known is None
+            else SizeCount(rows=size.rows, batches=known.batches + size.batches, seconds=known.seconds + size.seconds)
+        )
+    return tuple(totals[rows] for rows in sorted(totals))

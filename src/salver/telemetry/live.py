@@ -19,6 +19,12 @@ class LiveCount:
         self.buckets: list[int] = [0] * (len(BUCKETS_S) + 1)
         self.seconds = 0.0
         self.rows = 0
+        self.failed_seconds = 0.0
+        """What those took that did not end well."""
+        self.reading_seconds = 0.0
+        """Of predictions that were answered: from the arrival to the queue."""
+        self.queued_seconds = 0.0
+        """Of predictions that were answered: in the queue."""
 
     def took(self, seconds: float, calls: int = 1) -> None:
         """Put calls of this length into the histogram."""

@@ -26,6 +26,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+def level() -> str:
+    """The least grave event that is logged."""
+    return logging.getLevelName(logging.getLogger("salver").getEffectiveLevel()).lower()
+
+
+def set_level(level: str) -> None:
+    logging.getLogger("salver").setLevel(level.upper())
+
+
 def configure(level: str) -> None:
     """Send the events of this package, at `level` and above, to standard error."""
     handler = logging.StreamHandler(sys.stderr)

@@ -55,18 +55,31 @@ class Meter:
         count.took(seconds)
         count.seconds += seconds
         count.rows += call.rows
+        if error is not None:
+            count.failed_seconds += seconds
+        elif call.queued_at:
+            count.queued_seconds += call.queued_s
+            count.reading_seconds += call.queued_at - call.started_at
         if self._log.is_on:
             self._log.request(tally.words, call, code, seconds, error)
 
     def record_answered(
-        self, tally: Tally, ids: list[str], started_at: list[float], rows: list[int], queued_s: float, now: float
+        self,
+        tally: Tally,
+        ids: list[str],
+        started_at: list[float],
+        rows: list[int],
+        queued_at: float,
+        sent_at: float,
+        now: float,
     ) -> None:
         """Count calls that were answered together, the one that came first first, as `record` would each of them.
 
-        `ids` may be empty when no log is kept.
+        They were queued as one. `ids` may be empty when no log is kept.
         """
         count = tally.count
         number = len(started_at)
+        queued_s = sent_at - queued_at
         slowest_s = now - started_at[0]
         count.answered += number
         if number == 1:
@@ -76,8 +89,10 @@ class Meter:
         else:
             for at in started_at:
                 count.took(now - at)
+        count.queued_seconds += queued_s * number
         for at in started_at:
             count.seconds += now - at
+            count.reading_seconds += queued_at - at
         for each in rows:
             count.rows += each
         if self._log.is_on:

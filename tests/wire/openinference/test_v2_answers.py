@@ -78,9 +78,9 @@ def test_outputs_come_as_they_are_asked_for(ask, answer, objects) -> None:
     assert told.raw == b"\x02\0\0\0ab"
 
 
-def test_bf16_is_its_bits(ask, answer) -> None:
+def test_bf16_is_the_upper_half_of_float32(ask, answer) -> None:
     version, request = ask(parameters={"binary_data_output": True}, declared=[("y", "BF16", (-1,))])
-    told = answer(version, request, {"y": np.array([0x3F80], "<u2")})
+    told = answer(version, request, {"y": np.array([1.0], "<f4")})
     assert told.document["outputs"][0]["datatype"] == "BF16"
     assert told.raw == b"\x80\x3f"
 

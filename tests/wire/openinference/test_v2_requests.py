@@ -182,7 +182,14 @@ def test_shared_memory_of_clients_is_refused(refuse, one, tensor) -> None:
 
 def test_parameters_go_to_the_model_but_the_protocols_own(decode, one, tensor) -> None:
     document = {"inputs": [tensor("x", "FP32", [1, 2], [1, 2])]}
-    own = {"sequence_id": 7, "priority": 1, "timeout": 1000, "headers": "h", "binary_data_output": True}
+    own = {
+        "sequence_id": 0,
+        "priority": 1,
+        "content_type": "np",
+        "timeout": 1000,
+        "headers": "h",
+        "binary_data_output": True,
+    }
     assert decode(one, document | {"parameters": own}).parameters is None
     assert decode(one, document | {"parameters": own | {"scale": 2.5}}).parameters == {"scale": 2.5}
 

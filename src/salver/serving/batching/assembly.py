@@ -19,6 +19,8 @@ ALIGNMENT: Final = 64
 PADDING = b"\0" * ALIGNMENT
 DTYPES: dict[str, np.dtype[Any]] = {datatype: np.dtype(name) for datatype, name in frames.NUMPY_NAMES.items()}
 """NumPy takes one of these quicker than its name."""
+BF16_BITS: np.dtype[Any] = np.dtype("<u2", metadata={"datatype": "BF16"})
+"""Told from UINT16 by identity."""
 
 
 Described = tuple[str, np.dtype[Any] | None, tuple[int, ...], int]
@@ -240,10 +242,13 @@ def _describe(header: bytes) -> list[Described]:
 
 
 def _dtype(datatype: str, shape: Sequence[int], size: int) -> np.dtype[Any] | None:
-    """NumPy's type of an output, None for BYTES. Raises FrameError when it does not have the size it should."""
+    """NumPy's type of an output, None for BYTES; for BF16, which NumPy lacks, that of its bits.
+
+    Raises FrameError when it does not have the size it should.
+    """
     if datatype == "BYTES":
         return None
-    dtype = DTYPES.get(datatype)
+    dtype = BF16_BITS if datatype == "BF16" else DTYPES.get(datatype)
     if dtype is None:
         raise frames.FrameError(f"there is no datatype {datatype!r}")
     if min(shape, default=0) < 0 or frames.element_count(shape) * frames.DATATYPE_SIZES[datatype] != size:
@@ -253,9 +258,16 @@ def _dtype(datatype: str, shape: Sequence[int], size: int) -> np.dtype[Any] | No
 
 def _array(piece: memoryview, dtype: np.dtype[Any] | None, shape: tuple[int, ...]) -> Array:
     try:
+        if dtype is BF16_BITS:
+            return _widened(np.ndarray(shape, dtype, piece))
         return np.ndarray(shape, dtype, piece) if dtype is not None else _bytes_array(piece, shape)
     except (ValueError, OverflowError) as error:
         raise frames.FrameError(f"an output does not have the shape that its header says: {error}") from error
+
+
+def _widened(bits: Array) -> Array:
+    """BF16 as float32, which has all its values: whoever answers in BF16 cuts the lower halves off again."""
+    return (bits.astype("<u4") << 16).view("<f4")
 
 
 def _bytes_array(piece: memoryview, shape: tuple[int, ...]) -> Array:

@@ -19,7 +19,9 @@ from salver.serving.batching.assembly import Assembler, assemble_bodies, slab_of
 from salver.serving.batching.latency import BatchCost, completion_time
 from salver.serving.batching.oversize import Gathering
 from salver.serving.batching.planner import batch_rows, pause_before_batch
+from salver.serving.batching.sequences import Sequences, sequence_lost
 from salver.serving.batching.ticket import FOREVER, Expected, Flight, Ticket, Watcher, parts_of
+from salver.serving.batching.times import BatchTimes
 from salver.serving.batching.waiting import WaitingLine
 from salver.types import InferResponse, VersionInfo
 from salver_worker import frames
@@ -43,12 +45,13 @@ class VersionQueue:
         *,
         deadline_grace_s: float,
         clock: Callable[[], float] = time.monotonic,
+        times: BatchTimes | None = None,
     ) -> None:
         """`clock` has the base of `loop.time` but may be finer: uvloop's own counts milliseconds."""
         self.version = version
         self.cost = BatchCost()
-        self.batches = 0
-        self.batched_rows = 0
+        self.times = times or BatchTimes()
+        self._sequences = Sequences()
         self._loop = loop
         self._clock = clock
         self._watcher = watcher
@@ -103,6 +106,8 @@ class VersionQueue:
             self._links.remove(link)
         if not self._links:
             self._fail_waiting(self._without_replicas())
+        elif self._waiting.pinned:
+            self._schedule()
 
     # Arrival
 
@@ -117,7 +122,9 @@ class VersionQueue:
         rows = ticket.size
         now = ticket.queued_at = self._clock()
         self._admit(ticket, rows, now)
-        if rows > self._max_rows and self._has_batches and ticket.request.inputs is not None:
+        if ticket.is_step:
+            self._pin(ticket)
+        elif rows > self._max_rows and self._has_batches and ticket.request.inputs is not None:
             ticket.whole = whole = Gathering(ticket, self._max_rows, self.cancel)
             for piece in whole.pieces:
                 piece.queued_at = now
@@ -128,6 +135,12 @@ class VersionQueue:
             self._set_alarm(ticket.deadline)
         if not self._is_scheduled or self._pause is not None:
             self._wake()
+
+    def _pin(self, step: Ticket) -> None:
+        """Put a step of a sequence in the line of the sequence's replica."""
+        assert step.request.sequence is not None
+        replica_id = self._sequences.place(step.request.sequence, [link.replica_id for link in self._links])
+        self._waiting.add_pinned(step, replica_id)
 
     def _admit(self, ticket: Ticket, rows: int, now: float) -> None:
         if not self._links:
@@ -186,17 +199,40 @@ class VersionQueue:
             self._submit_expected()
         self._is_scheduled = False
         waiting = self._waiting
-        while waiting.rows:
+        if waiting.pinned:
+            self._send_pinned(waiting.oldest_at())
+        while waiting.rows > waiting.pinned_rows:
             link = next((link for link in self._links if link.is_idle), None)
             if link is None:
                 return
             if pause := self._pause_needed():
                 self._is_scheduled = True
                 self._pause = self._loop.call_later(pause, self._flush)
-                return
+                break
             tickets = waiting.take(self.best_rows)
             if tickets:
                 self._send(link, tickets)
+        if waiting.pinned:
+            self._send_pinned(FOREVER)
+
+    def _send_pinned(self, oldest_at: float) -> None:
+        """Give free replicas the steps of their own sequences that came before `oldest_at`."""
+        for replica_id, line in list(self._waiting.pinned.items()):
+            link = next((link for link in self._links if link.replica_id == replica_id), None)
+            if link is None:
+                while replica_id in self._waiting.pinned:
+                    self._lose_sequence(self._waiting.take_pinned(replica_id))
+            elif link.is_idle and line[0].queued_at <= oldest_at:
+                tickets = self._waiting.take_pinned(replica_id)
+                if tickets:
+                    self._send(link, tickets)
+
+    def _lose_sequence(self, tickets: list[Ticket]) -> None:
+        for ticket in tickets:
+            step = ticket.request.sequence
+            assert step is not None
+            self._answer(ticket, None, sequence_lost(step))
+            ticket.settle()
 
     def _submit_expected(self) -> None:
         """What they submit needs no flush of its own; should one of them fail, the others get theirs."""
@@ -232,15 +268,16 @@ class VersionQueue:
             self._fail_batch(tickets, error)
             return
         now = self._clock()
-        rows = 0
+        rows = requests = 0
         latest = 0.0
         for ticket in tickets:
             ticket.sent_at = now
             ticket.attempts += 1
             rows += ticket.size
+            requests += ticket.requests
             if ticket.deadline > latest:
                 latest = ticket.deadline
-        flight = Flight(link, tickets, rows, now)
+        flight = Flight(link, tickets, rows, requests, now)
         self._flights[link] = flight
         self.flying_rows += rows
         milliseconds = max(1, min(int((latest - now) * 1000), 0xFFFFFFFF)) if latest < FOREVER else 0
@@ -257,10 +294,11 @@ class VersionQueue:
         if self.waiting_rows and not self._is_scheduled:
             self._flush()  # the worker is free: give it the next batch before writing the answers of this one
         if result.verb == RESULT:
-            self.cost.observe(flight.rows, self._clock() - flight.sent_at)
+            now = self._clock()
+            took = now - flight.sent_at
+            self.cost.observe(flight.rows, took)
             self._batch_s = self.cost.cautious(self._max_rows) if self.cost.is_known else 0.0
-            self.batches += 1
-            self.batched_rows += flight.rows
+            self.times.note(flight.rows, flight.requests, took, now)
             self._deliver(flight.tickets, result)
         else:
             self._model_failed(flight.tickets, result)
@@ -338,7 +376,8 @@ class VersionQueue:
         error = self._lost_error()
         others = not self._is_closed and any(link.is_open for link in self._links)
         for ticket in tickets:
-            if not ticket.is_done and self.version.is_idempotent and ticket.attempts < 2 and others:
+            is_safe = self.version.is_idempotent and ticket.request.sequence is None
+            if not ticket.is_done and is_safe and ticket.attempts < 2 and others:
                 again += parts_of(ticket)
                 continue
             self._answer(ticket, None, error)

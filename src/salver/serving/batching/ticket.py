@@ -38,12 +38,16 @@ class Ticket:
     """The request's rows."""
     group: Any
     """The request's group."""
+    is_step: bool
+    """Whether the request is a step of a sequence."""
     deadline: float
     request_id: str
     is_done = False
     attempts = 0
     queued_at = 0.0
     sent_at = 0.0
+    requests = 1
+    """How many requests of callers it stands for."""
     whole: Gathering | None = None
     """What puts this request's pieces together, when it has too many rows for one batch."""
 
@@ -57,6 +61,7 @@ class Ticket:
         self.request = request
         self.size = request.rows
         self.group = request.group
+        self.is_step = request.sequence is not None
 
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         """Called once, on the loop."""
@@ -89,12 +94,13 @@ class Watcher(Protocol):
 class Flight:
     """A batch that a worker has."""
 
-    __slots__ = ("is_cancelled", "kill_at", "link", "rows", "sent_at", "tickets")
+    __slots__ = ("is_cancelled", "kill_at", "link", "requests", "rows", "sent_at", "tickets")
 
-    def __init__(self, link: Link, tickets: list[Ticket], rows: int, sent_at: float) -> None:
+    def __init__(self, link: Link, tickets: list[Ticket], rows: int, requests: int, sent_at: float) -> None:
         self.link = link
         self.tickets = tickets
         self.rows = rows
+        self.requests = requests
         self.sent_at = sent_at
         self.kill_at = FOREVER
         self.is_cancelled = False

@@ -23,6 +23,9 @@ class WaitingLine:
         self.rows = 0
         self._groups: dict[Any, deque[Ticket]] = {}
         self._alone: deque[Ticket] = deque()
+        self.pinned: dict[str, deque[Ticket]] = {}
+        """Tickets that one replica must answer, each by itself, in the order in which they came."""
+        self.pinned_rows = 0
         self._done = 0
 
     @property
@@ -41,6 +44,12 @@ class WaitingLine:
         """The ticket is run before all others, and by itself."""
         self.rows += ticket.size
         self._alone.append(ticket)
+
+    def add_pinned(self, ticket: Ticket, replica_id: str) -> None:
+        """The ticket is run by this replica and no other."""
+        self.rows += ticket.size
+        self.pinned_rows += ticket.size
+        self.pinned.setdefault(replica_id, deque()).append(ticket)
 
     def oldest_at(self) -> float:
         """When the ticket that has waited longest in any group came; FOREVER when there is none."""
@@ -89,9 +98,28 @@ class WaitingLine:
         self.rows -= ticket.size
         return [ticket]
 
+    def take_pinned(self, replica_id: str) -> list[Ticket]:
+        """The ticket that this replica is to run next; none when only answered ones were left."""
+        line = self.pinned[replica_id]
+        taken: list[Ticket] = []
+        while line and not taken:
+            ticket = line.popleft()
+            if ticket.is_done:
+                self._done -= 1
+                ticket.settle()
+                continue
+            taken.append(ticket)
+            self.rows -= ticket.size
+            self.pinned_rows -= ticket.size
+        if not line:
+            del self.pinned[replica_id]
+        return taken
+
     def answered(self, ticket: Ticket) -> None:
         """The ticket, which waits here, has just been answered or given up."""
         self.rows -= ticket.size
+        if ticket.is_step:
+            self.pinned_rows -= ticket.size
         self._done += 1
 
     def forget_done(self) -> None:
@@ -100,17 +128,13 @@ class WaitingLine:
             return
         self._done = 0
         self._alone = without_done(self._alone)
-        for key in list(self._groups):
-            kept = without_done(self._groups[key])
-            if kept:
-                self._groups[key] = kept
-            else:
-                del self._groups[key]
+        self._groups = _without_done(self._groups)
+        self.pinned = _without_done(self.pinned)
 
     def __iter__(self) -> Iterator[Ticket]:
         """Every ticket, answered ones too."""
         yield from self._alone
-        for group in self._groups.values():
+        for group in (*self._groups.values(), *self.pinned.values()):
             yield from group
 
     def clear(self) -> list[Ticket]:
@@ -118,6 +142,14 @@ class WaitingLine:
         tickets = list(self)
         self._alone.clear()
         self._groups.clear()
+        self.pinned.clear()
         self.rows = 0
+        self.pinned_rows = 0
         self._done = 0
         return tickets
+
+
+def _without_done(lines: dict[Any, deque[Ticket]]) -> dict[Any, deque[Ticket]]:
+    """The lines without answered tickets, and without those that are empty then."""
+    kept = {key: without_done(line) for key, line in lines.items()}
+    return {key: line for key, line in kept.items() if line}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from salver.types import SlabSlice, Tensor
 from salver.wire.jsonbody import Buffer
@@ -27,6 +27,17 @@ def json_length(header: bytes) -> int:
     if match is None:
         raise invalid(f"Unable to parse {LENGTH_HEADER}, got: {shown(header.decode('latin-1'))}")
     return int(match[1])
+
+
+class Pieces(Protocol):
+    """The raw tensors of a request, in the order of its inputs."""
+
+    @property
+    def left(self) -> int:
+        """The bytes that nobody has taken yet."""
+
+    def take(self, size: int, alignment: int) -> Any:
+        """The next bytes, for elements of a size."""
 
 
 class RawTensors:
@@ -71,7 +82,7 @@ def announced_size(given: InputDocument) -> int | None:
     return size
 
 
-def raw_tensor(given: InputDocument, size: int, raw: RawTensors, model: str, request_id: str) -> Tensor:
+def raw_tensor(given: InputDocument, size: int, raw: Pieces, model: str, request_id: str) -> Tensor:
     """The input whose `size` bytes come next. Its datatype is known. Raises RequestError(INVALID_INPUT)."""
     name = shown(given.name)
     if size > raw.left:
@@ -95,7 +106,7 @@ def raw_tensor(given: InputDocument, size: int, raw: RawTensors, model: str, req
     return Tensor(given.datatype, shape, raw.take(size, itemsize))
 
 
-def check_all_taken(raw: RawTensors | None, model: str) -> None:
+def check_all_taken(raw: Pieces | None, model: str) -> None:
     """Raises RequestError(INVALID_INPUT) when bytes are left that belong to no input."""
     if raw is not None and raw.left:
         raise invalid(f"unexpected additional input data for model '{model}'")

@@ -24,14 +24,17 @@ from salver.types import (
 from salver.wire.jsonbody import Buffer
 from salver.wire.openinference.binary import (
     NEEDS_BOTH,
+    Pieces,
     RawTensors,
     announced_size,
     check_all_taken,
     raw_tensor,
     split,
 )
+from salver.wire.openinference.columns import one_table
 from salver.wire.openinference.document import InferDocument, InputDocument, model_parameters, parse_document
 from salver.wire.openinference.errors import invalid, refused, shown
+from salver.wire.openinference.options import allowed_s, check_priority, sequence_of, sequence_parameters
 from salver.wire.openinference.request import NO_SHARED_MEMORY, V2Request, binary_default, wishes_of
 from salver.wire.openinference.values import json_tensor
 from salver_worker.frames import DATATYPE_SIZES
@@ -68,17 +71,19 @@ class Layout(NamedTuple):
             known.id,
             known.wishes,
             known.is_binary,
+            allowed_s=known.allowed_s,
+            sequence=known.sequence,
         )
 
 
 class Plan:
     """What is worked out once for a version that takes tensors."""
 
-    __slots__ = ("_layouts", "_model", "_outputs", "_specs", "version")
+    __slots__ = ("_layouts", "_model", "_outputs", "_specs", "signature", "version")
 
     def __init__(self, version: VersionInfo) -> None:
         """Raises RequestError(SIGNATURE_NOT_FOUND)."""
-        signature = default_signature(version)
+        signature = self.signature = default_signature(version)
         self.version = version
         self._model = version.id.model
         self._specs = {spec.name: spec for spec in signature.inputs}
@@ -92,12 +97,12 @@ class Plan:
             return self._raw_request(body)
         raw_json, raw = split(body, length_header)
         if raw is None:
-            return self._read(parse_document(raw_json), None)
+            return self.read(parse_document(raw_json), None)
         layout = self._layouts.get(raw_json)
         if layout is not None and layout.size == raw.left:
             return layout.read(raw)
         document = parse_document(raw_json)
-        request = self._read(document, raw)
+        request = self.read(document, raw)
         if len(raw_json) <= MAX_REMEMBERED_BYTES:
             self._remember(raw_json, document, request)
         return request
@@ -115,10 +120,15 @@ class Plan:
         known = msgspec.structs.replace(request, inputs=None)
         self._layouts[raw_json] = Layout(pieces, tuple(self._specs), size, known)
 
-    def _read(self, document: InferDocument, raw: RawTensors | None) -> V2Request:
+    def read(self, document: InferDocument, raw: Pieces | None) -> V2Request:
+        """The request of a document and the tensors that came beside it. Raises RequestError(INVALID_INPUT)."""
         request_id = document.id or ""
         wishes = wishes_of(document, self._outputs, self._model)
         parameters = model_parameters(document)
+        check_priority(document)
+        sequence = sequence_of(document)
+        if sequence is not None:
+            parameters = {**(parameters or {}), **sequence_parameters(sequence)}
         inputs = self._inputs(document, raw, request_id)
         check_all_taken(raw, self._model)
         group: Any = batch_group(DEFAULT_SIGNATURE, inputs)
@@ -135,12 +145,14 @@ class Plan:
             request_id,
             wishes,
             binary_default(document),
+            allowed_s=allowed_s(document),
+            sequence=sequence,
         )
 
-    def _inputs(self, document: InferDocument, raw: RawTensors | None, request_id: str) -> dict[str, Tensor]:
+    def _inputs(self, document: InferDocument, raw: Pieces | None, request_id: str) -> dict[str, Tensor]:
         """In the order of the signature: requests that name them in another share batches with those that do not."""
         given: dict[str, Tensor] = {}
-        for item in document.inputs:
+        for item in one_table(document, self._specs):
             if item.name in given:
                 raise refused(request_id, f"input '{shown(item.name)}' already exists in request")
             given[item.name] = self._tensor(item, raw, request_id)
@@ -148,7 +160,7 @@ class Plan:
             raise self._incomplete(list(given), request_id)
         return {name: given[name] for name in self._specs}
 
-    def _tensor(self, item: InputDocument, raw: RawTensors | None, request_id: str) -> Tensor:
+    def _tensor(self, item: InputDocument, raw: Pieces | None, request_id: str) -> Tensor:
         name, model = shown(item.name), self._model
         spec = self._specs.get(item.name)
         if spec is None:
@@ -213,7 +225,7 @@ def default_signature(version: VersionInfo) -> Signature:
     return signature
 
 
-def read_tensor(item: InputDocument, raw: RawTensors | None, model: str, request_id: str) -> Tensor:
+def read_tensor(item: InputDocument, raw: Pieces | None, model: str, request_id: str) -> Tensor:
     """An input's values, from the JSON or from behind it. Raises RequestError(INVALID_INPUT)."""
     if item.parameter("shared_memory_region") is not None:
         raise invalid(NO_SHARED_MEMORY)

@@ -21,6 +21,7 @@ MAX_PARAMETERS_BYTES = 64 * 1024
 OWN_PARAMETERS = frozenset(
     {
         "binary_data_output",
+        "content_type",
         "headers",
         "priority",
         "sequence_end",

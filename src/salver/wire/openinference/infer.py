@@ -15,6 +15,7 @@ from salver.wire.openinference.addresses import InferAddress
 from salver.wire.openinference.binary import LENGTH_HEADER
 from salver.wire.openinference.bodies import BodyPlan, body_answer
 from salver.wire.openinference.codec import Plan
+from salver.wire.openinference.compression import compressed, wanted_encoding
 from salver.wire.openinference.errors import Subject, error_answer
 from salver.wire.openinference.outputs import encode
 from salver.wire.openinference.request import V2Request
@@ -40,23 +41,26 @@ class V2InferRoute:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | PAYLOAD_TOO_LARGE | UNSUPPORTED_MEDIA_TYPE)."""
         plan = self._plan
         if plan is None or plan.version is not version:
-            plan = self._plan = _plan_for(version)
+            plan = self._plan = plan_for(version)
         body: Any = exchange.body
         encoding = exchange.header(b"content-encoding")
         if encoding is not None:
             body = unpacked(as_view(body), encoding, self._max_body_bytes, takes_deflate=True)
         length = exchange.header(LENGTH_NAME)
         if isinstance(plan, BodyPlan):
-            return plan.decode(body, length, for_model(exchange.headers))
-        return plan.decode(body, length)
+            request = plan.decode(body, length, for_model(exchange.headers))
+        else:
+            request = plan.decode(body, length)
+        request.encoding = wanted_encoding(exchange.header(b"accept-encoding"))
+        return request
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
         assert isinstance(request, V2Request)
         if response.outputs is not None:
-            return encode(response, request, response.outputs)
+            return compressed(encode(response, request, response.outputs), request.encoding)
         assert response.body is not None
-        return body_answer(response, response.body, request)
+        return compressed(body_answer(response, response.body, request), request.encoding)
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         found = call.version if call is not None else 0
@@ -66,5 +70,5 @@ class V2InferRoute:
         """Each request is taken by itself."""
 
 
-def _plan_for(version: VersionInfo) -> Plan | BodyPlan:
+def plan_for(version: VersionInfo) -> Plan | BodyPlan:
     return BodyPlan(version) if version.payload is PayloadKind.BODY else Plan(version)

@@ -17,7 +17,17 @@ from salver.types import (
 )
 from salver.wire.openinference.bodies import SPEC
 
-EXTENSIONS = ("classification", "model_repository", "model_configuration", "binary_tensor_data", "parameters")
+EXTENSIONS = (
+    "classification",
+    "sequence",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "model_configuration",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "logging",
+)
 SERVING = (VersionState.READY, VersionState.DEGRADED)
 BODY_SIGNATURE = Signature(inputs=(SPEC,), outputs=(SPEC,))
 NO_SIGNATURE = Signature(inputs=(), outputs=())

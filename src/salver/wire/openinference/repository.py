@@ -10,6 +10,7 @@ from salver.operations.base import Request
 from salver.types import ModelStatus, VersionState, VersionStatus
 from salver.wire.jsonbody import JsonError, parse_json
 from salver.wire.openinference.errors import Unsupported, invalid, shown
+from salver.wire.openinference.loadconfig import NO_FILES, wanted_changes
 from salver.wire.openinference.metadata import SERVING
 
 LOAD_WAIT_S = 120.0
@@ -26,10 +27,6 @@ STATES: dict[VersionState, str] = {
     VersionState.UNLOADED: "UNAVAILABLE",
 }
 UNLOADED = "unloaded"
-ANOTHER_CONFIG = (
-    "loading a model with a configuration or files of the request is not supported by this server. Publish it with the "
-    "configuration that it shall have"
-)
 
 
 def index(found: models.ModelList, *, is_ready_only: bool) -> list[dict[str, str]]:
@@ -58,19 +55,31 @@ def wants_ready_only(request: Request) -> bool:
 
 def read_load(request: Request) -> models.LoadModel:
     """Raises RequestError(INVALID_INPUT)."""
-    for name in _parameters(request):
-        if name == "config" or name.startswith("file:"):
-            raise Unsupported(ANOTHER_CONFIG)
-        raise invalid(f"unexpected error on creating Triton parameter: '{shown(name)}'")
-    return models.LoadModel(model=request.path_params["model"], wait_s=LOAD_WAIT_S)
+    return wanted_load(request.path_params["model"], _parameters(request))
+
+
+def wanted_load(model: str, parameters: dict[str, Any]) -> models.LoadModel:
+    """Raises RequestError(INVALID_INPUT)."""
+    for name in parameters:
+        if name.startswith("file:"):
+            raise Unsupported(NO_FILES)
+        if name != "config":
+            raise invalid(f"unexpected error on creating Triton parameter: '{shown(name)}'")
+    changes = wanted_changes(model, parameters["config"]) if "config" in parameters else {}
+    return models.LoadModel(model=model, wait_s=LOAD_WAIT_S, **changes)
 
 
 def read_unload(request: Request) -> models.UnloadModel:
     """Raises RequestError(INVALID_INPUT)."""
-    for name in _parameters(request):
+    return wanted_unload(request.path_params["model"], _parameters(request))
+
+
+def wanted_unload(model: str, parameters: dict[str, Any]) -> models.UnloadModel:
+    """Raises RequestError(INVALID_INPUT)."""
+    for name in parameters:
         if name != "unload_dependents":  # nothing here depends on another model
             raise invalid(f"unexpected error on creating Triton parameter: '{shown(name)}'")
-    return models.UnloadModel(model=request.path_params["model"], wait_s=0.0)
+    return models.UnloadModel(model=model, wait_s=0.0)
 
 
 def check_loaded(outcome: models.Outcome) -> None:

@@ -35,6 +35,10 @@ class V2Request(InferRequest, gc=False):
     id: str = ""
     wishes: tuple[Wish, ...] | None = None
     is_binary: bool = False
+    encoding: str = ""
+    """What its answer may be compressed with."""
+    is_generated: bool = False
+    """Whether it came as an object whose keys are inputs, and is answered so."""
 
 
 def wishes_of(document: InferDocument, declared: Mapping[str, str], model: str) -> tuple[Wish, ...] | None:
