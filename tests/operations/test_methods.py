@@ -11,7 +11,7 @@ from salver.wire.tfserving.errors import CANONICAL
 
 def test_every_code_has_a_status_here_and_in_each_wire_of_its_own() -> None:
     assert set(STATUS) == set(Code)
-    assert {name for name in CANONICAL.values()} <= set(GrpcStatus.__members__)
+    assert set(CANONICAL.values()) <= set(GrpcStatus.__members__)
 
 
 def test_the_numbers_are_those_of_the_library() -> None:

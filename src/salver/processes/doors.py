@@ -66,14 +66,23 @@ def flag_of(settings: NetSettings, port: int, *, is_grpc: bool = False) -> str:
 
 
 def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
-    """Every address with its socket, those of HTTP first. Raises StartupError(PORT_TAKEN); none stays open.
+    """Every address with its socket, those of HTTP first. Raises StartupError(PORT_TAKEN | SETTINGS_INVALID); none
+    stays open.
 
     With `share`, other processes of this server may open the same ports. Those of gRPC are always shared: their socket
     only keeps the port for this server, because the library opens one of its own.
     """
+    http_ports, grpc_ports = wanted_ports(settings), wanted_grpc_ports(settings)
+    both = [port for port in grpc_ports if port and port in http_ports]
+    if both:
+        raise StartupError(
+            Code.SETTINGS_INVALID,
+            f"Port {both[0]} is wanted for HTTP and for gRPC, which cannot share one.",
+            fix="Choose another one with --port or --grpc-port.",
+        )
     doors: dict[Door, socket.socket] = {}
     with contextlib.ExitStack() as opened:
-        for is_grpc, ports in ((False, wanted_ports(settings)), (True, wanted_grpc_ports(settings))):
+        for is_grpc, ports in ((False, http_ports), (True, grpc_ports)):
             for port, wires in ports.items():
                 flag = flag_of(settings, port, is_grpc=is_grpc)
                 sock = opened.enter_context(open_port(settings.host, port, share=share or is_grpc, flag=flag))
