@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Makes `<name>_pb2.py` and `<name>_pb2.pyi` of each .proto file of a wire, with the compiler of grpcio-tools.
 
 The modules hold the serialized descriptor and load it into the pool of src/salver/wire/protopool.py, so they do not

@@ -175,13 +175,15 @@ def test_several_front_ends_are_one_server(serving: Any, echo: Path) -> None:
 def test_other_protocols_ports_are_told_with_what_answers_there(
     serving: Any, echo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        free = probe.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as probe, socket.create_server(("127.0.0.1", 0)) as other:
+        free, also_free = probe.getsockname()[1], other.getsockname()[1]
     monkeypatch.setitem(doors.COMPAT_PORTS, "tfserving", ((free, ("tfserving",)),))
+    monkeypatch.setitem(doors.COMPAT_GRPC_PORTS, "tfserving", ((also_free, ("tfserving",)),))
     run = serving(echo, compat=("tfserving",))
-    first, second = run.of(Listening)[0].addresses
+    first, second, third = run.of(Listening)[0].addresses
     assert first.wires == doors.ALL_WIRES
     assert (second.url, second.wires) == (f"http://127.0.0.1:{free}", ("tfserving",))
+    assert (third.url, third.wires) == (f"grpc://127.0.0.1:{also_free}", ("tfserving",))
 
 
 @pytest.mark.parametrize("processes", [1, 2])

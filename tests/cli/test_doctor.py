@@ -140,7 +140,7 @@ def test_little_space_is_a_note_and_none_is_wrong(tmp_path, free, state):
 
 def test_the_ports_of_other_servers_are_checked_when_asked_for(free_port):
     found = list(check_ports(NetSettings(port=free_port, compat=("tfserving",))))
-    assert len(found) == 2
+    assert len(found) == 3  # the port of all protocols, that of REST, that of gRPC
 
 
 def test_a_chosen_port_is_always_free():

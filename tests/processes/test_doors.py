@@ -10,11 +10,14 @@ import pytest
 
 from salver.errors import Code, StartupError
 from salver.net.base import NetSettings
+from salver.net.ports import join_port
 from salver.processes.base import Door
 from salver.processes.doors import (
+    ALL_GRPC_WIRES,
     ALL_WIRES,
     COMPAT_PORTS,
     check_exposure,
+    flag_of,
     open_doors,
     url_of,
     wanted_doors,
@@ -173,6 +176,39 @@ def test_front_ends_that_share_ports_cannot_share_a_socket(tmp_path: Path) -> No
     assert "--processes 1" in caught.value.fix
 
 
+@pytest.mark.parametrize("share", [False, True])
+def test_a_port_of_grpc_is_kept_for_this_server(share: bool) -> None:
+    doors = open_doors(NetSettings(port=0, grpc_port=0), share=share)
+    http, grpc = doors
+    assert (http.is_grpc, grpc.is_grpc, grpc.wires) == (False, True, ALL_GRPC_WIRES)
+    joined = join_port(grpc.host, grpc.port)  # as the library does
+    joined.listen()
+    with pytest.raises(StartupError, match="--grpc-port"):
+        open_doors(NetSettings(port=0, grpc_port=grpc.port), share=share)
+    for sock in (*doors.values(), joined):
+        sock.close()
+
+
+def test_no_port_of_grpc_is_opened_unasked() -> None:
+    assert wanted_grpc_ports(NetSettings()) == {}
+    assert wanted_grpc_ports(NetSettings(compat=("tfserving",))) == {8500: ("tfserving",)}
+    assert wanted_grpc_ports(NetSettings(grpc_port=8500, compat=("tfserving",))) == {8500: ALL_GRPC_WIRES}
+
+
+def test_http_and_grpc_cannot_share_a_port() -> None:
+    with pytest.raises(StartupError) as caught:
+        open_doors(NetSettings(port=9000, grpc_port=9000), share=False)
+    assert caught.value.code is Code.SETTINGS_INVALID
+    assert "--grpc-port" in caught.value.fix
+
+
+def test_a_fix_names_the_flag_that_made_a_port_wanted() -> None:
+    settings = NetSettings(port=9000, grpc_port=9001, compat=("tfserving",))
+    wanted = {(door.port, flag_of(settings, door)) for door in wanted_doors(settings)}
+    assert wanted == {(9000, "--port"), (8501, "--compat"), (9001, "--grpc-port"), (8500, "--compat")}
+
+
 def test_addresses_are_written_as_urls() -> None:
+    assert url_of(Door(host="::1", port=8500, wires=(), is_grpc=True)) == "grpc://[::1]:8500"
     assert url_of(Door(host="127.0.0.1", port=8080, wires=())) == "http://127.0.0.1:8080"
     assert url_of(Door(host="::1", port=8080, wires=())) == "http://[::1]:8080"

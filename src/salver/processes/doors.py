@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import stat
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -85,14 +86,17 @@ def flag_of(settings: NetSettings, door: Door) -> str:
 
 
 def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
-    """Every address with its socket, those of HTTP first. Raises StartupError(PORT_TAKEN); none stays open.
+    """Every address with its socket, those of HTTP first. Raises StartupError(PORT_TAKEN | SETTINGS_INVALID); none
+    stays open.
 
     With `share`, other processes of this server may open the same ports. Those of gRPC are always shared: their socket
     only keeps the port for this server, because the library opens one of its own.
     """
+    wanted = wanted_doors(settings)
+    _check_ports(wanted)
     doors: dict[Door, socket.socket] = {}
     with contextlib.ExitStack() as opened:
-        for door in wanted_doors(settings):
+        for door in wanted:
             if door.path:
                 doors[door] = opened.enter_context(_open_path(door.path, share=share))
                 continue
@@ -133,6 +137,17 @@ def _remove_unanswered(path: str) -> None:
                 probe.connect(path)
                 return
             os.unlink(path)
+
+
+def _check_ports(wanted: Sequence[Door]) -> None:
+    taken = {(door.host, door.port) for door in wanted if not door.is_grpc}
+    for door in wanted:
+        if door.is_grpc and door.port and (door.host, door.port) in taken:
+            raise StartupError(
+                Code.SETTINGS_INVALID,
+                f"Port {door.port} is wanted for HTTP and for gRPC, which cannot share one.",
+                fix="Choose another one with --port, --grpc-port or --doors.",
+            )
 
 
 def open_local_door(path: str) -> socket.socket:
