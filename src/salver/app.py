@@ -72,11 +72,9 @@ from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import Wire
 from salver.wire.native.rest import NativeWire
-from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
-from salver.wire.torchserve.inference import MmsWire
-from salver.wire.torchserve.management import MmsManagementWire
+from salver.wire.torchserve.wires import handler_wires
 from salver_worker.runtimes.specs import SPECS
 
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
@@ -307,13 +305,13 @@ def _front_end(
         slab,
         OPERATIONS,
         control,
-        partial(_wires, settings.openinference),
+        partial(_wires, settings),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
     )
 
 
-def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str, Wire]:
+def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
     max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
     pipeline = front_end.pipeline
 
@@ -323,9 +321,8 @@ def _wires(settings: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str,
 
     wires: tuple[Wire, ...] = (
         TfServingWire(max_body_bytes=max_body_bytes),
-        MmsWire(only_model),
-        MmsManagementWire(),
-        OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings),
+        *handler_wires(settings.torchserve, only_model, lambda: pipeline.models),
+        OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}

@@ -14,9 +14,9 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Address to listen on. Anything but loopback needs `insecure` as long as there is no TLS."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """Port of all protocols together; 0 lets the system choose, and the choice is printed."""
-    compat: tuple[Literal["tfserving", "mms", "openinference"], ...] = ()
+    compat: tuple[Literal["tfserving", "mms", "torchserve", "openinference"], ...] = ()
     """Protocols that also get the ports their own clients expect: tfserving (8501), mms (8080, 8081),
-    openinference (8000)."""
+    torchserve (8080, 8081, 8082), openinference (8000)."""
     insecure: bool = False
     """Allow plain HTTP on an address that other machines can reach."""
     allowed_hosts: tuple[str, ...] = ()

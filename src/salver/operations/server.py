@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from salver.operations.base import Home, Operation, Scope
@@ -57,5 +59,12 @@ class ServerDescription(msgspec.Struct, frozen=True, kw_only=True):
     wires: tuple[str, ...]
 
 
-class GetMetrics(msgspec.Struct, frozen=True):
+class GetMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of `server.metrics`. The result is the page as bytes."""
+
+    form: Literal["salver", "torchserve"] = "salver"
+    """Whose names the page has."""
+    names: tuple[str, ...] = ()
+    """Of TorchServe's page: what is shown; empty: all."""
+    has_measures: bool = True
+    """Of TorchServe's page: whether it has what the code of models measured."""

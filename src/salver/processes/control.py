@@ -22,6 +22,7 @@ from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec
 from salver.store.base import AuditLine, KeyRecord
 from salver.telemetry.counters import BatchCount, merged
 from salver.telemetry.exposition import render
+from salver.telemetry.torchservepage import torchserve_page
 from salver.types import VersionStatus
 
 log = logging.getLogger("salver.control")
@@ -136,6 +137,10 @@ class ControlHalf:
     async def _metrics(self, request: ControlRequest) -> bytes:
         total = merged(await self.front_ends.reports())
         models = self.reconciler.models()
+        asked = msgspec.msgpack.decode(request.parameters, type=server.GetMetrics)
+        if asked.form == "torchserve":
+            measures = self.reconciler.measures() if asked.has_measures else ()
+            return await asyncio.to_thread(torchserve_page, total, models, measures, asked.names)
         return await asyncio.to_thread(render, total, models, __version__, self._audit.lost)
 
     async def _change_keys(self, request: ControlRequest, detail: str, change: Callable[[], T]) -> T:

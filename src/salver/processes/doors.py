@@ -16,9 +16,16 @@ ALL_WIRES = ("tfserving", "mms", "openinference", "native")
 COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8501, ("tfserving",)),),
     "mms": ((8080, ("mms",)), (8081, ("mms-management",))),
+    "torchserve": (
+        (8080, ("torchserve", "tfserving", "openinference")),
+        (8081, ("torchserve-management",)),
+        (8082, ("torchserve-metrics",)),
+    ),
     "openinference": ((8000, ("openinference",)),),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
+LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"})}
+"""Protocols that claim addresses of others: at their ports they come first, and instead of those named here."""
 
 
 def check_exposure(settings: NetSettings) -> None:
@@ -38,7 +45,11 @@ def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
     for name in settings.compat:
         for port, wires in COMPAT_PORTS[name]:
             known = ports.get(port, ())
-            ports[port] = (*known, *(wire for wire in wires if wire not in known))
+            if name in LOUDER:
+                known = tuple(wire for wire in known if wire not in wires and wire not in LOUDER[name])
+                ports[port] = (*wires, *known)
+            else:
+                ports[port] = (*known, *(wire for wire in wires if wire not in known))
     return ports
 
 

@@ -18,6 +18,7 @@ from salver.serving.base import ServingSettings
 from salver.settings.values import as_text, expectation, is_list
 from salver.telemetry.base import TelemetrySettings
 from salver.wire.openinference.base import OpenInferenceSettings
+from salver.wire.torchserve.base import TorchServeSettings
 
 VARIABLE_PREFIX = "SALVER_"
 
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: TelemetrySettings = TelemetrySettings()
     processes: ProcessSettings = ProcessSettings()
     openinference: OpenInferenceSettings = OpenInferenceSettings()
+    torchserve: TorchServeSettings = TorchServeSettings()
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ class RequestCount(msgspec.Struct):
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     seconds: float = 0.0
     rows: int = 0
+    queued_seconds: float = 0.0
+    """Of predictions that were answered: in the queue."""
 
 
 class BatchCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ def _add_count(total: RequestCount, count: RequestCount) -> None:
     total.buckets = [one + other for one, other in zip(total.buckets, count.buckets, strict=True)]
     total.seconds += count.seconds
     total.rows += count.rows
+    total.queued_seconds += count.queued_seconds
 
 
 def _added(one: BatchCount, other: BatchCount) -> BatchCount:

@@ -52,6 +52,8 @@ class Meter:
         count.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         count.seconds += seconds
         count.rows += call.rows
+        if error is None:
+            count.queued_seconds += call.queued_s
         if self._log.is_on:
             self._log.request(tally.words, call, code, seconds, error)
 
@@ -67,6 +69,7 @@ class Meter:
             for at in started_at:
                 count.buckets[bisect_left(BUCKETS_S, now - at)] += 1
         count.seconds += now * number - sum(started_at)
+        count.queued_seconds += (burst.sent_at - burst.queued_at) * number
         count.rows += sum(burst.rows)
         if self._log.is_on:
             self._log.burst(tally.words, burst, started_at, now)

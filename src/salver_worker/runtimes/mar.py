@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+import time
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from salver_worker.errors import InputError
@@ -101,9 +102,11 @@ class Archive:
         """Raises PredictFailure with the status and the words that MMS answers (mms/service.py)."""
         data = [read_parts(request.parts) for request in requests]
         processors = [RequestProcessor(_request_header(request)) for request in requests]
+        began = time.monotonic()
         self._context.begin({index: request.id for index, request in enumerate(requests)}, processors)
         try:
             answers = self._call(data)
+            self._context.metrics.note_prediction(round((time.monotonic() - began) * 1000, 2))
         finally:
             for line in self._context.metrics.lines():
                 print(line)
@@ -121,6 +124,10 @@ class Archive:
         if len(answers) != len(data):
             raise PredictFailure("number of batch response mismatched", status=FAILED)
         return [_encoded(answer) for answer in answers]
+
+    def measures(self) -> List[Any]:
+        """What the handler counted so far."""
+        return self._context.metrics.measures.rows()
 
     def close(self) -> None:
         """Nothing to give back."""
