@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from salver.errors import Code, StartupError
 from salver.net.base import NetSettings
 from salver.processes.base import Door
-from salver.processes.doors import ALL_WIRES, COMPAT_PORTS, check_exposure, open_doors, url_of, wanted_ports
+from salver.processes.doors import (
+    ALL_WIRES,
+    COMPAT_PORTS,
+    check_exposure,
+    open_doors,
+    url_of,
+    wanted_doors,
+    wanted_ports,
+)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1", "localhost"])
@@ -74,6 +83,76 @@ def test_when_one_port_is_taken_none_stays_open(monkeypatch: pytest.MonkeyPatch,
             open_doors(NetSettings(port=0, compat=("tfserving",)), share=False)
         assert caught.value.code is Code.PORT_TAKEN
         assert open_files() == before
+
+
+def test_doors_stand_instead_of_host_and_ports() -> None:
+    net = NetSettings(port=9000, compat=("mms",), doors=("mms@127.0.0.1:9080", "mms-management@[::1]:9081"))
+    assert wanted_doors(net) == (
+        Door(host="127.0.0.1", port=9080, wires=("mms",)),
+        Door(host="::1", port=9081, wires=("mms-management",)),
+    )
+
+
+def test_an_address_that_is_named_twice_answers_for_both() -> None:
+    net = NetSettings(doors=("mms@127.0.0.1:9080", "mms-management+mms@127.0.0.1:9080"))
+    assert wanted_doors(net) == (Door(host="127.0.0.1", port=9080, wires=("mms", "mms-management")),)
+
+
+def test_each_port_0_is_a_port_of_its_own() -> None:
+    doors = open_doors(NetSettings(doors=("mms@127.0.0.1:0", "mms@127.0.0.1:0")), share=False)
+    assert len({door.port for door in doors}) == 2
+    for sock in doors.values():
+        sock.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("mms", "it names no address"),
+        ("smtp@127.0.0.1:25", "there is no protocol 'smtp'"),
+        ("mms@127.0.0.1", "'127.0.0.1' is no address"),
+        ("mms@127.0.0.1:70000", "'127.0.0.1:70000' is no address"),
+        ("mms@unix:here", "a socket's path begins with `/`"),
+        ("mms@unix:/" + "x" * 107, "at most 107 bytes"),
+    ],
+)
+def test_a_door_that_cannot_be_read_is_refused(text: str, why: str) -> None:
+    with pytest.raises(StartupError, match=why) as caught:
+        wanted_doors(NetSettings(doors=(text,)))
+    assert caught.value.code is Code.SETTINGS_INVALID
+    assert caught.value.fix
+
+
+def test_a_door_that_others_reach_must_be_asked_for_too() -> None:
+    with pytest.raises(StartupError, match=r"--host 0\.0\.0\.0"):
+        check_exposure(NetSettings(doors=("mms@127.0.0.1:0", "mms@0.0.0.0:0")))
+
+
+def test_a_socket_that_a_dead_server_left_is_replaced_and_one_in_use_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "mms.sock"
+    net = NetSettings(doors=(f"mms@unix:{path}",))
+    (first,) = open_doors(net, share=False).values()
+    first.close()
+    ((door, second),) = open_doors(net, share=False).items()
+    assert url_of(door) == f"unix:{path}"
+    second.listen()
+    with pytest.raises(StartupError, match=f"The socket {path} cannot be made"):
+        open_doors(net, share=False)
+    second.close()
+
+
+def test_a_file_is_not_replaced_by_a_socket(tmp_path: Path) -> None:
+    path = tmp_path / "mms.sock"
+    path.write_text("mine")
+    with pytest.raises(StartupError, match="cannot be made"):
+        open_doors(NetSettings(doors=(f"mms@unix:{path}",)), share=False)
+    assert path.read_text() == "mine"
+
+
+def test_front_ends_that_share_ports_cannot_share_a_socket(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="cannot be shared") as caught:
+        open_doors(NetSettings(doors=(f"mms@unix:{tmp_path / 'a'}",)), share=True)
+    assert "--processes 1" in caught.value.fix
 
 
 def test_addresses_are_written_as_urls() -> None:

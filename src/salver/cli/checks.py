@@ -138,10 +138,12 @@ def check_state(url: str) -> Iterator[Finding]:
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:
     """Whether each port the server would open is free, or who has it."""
-    from salver.processes.doors import wanted_ports
+    from salver.processes.doors import wanted_doors
 
-    for port in wanted_ports(settings):
-        yield check_port(settings.host, port, "--port" if port == settings.port else "--compat")
+    for door in wanted_doors(settings):
+        flag = "--doors" if settings.doors else "--port" if door.port == settings.port else "--compat"
+        if not door.path:
+            yield check_port(door.host, door.port, flag)
 
 
 def check_port(host: str, port: int, flag: str) -> Finding:

@@ -17,6 +17,9 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     compat: tuple[Literal["tfserving", "mms", "torchserve", "openinference"], ...] = ()
     """Protocols that also get the ports their own clients expect: tfserving (8501), mms (8080, 8081),
     torchserve (8080, 8081, 8082), openinference (8000)."""
+    doors: tuple[str, ...] = ()
+    """Exact addresses instead of `host`, `port` and `compat`: protocols, `@` and the address, as
+    `mms@127.0.0.1:8080`, `mms+mms-management@127.0.0.1:8080` or `mms@unix:/run/mms.sock`."""
     insecure: bool = False
     """Allow plain HTTP on an address that other machines can reach."""
     allowed_hosts: tuple[str, ...] = ()

@@ -36,6 +36,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     wires: tuple[str, ...]
+    path: str = ""
+    """Of a Unix socket, which has no host and no port."""
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):

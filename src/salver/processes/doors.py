@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
+
+from msgspec.structs import replace
 
 from salver.errors import Code, StartupError
 from salver.net.base import NetSettings
 from salver.net.edge import is_loopback
 from salver.net.ports import open_port
+from salver.processes.addresses import parse_doors
 from salver.processes.base import Door
 
 ALL_WIRES = ("tfserving", "mms", "openinference", "native")
@@ -26,17 +30,27 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
 LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"})}
 """Protocols that claim addresses of others: at their ports they come first, and instead of those named here."""
+KNOWN_WIRES = frozenset({*ALL_WIRES, "mms-metrics"}).union(
+    *(wires for ports in COMPAT_PORTS.values() for _, wires in ports)
+)
 
 
 def check_exposure(settings: NetSettings) -> None:
     """Plain HTTP on an address that other machines reach must be asked for. Raises StartupError(SETTINGS_INVALID)."""
-    host = settings.host
-    if host != "localhost" and not is_loopback(host) and not settings.insecure:
-        raise StartupError(
-            Code.SETTINGS_INVALID,
-            f"--host {host} can be reached from other machines, and the server has no TLS.",
-            fix="Put a TLS proxy in front and listen on 127.0.0.1, or accept plain HTTP with --insecure.",
-        )
+    for door in wanted_doors(settings):
+        if not (door.path or door.host == "localhost" or is_loopback(door.host) or settings.insecure):
+            raise StartupError(
+                Code.SETTINGS_INVALID,
+                f"--host {door.host} can be reached from other machines, and the server has no TLS.",
+                fix="Put a TLS proxy in front and listen on 127.0.0.1, or accept plain HTTP with --insecure.",
+            )
+
+
+def wanted_doors(settings: NetSettings) -> tuple[Door, ...]:
+    """Every address, not opened yet: those of `doors`, else those of the ports. Raises StartupError."""
+    if settings.doors:
+        return parse_doors(settings.doors, KNOWN_WIRES)
+    return tuple(Door(host=settings.host, port=port, wires=wires) for port, wires in wanted_ports(settings).items())
 
 
 def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
@@ -54,17 +68,52 @@ def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
 
 
 def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
-    """Every address with its socket, in the order of `wanted_ports`. Raises StartupError(PORT_TAKEN); none stays open.
+    """Every address with its socket, in the order of `wanted_doors`. Raises StartupError; none stays open.
 
     With `share`, other processes of this server may open the same ports.
     """
     doors: dict[Door, socket.socket] = {}
     with contextlib.ExitStack() as opened:
-        for port, wires in wanted_ports(settings).items():
-            sock = opened.enter_context(open_port(settings.host, port, share=share))
-            doors[Door(host=settings.host, port=sock.getsockname()[1], wires=wires)] = sock
+        for door in wanted_doors(settings):
+            if door.path:
+                doors[door] = opened.enter_context(_open_path(door.path, share=share))
+                continue
+            sock = opened.enter_context(open_port(door.host, door.port, share=share))
+            doors[replace(door, port=sock.getsockname()[1])] = sock
         opened.pop_all()
     return doors
+
+
+def _open_path(path: str, *, share: bool) -> socket.socket:
+    """A Unix socket for whom the process's umask lets write to it. What a server left there that is gone is replaced.
+
+    Whoever may open it is treated as any caller of this machine.
+    """
+    if share:
+        message = f"The socket {path} cannot be shared by several front ends."
+        raise StartupError(Code.SETTINGS_INVALID, message, fix="Use --processes 1, or a port.")
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        _remove_unanswered(path)
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise StartupError(
+            Code.PORT_TAKEN,
+            f"The socket {path} cannot be made: {error.strerror}.",
+            fix="Stop the program that listens there, or name another path.",
+        ) from error
+    return sock
+
+
+def _remove_unanswered(path: str) -> None:
+    """Only a socket goes, and only one behind which nobody listens."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(ConnectionRefusedError):
+                probe.connect(path)
+                return
+            os.unlink(path)
 
 
 def open_local_door(path: str) -> socket.socket:
@@ -92,5 +141,7 @@ def remove_socket(path: str) -> None:
 
 
 def url_of(door: Door) -> str:
+    if door.path:
+        return f"unix:{door.path}"
     host = f"[{door.host}]" if ":" in door.host else door.host
     return f"http://{host}:{door.port}"

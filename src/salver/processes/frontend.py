@@ -128,8 +128,8 @@ class FrontEnd:
         queries.wire_names = tuple(sorted(self.wires))
         self._edges: list[Edge] = []
         self._servers: list[asyncio.Server] = []
-        self._own_socket: str | None = None
-        """The path of the socket that this front end has made."""
+        self._own_sockets: list[str] = []
+        """The paths of the sockets that this front end answers at."""
 
     # What the control half says (processes.base.FrontEndHandle)
 
@@ -177,7 +177,11 @@ class FrontEnd:
         for door in self._doors:
             protocol = self._door_protocol(door.wires)
             sock = self._open_door(door)
-            self._servers.append(await self._loop.create_server(protocol, sock=sock, backlog=BACKLOG))
+            if door.path:
+                self._own_sockets.append(door.path)
+                self._servers.append(await self._loop.create_unix_server(protocol, sock=sock, backlog=BACKLOG))
+            else:
+                self._servers.append(await self._loop.create_server(protocol, sock=sock, backlog=BACKLOG))
         if self.settings.socket_path is not None:
             await self._listen_locally(self.settings.socket_path)
 
@@ -185,13 +189,13 @@ class FrontEnd:
         """The door of the server's own user: the kernel says who is at the other end."""
         protocol = self._door_protocol(tuple(self.wires))
         sock = open_local_door(path)
-        self._own_socket = path
+        self._own_sockets.append(path)
         self._servers.append(await self._loop.create_unix_server(protocol, sock=sock, backlog=BACKLOG))
 
     def _door_protocol(self, names: Sequence[str]) -> Callable[[], LaneProtocol]:
         wires = [self.wires[name] for name in names]
         net = self.settings.net
-        edge = Edge(net, self._predictions, wires, self._loop, self._slab, hosts=_hosts(net))
+        edge = Edge(net, self._predictions, wires, self._loop, self._slab, hosts=_hosts(net, self._doors))
         self._edges.append(edge)
         max_upload_bytes = int(net.max_upload_mb * 1024 * 1024)
         folder = self.settings.uploads
@@ -227,8 +231,8 @@ class FrontEnd:
         for edge in self._edges:
             edge.close()
         self._access_log.close()
-        if self._own_socket is not None:
-            remove_socket(self._own_socket)
+        for path in self._own_sockets:
+            remove_socket(path)
 
     def abandon(self, reason: str) -> None:
         """In this process there is nobody who could take its place, so it goes on as well as it can."""
@@ -283,5 +287,6 @@ class FrontEnd:
         )
 
 
-def _hosts(net: NetSettings) -> frozenset[str]:
-    return frozenset({"localhost", net.host.lower(), *(host.lower() for host in net.allowed_hosts)})
+def _hosts(net: NetSettings, doors: Sequence[Door]) -> frozenset[str]:
+    own = {door.host.lower() for door in doors}
+    return frozenset({"localhost", net.host.lower(), *own, *(host.lower() for host in net.allowed_hosts)})
