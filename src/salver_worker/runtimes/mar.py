@@ -26,6 +26,8 @@ SERVER_NAME = "MMS"
 SERVER_VERSION = "1.1.11"
 FAILED = 503
 OUT_OF_RESOURCES = 507
+TOLD = "url_path"
+"""A header that only TorchServe's protocol adds to a request."""
 
 
 def load(request: LoadRequest) -> Archive:
@@ -100,7 +102,7 @@ class Archive:
 
     def predict_bodies(self, requests: Sequence[BodyRequest]) -> List[BodyResponse]:
         """Raises PredictFailure with the status and the words that MMS answers (mms/service.py)."""
-        data = [read_parts(request.parts) for request in requests]
+        data = [read_parts(request.parts, is_lenient=TOLD in request.headers) for request in requests]
         processors = [RequestProcessor(_request_header(request)) for request in requests]
         began = time.monotonic()
         self._context.begin({index: request.id for index, request in enumerate(requests)}, processors)
@@ -133,18 +135,23 @@ class Archive:
         """Nothing to give back."""
 
 
-def read_parts(parts: Sequence[Tuple[str, str, memoryview]]) -> Dict[str, Any]:
-    """One request as a handler sees it. Of parts with the same name the last one counts."""
-    return {name: _decoded(name, content_type, raw) for name, content_type, raw in parts}
+def read_parts(parts: Sequence[Tuple[str, str, memoryview]], is_lenient: bool = False) -> Dict[str, Any]:
+    """One request as a handler sees it. Of parts with the same name the last one counts.
+
+    `is_lenient`: JSON or text that is none is bytes, as TorchServe has it; else the caller is told.
+    """
+    return {name: _decoded(name, content_type, raw, is_lenient) for name, content_type, raw in parts}
 
 
-def _decoded(name: str, content_type: str, raw: memoryview) -> Any:
+def _decoded(name: str, content_type: str, raw: memoryview, is_lenient: bool) -> Any:
     kind = content_type.partition(";")[0].strip()
     try:
         if kind == "application/json":
             return json.loads(bytes(raw))
         return bytes(raw).decode() if kind.startswith("text") else bytearray(raw)
     except (ValueError, RecursionError) as error:
+        if is_lenient:
+            return bytearray(raw)
         raise InputError("the part %s is not valid %s" % (name, kind)) from error
 
 

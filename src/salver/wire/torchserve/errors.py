@@ -7,6 +7,7 @@ TorchServe where the first knows no such case (versions); and of HTTP where both
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import NamedTuple
 
 from salver.errors import Code, SalverError
@@ -24,6 +25,7 @@ class Subject(NamedTuple):
     version: str = ""
 
 
+NAMED = frozenset(int(status) for status in HTTPStatus)
 RETRY_LATER = frozenset({Code.OVERLOADED, Code.SHUTTING_DOWN, Code.MODEL_NOT_READY, Code.QUOTA_EXCEEDED})
 TOO_LARGE = Answer(413, b"", content_type=None, close=True)
 """The original refuses a body that is too large before it makes headers or words."""
@@ -36,7 +38,14 @@ def error_answer(error: SalverError, about: Subject, request_id: str, dialect: D
     row = row_of(error, dialect)
     document = {"code": row.status, "type": row.type, "message": text_of(error, row, about)}
     headers = usual_headers(request_id) + advice(error)
-    return Answer(row.status, pretty(document), headers=headers, close=True)
+    return Answer(row.status, pretty(document), headers=headers, close=True, phrase=phrase_of(row.status))
+
+
+def phrase_of(status: int) -> str | None:
+    """As Netty calls a status that has no name; None for one that has."""
+    if status in NAMED:
+        return None
+    return f"{'Client' if status < 500 else 'Server'} Error ({status})"
 
 
 def row_of(error: SalverError, dialect: Dialect) -> Row:
@@ -49,7 +58,7 @@ def row_of(error: SalverError, dialect: Dialect) -> Row:
 
 def text_of(error: SalverError, row: Row, about: Subject) -> str:
     message = error.message
-    if "{fix}" in row.text and not message.endswith((".", "!", "?")):
+    if "{fix}" in row.text and error.fix and not message.endswith((".", "!", "?")):
         message += "."
     version_word = f' Version {about.version}"' if about.version else ""  # the quotation mark is the original's
     text = row.text.format(

@@ -49,7 +49,7 @@ def describe_document(model: ModelStatus) -> dict[str, Any]:
     return without_nulls(
         {
             "modelName": model.name,
-            "modelVersion": str(version.id.version),
+            "modelVersion": version.own_name or str(version.id.version),
             "modelUrl": model_url(model),
             "engine": version.runtime,
             "runtime": "python",
@@ -89,7 +89,7 @@ def version_document(model: ModelStatus, version: VersionStatus) -> dict[str, An
         "clientTimeoutInMills": 0,
         "parallelType": "",
         "parallelLevel": 0,
-        "deviceType": "",
+        "deviceType": "cpu",
         "continuousBatching": False,
         "useJobTicket": False,
         "useVenv": False,

@@ -85,7 +85,7 @@ class MmsManagementWire:
 
     def _versions(self, model: ModelStatus, request: Request) -> tuple[VersionStatus, ...]:
         if request.path_params.get("version") == ALL:
-            return model.versions
+            return model.versions[::-1]  # the oldest first
         text = request.path_params.get("version")
         if text is None:
             default = default_version(model)
