@@ -70,7 +70,7 @@ from salver.telemetry import logging as event_log
 from salver.telemetry.accesslog import AccessLog
 from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
-from salver.wire.base import Wire
+from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
@@ -308,6 +308,7 @@ def _front_end(
         partial(_wires, settings),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
+        make_grpc_wires=_grpc_wires,
     )
 
 
@@ -325,6 +326,12 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         NativeWire(max_body_bytes),
     )
+    return {wire.name: wire for wire in wires}
+
+
+def _grpc_wires(_: FrontEnd) -> Mapping[str, GrpcWire]:
+    """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door."""
+    wires: tuple[GrpcWire, ...] = ()
     return {wire.name: wire for wire in wires}
 
 

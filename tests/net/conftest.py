@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -41,6 +41,7 @@ from salver.types import (
     VersionState,
     VersionStatus,
 )
+from salver.wire.base import GrpcWire
 from salver.wire.native.rest import NativeWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
@@ -259,8 +260,15 @@ class Server:
     """A front end on a thread of its own. `on_loop` runs something there; nothing else may touch it."""
 
     def __init__(
-        self, net: NetSettings, anonymous: Any, slab_bytes: int, uploads: str | None = None, log_path: str = "off"
+        self,
+        net: NetSettings,
+        anonymous: Any,
+        slab_bytes: int,
+        uploads: str | None = None,
+        log_path: str = "off",
+        grpc_wires: Mapping[str, GrpcWire] | None = None,
     ) -> None:
+        """With `grpc_wires` there is a port of gRPC too."""
         self.now = 1000.0
         self.records = Records()
         self.control = NoControl()
@@ -268,6 +276,7 @@ class Server:
         self.full = self.slab.free_bytes
         self._net = net
         self._log_path = log_path
+        self._grpc_wires = grpc_wires or {}
         self.versions: dict[str, tuple[VersionInfo, ...]] = {}
         """Of each model, the default one first."""
         self._anonymous = anonymous
@@ -299,6 +308,11 @@ class Server:
         sock = open_port("127.0.0.1", 0, share=False)
         self.address: tuple[str, int] = sock.getsockname()
         door = Door(host="127.0.0.1", port=self.address[1], wires=("tfserving", "mms", "openinference", "native"))
+        doors = [door]
+        if self._grpc_wires:
+            self._reserved = open_port("127.0.0.1", 0, share=True)
+            self.grpc_port: int = self._reserved.getsockname()[1]
+            doors.append(Door(host="127.0.0.1", port=self.grpc_port, wires=tuple(self._grpc_wires), is_grpc=True))
         self.front_end = FrontEnd(
             FrontEndSettings(
                 net=self._net,
@@ -308,7 +322,7 @@ class Server:
                 socket_path=None,
                 uploads=self._uploads,
             ),
-            (door,),
+            doors,
             lambda _: sock,
             self.slab,
             OPERATIONS,
@@ -321,6 +335,7 @@ class Server:
             },
             AccessLog(LineSink.open(self._log_path), self.loop),
             self.loop,
+            make_grpc_wires=lambda _: self._grpc_wires,
         )
         self.workers: dict[str, HandWorker] = {}
         for name, width in (("m", 2), ("wide", WIDE), ("bodies", 0)):
@@ -332,6 +347,8 @@ class Server:
         self._ready.set()
         await self._stop.wait()
         await self.front_end.finish(0.0)
+        if self._grpc_wires:
+            self._reserved.close()
 
     @property
     def edge_max_body(self) -> int:
@@ -444,10 +461,11 @@ def make_server() -> Iterator[MakeServer]:
             slab_bytes: int = 4 * 1024 * 1024,
             uploads: str | None = None,
             log_path: str = "off",
+            grpc_wires: Mapping[str, GrpcWire] | None = None,
             **net: Any,
         ) -> Server:
             settings = NetSettings(port=0, **net)
-            server = stack.enter_context(Server(settings, anonymous, slab_bytes, uploads, log_path))
+            server = stack.enter_context(Server(settings, anonymous, slab_bytes, uploads, log_path, grpc_wires))
             servers.append(server)
             return server
 

@@ -138,11 +138,11 @@ def check_state(url: str) -> Iterator[Finding]:
 
 def check_ports(settings: NetSettings) -> Iterator[Finding]:
     """Whether each port the server would open is free, or who has it."""
-    from salver.processes.doors import wanted_doors
+    from salver.processes.doors import flag_of, wanted_doors
 
     for door in wanted_doors(settings):
-        flag = "--doors" if settings.doors else "--port" if door.port == settings.port else "--compat"
         if not door.path:
+            flag = flag_of(settings, door.port, is_grpc=door.is_grpc)
             yield check_port(door.host, door.port, flag)
 
 

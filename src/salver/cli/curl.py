@@ -54,7 +54,7 @@ def curl_commands(
     file = _file(info, signature, folder)
     commands = []
     for wire, build in _BUILDERS.items():
-        url = next((address.url for address in addresses if wire in address.wires), None)
+        url = next((each.url for each in addresses if wire in each.wires and each.url.startswith("http")), None)
         if url is None or not _can_carry(wire, info, signature, file):
             continue
         target = _Target(

@@ -15,7 +15,7 @@ COLOURS = {State.FINE: "green", State.NOTE: "yellow", State.WRONG: "red"}
 
 @click.command("doctor", cls=SettingsCommand)
 @json_option
-@setting_options("host", "port", "compat", "data_dir", "state_url", "max_connections")
+@setting_options("host", "port", "grpc_port", "compat", "data_dir", "state_url", "max_connections")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> int:
     """Check Python, packages, settings, data directory, ports and worker processes.

@@ -14,11 +14,13 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Address to listen on. Anything but loopback needs `insecure` as long as there is no TLS."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """Port of all protocols together; 0 lets the system choose, and the choice is printed."""
+    grpc_port: Annotated[int, msgspec.Meta(ge=-1, le=65535)] = -1
+    """Port of gRPC, for all protocols that have it; 0 lets the system choose, -1 opens none."""
     compat: tuple[Literal["tfserving", "mms", "torchserve", "openinference"], ...] = ()
-    """Protocols that also get the ports their own clients expect: tfserving (8501), mms (8080, 8081),
-    torchserve (8080, 8081, 8082), openinference (8000)."""
+    """Protocols that also get the ports their own clients expect: tfserving (8501; gRPC 8500), mms (8080, 8081),
+    torchserve (8080, 8081, 8082; gRPC 7070, 7071), openinference (8000)."""
     doors: tuple[str, ...] = ()
-    """Exact addresses instead of `host`, `port` and `compat`: protocols, `@` and the address, as
+    """Exact addresses instead of `host`, `port`, `grpc_port` and `compat`: protocols, `@` and the address, as
     `mms@127.0.0.1:8080`, `mms+mms-management@127.0.0.1:8080` or `mms@unix:/run/mms.sock`."""
     insecure: bool = False
     """Allow plain HTTP on an address that other machines can reach."""
@@ -43,4 +45,8 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     write_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     """How long a client may leave an answer unread before it is cut off."""
     max_connections: Annotated[int, msgspec.Meta(ge=1)] = 10_000
-    """Most open connections of one front end; more are closed with 503."""
+    """Most open connections of one front end at each port; more are closed, over HTTP with 503."""
+    max_streams: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    """Most gRPC calls at once on one connection; a client's further ones wait."""
+    message_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """Longest time from the start of a gRPC call to the end of its message; streams of messages may pause."""

@@ -64,13 +64,17 @@ class Gate:
     def check_routes(self, routes: tuple[Route, ...], wire: str) -> None:
         """Raises StartupError when a route names no operation of the catalogue, so that no address is unguarded."""
         for route in routes:
-            if route.operation not in self._operations:
-                raise StartupError(
-                    Code.INTERNAL,
-                    f"The address {route.path} of the protocol {wire} declares the operation "
-                    f"{route.operation!r}, which does not exist.",
-                    fix="Name an operation of salver.operations in the route's row.",
-                )
+            self.check_operation(route.operation, route.path, wire)
+
+    def check_operation(self, operation: str, path: str, wire: str) -> None:
+        """Raises StartupError when the operation that an address names does not exist."""
+        if operation not in self._operations:
+            raise StartupError(
+                Code.INTERNAL,
+                f"The address {path} of the protocol {wire} declares the operation "
+                f"{operation!r}, which does not exist.",
+                fix="Name an operation of salver.operations in the route's row.",
+            )
 
     def operation(self, name: str) -> Operation:
         return self._operations[name]

@@ -38,6 +38,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     wires: tuple[str, ...]
     path: str = ""
     """Of a Unix socket, which has no host and no port."""
+    is_grpc: bool = False
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,9 +30,19 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
 LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"})}
 """Protocols that claim addresses of others: at their ports they come first, and instead of those named here."""
-KNOWN_WIRES = frozenset({*ALL_WIRES, "mms-metrics"}).union(
+ALL_GRPC_WIRES: tuple[str, ...] = ("mms",)
+COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
+    "torchserve": ((7070, ("torchserve",)), (7071, ("torchserve-management",))),
+}
+"""Those of gRPC."""
+GRPC_NAMES = {
+    f"{name}-grpc{part}": f"{name}{part}" for name in ("mms", "torchserve") for part in ("", "-management")
+}
+"""What gRPC is called at an exact address, and the protocol that is meant."""
+KNOWN_WIRES = frozenset({*ALL_WIRES, *GRPC_NAMES, "mms-metrics"}).union(
     *(wires for ports in COMPAT_PORTS.values() for _, wires in ports)
 )
+NO_PORT = -1
 
 
 def check_exposure(settings: NetSettings) -> None:
@@ -49,8 +59,26 @@ def check_exposure(settings: NetSettings) -> None:
 def wanted_doors(settings: NetSettings) -> tuple[Door, ...]:
     """Every address, not opened yet: those of `doors`, else those of the ports. Raises StartupError."""
     if settings.doors:
-        return parse_doors(settings.doors, KNOWN_WIRES)
-    return tuple(Door(host=settings.host, port=port, wires=wires) for port, wires in wanted_ports(settings).items())
+        return tuple(_for_grpc(door) for door in parse_doors(settings.doors, KNOWN_WIRES))
+    return tuple(
+        Door(host=settings.host, port=port, wires=wires, is_grpc=is_grpc)
+        for is_grpc, ports in ((False, wanted_ports(settings)), (True, wanted_grpc_ports(settings)))
+        for port, wires in ports.items()
+    )
+
+
+def _for_grpc(door: Door) -> Door:
+    """The door as it is, or for gRPC when it is called so. Raises StartupError when it would be both."""
+    named = [GRPC_NAMES[wire] for wire in door.wires if wire in GRPC_NAMES]
+    if not named:
+        return door
+    if len(named) != len(door.wires) or door.path:
+        raise StartupError(
+            Code.SETTINGS_INVALID,
+            f"doors: gRPC and other protocols cannot share the address {door.host}:{door.port}, nor can gRPC a path.",
+            fix="Give gRPC a port of its own.",
+        )
+    return replace(door, wires=tuple(named), is_grpc=True)
 
 
 def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
@@ -67,10 +95,30 @@ def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
     return ports
 
 
-def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
-    """Every address with its socket, in the order of `wanted_doors`. Raises StartupError; none stays open.
+def wanted_grpc_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
+    """The same for gRPC, whose own port is opened only where one is named."""
+    ports: dict[int, tuple[str, ...]] = {} if settings.grpc_port == NO_PORT else {settings.grpc_port: ALL_GRPC_WIRES}
+    for name in settings.compat:
+        for port, wires in COMPAT_GRPC_PORTS.get(name, ()):
+            known = ports.get(port, ())
+            ports[port] = (*known, *(wire for wire in wires if wire not in known))
+    return ports
 
-    With `share`, other processes of this server may open the same ports.
+
+def flag_of(settings: NetSettings, port: int, *, is_grpc: bool = False) -> str:
+    """The flag that made a port wanted."""
+    if settings.doors:
+        return "--doors"
+    if is_grpc:
+        return "--grpc-port" if port == settings.grpc_port else "--compat"
+    return "--port" if port == settings.port else "--compat"
+
+
+def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socket]:
+    """Every address with its socket, those of HTTP first. Raises StartupError(PORT_TAKEN); none stays open.
+
+    With `share`, other processes of this server may open the same ports. Those of gRPC are always shared: their socket
+    only keeps the port for this server, because the library opens one of its own.
     """
     doors: dict[Door, socket.socket] = {}
     with contextlib.ExitStack() as opened:
@@ -78,7 +126,8 @@ def open_doors(settings: NetSettings, *, share: bool) -> dict[Door, socket.socke
             if door.path:
                 doors[door] = opened.enter_context(_open_path(door.path, share=share))
                 continue
-            sock = opened.enter_context(open_port(door.host, door.port, share=share))
+            flag = flag_of(settings, door.port, is_grpc=door.is_grpc)
+            sock = opened.enter_context(open_port(door.host, door.port, share=share or door.is_grpc, flag=flag))
             doors[replace(door, port=sock.getsockname()[1])] = sock
         opened.pop_all()
     return doors
@@ -144,4 +193,4 @@ def url_of(door: Door) -> str:
     if door.path:
         return f"unix:{door.path}"
     host = f"[{door.host}]" if ":" in door.host else door.host
-    return f"http://{host}:{door.port}"
+    return f"{'grpc' if door.is_grpc else 'http'}://{host}:{door.port}"

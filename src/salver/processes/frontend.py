@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import uvicorn
@@ -28,6 +28,7 @@ from salver.net.uploads import UploadProtocol, Uploads
 from salver.operations.base import Call, Operation
 from salver.operations.gate import Gate
 from salver.operations.inference import Predictions
+from salver.operations.unread import UnreadPredictions
 from salver.processes.base import Control, Door
 from salver.processes.doors import open_local_door, remove_socket
 from salver.processes.queries import Queries
@@ -40,7 +41,10 @@ from salver.telemetry.accesslog import AccessLog
 from salver.telemetry.counters import BatchCount, Counters, Report
 from salver.telemetry.meter import Meter
 from salver.types import ModelStatus, ModelVersion, VersionInfo
-from salver.wire.base import Wire
+from salver.wire.base import GrpcWire, Wire
+
+if TYPE_CHECKING:
+    from salver.net.grpc.server import GrpcEdge
 
 log = logging.getLogger("salver.frontend")
 BACKLOG = 1024
@@ -78,6 +82,11 @@ class WireMaker(Protocol):
     def __call__(self, front_end: FrontEnd) -> Mapping[str, Wire]: ...
 
 
+class GrpcWireMaker(Protocol):
+    def __call__(self, front_end: FrontEnd, /) -> Mapping[str, GrpcWire]:
+        """Called only where there is a door of gRPC."""
+
+
 class FrontEnd:
     """Answers clients on one event loop. Made once; `listen`, then `drain`, then `finish`, then `close`."""
 
@@ -92,6 +101,8 @@ class FrontEnd:
         make_wires: WireMaker,
         access_log: AccessLog,
         loop: asyncio.AbstractEventLoop,
+        *,
+        make_grpc_wires: GrpcWireMaker | None = None,
     ) -> None:
         self.settings = settings
         self._doors = doors
@@ -107,7 +118,7 @@ class FrontEnd:
         self._authenticator = Authenticator(settings.access, server_uid=os.getuid(), keys=KeyRing(()))
         self.new_request_id: Callable[[], str] = RequestIds()
         self.is_draining = False
-        queries = Queries(self.pipeline, control, lambda: self.is_draining)
+        queries = self._queries = Queries(self.pipeline, control, lambda: self.is_draining)
         self.gate = Gate(
             operations,
             queries.bodies(),
@@ -126,7 +137,9 @@ class FrontEnd:
         )
         self.wires = make_wires(self)
         queries.wire_names = tuple(sorted(self.wires))
+        self._make_grpc_wires = make_grpc_wires
         self._edges: list[Edge] = []
+        self._grpc_edges: list[GrpcEdge] = []
         self._servers: list[asyncio.Server] = []
         self._own_sockets: list[str] = []
         """The paths of the sockets that this front end answers at."""
@@ -175,6 +188,9 @@ class FrontEnd:
 
     async def listen(self) -> None:
         for door in self._doors:
+            if door.is_grpc:
+                await self._listen_grpc(door)
+                continue
             protocol = self._door_protocol(door.wires)
             sock = self._open_door(door)
             if door.path:
@@ -184,6 +200,22 @@ class FrontEnd:
                 self._servers.append(await self._loop.create_server(protocol, sock=sock, backlog=BACKLOG))
         if self.settings.socket_path is not None:
             await self._listen_locally(self.settings.socket_path)
+
+    async def _listen_grpc(self, door: Door) -> None:
+        from salver.net.grpc.server import GrpcEdge  # the library is loaded only where it is asked for
+
+        assert self._make_grpc_wires is not None
+        wires = self._make_grpc_wires(self)
+        edge = GrpcEdge(
+            self.settings.net,
+            self.gate,
+            UnreadPredictions(self.gate, self._predictions),
+            [wires[name] for name in door.wires],
+            lambda: self._queries.health(may_know=False).is_ready,
+            self._loop,
+        )
+        self._grpc_edges.append(edge)
+        await edge.listen(door.host, door.port)
 
     async def _listen_locally(self, path: str) -> None:
         """The door of the server's own user: the kernel says who is at the other end."""
@@ -225,9 +257,12 @@ class FrontEnd:
         await self.drain()
         for edge in self._edges:
             edge.close_idle()
-        await self._wait_until_idle(timeout_s)
-        self.pipeline.close()
-        await self._wait_until_idle(GOODBYE_S)
+        async with asyncio.TaskGroup() as ending:
+            for grpc_edge in self._grpc_edges:
+                ending.create_task(grpc_edge.finish(timeout_s + GOODBYE_S))
+            await self._wait_until_idle(timeout_s)
+            self.pipeline.close()
+            await self._wait_until_idle(GOODBYE_S)
         for edge in self._edges:
             edge.close()
         self._access_log.close()
@@ -250,7 +285,8 @@ class FrontEnd:
                 edge.close_idle()
 
     def _is_busy(self) -> bool:
-        return not self.pipeline.is_idle or any(edge.is_busy for edge in self._edges)
+        edges: tuple[Edge | GrpcEdge, ...] = (*self._edges, *self._grpc_edges)
+        return not self.pipeline.is_idle or any(edge.is_busy for edge in edges)
 
     # What the pipeline and the gate ask for
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from salver.errors import SalverError
 from salver.operations.base import Answer, PredictRoute, Request, Route
+from salver.operations.methods import Method
 
 
 class Wire(Protocol):
@@ -32,3 +34,17 @@ class Wire(Protocol):
 
     def error(self, error: SalverError, request: Request) -> Answer:
         """The wire's rendering of an error on one of its ordinary addresses; must not raise."""
+
+
+class GrpcWire(Protocol):
+    """One protocol spoken to clients over gRPC."""
+
+    name: str
+    """That of the same protocol over HTTP: it is one wire, in metrics, logs and settings."""
+
+    @property
+    def methods(self) -> Sequence[Method]:
+        """All methods of its services."""
+
+    def error(self, error: SalverError) -> Answer:
+        """The wire's rendering of an error where no route is asked; must not raise."""
