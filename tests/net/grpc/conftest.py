@@ -11,7 +11,7 @@ import pytest
 
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import models
-from salver.operations.base import Answer, AnsweredCall, Exchange, Request
+from salver.operations.base import Answer, AnsweredCall, Exchange
 from salver.operations.methods import GrpcStatus, OrdinaryMethod, PredictMethod, StreamMethod, status_answer
 from salver.serving.payload import batch_group
 from salver.types import InferRequest, InferResponse, ModelStatus, Tensor, VersionInfo
@@ -66,7 +66,9 @@ class ToyWire:
     methods = (
         PredictMethod(path="/toy.Toy/Sum", open=lambda request: ToyRoute(request.body.decode())),
         StreamMethod(path="/toy.Toy/Sums", open=lambda request: ToyStreamRoute(request.body.decode())),
-        StreamMethod(path="/toy.Toy/Parts", open=lambda request: ToyStreamRoute(request.body.decode()), takes_many=False),
+        StreamMethod(
+            path="/toy.Toy/Parts", open=lambda request: ToyStreamRoute(request.body.decode()), takes_many=False
+        ),
         OrdinaryMethod(
             path="/toy.Toy/Describe",
             operation=models.GET.name,

@@ -29,9 +29,7 @@ def test_a_prediction_is_answered(toy, channel_to) -> None:
 
 
 def test_headers_of_an_answer_are_trailing_metadata_with_the_id_of_the_call(toy, channel_to) -> None:
-    _, call = channel_to(toy).unary_unary(SUM).with_call(
-        b"m|1 2", timeout=WAIT_S, metadata=(("x-request-id", "mine"),)
-    )
+    _, call = channel_to(toy).unary_unary(SUM).with_call(b"m|1 2", timeout=WAIT_S, metadata=(("x-request-id", "mine"),))
     assert dict(call.trailing_metadata()) == {"x-request-id": "mine", "model": "m"}
 
 
