@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -98,6 +98,15 @@ class PredictMethod(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[Request], PredictRoute]
 
 
+class JoinedMethod(msgspec.Struct, frozen=True, kw_only=True):
+    """One message in, several predictions at once, one message out. The first of them that fails is the answer."""
+
+    path: str
+    open: Callable[[Request], Sequence[PredictRoute]]
+    join: Callable[[Sequence[bytes]], bytes]
+    """Makes the answer's message of the predictions' own."""
+
+
 class StreamMethod(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction for each message of the client, answered in the order they came.
 
@@ -127,6 +136,8 @@ class OrdinaryMethod(msgspec.Struct, frozen=True, kw_only=True):
     """Takes the operation's result and what `open` made."""
     model: Callable[[Any], str] = lambda _: ""
     """The model that the permission is about, for operations of model scope, of what `open` made."""
+    error: Callable[[SalverError, Any], Answer] | None = None
+    """The rendering of an error where it needs to know what `open` made; the wire's own where that is None."""
 
 
-Method: TypeAlias = PredictMethod | StreamMethod | OrdinaryMethod
+Method: TypeAlias = PredictMethod | JoinedMethod | StreamMethod | OrdinaryMethod

@@ -67,12 +67,15 @@ def test_one_connection_has_so_many_calls_at_once(make_toy, channel_to) -> None:
     sum_of = channel_to(server).unary_unary(SUM)
     sum_of(b"m|1 2", timeout=WAIT_S)  # from now on the client knows the limit
     server.worker.holds = True
-    calls = [sum_of.future(b"m|1 2", timeout=WAIT_S) for _ in range(6)]
+    first = [sum_of.future(b"m|1 2", timeout=WAIT_S) for _ in range(2)]
     edge = server.front_end._grpc_edges[0]
     server.until(lambda: edge._calls.running == 2)
+    waiting = sum_of.future(b"m|1 2", timeout=0.3)
+    assert waiting.code() is StatusCode.DEADLINE_EXCEEDED
+    assert server.worker.asked == 2
     server.worker.holds = False
     server.on_loop(server.worker.let_go)
-    assert [call.result() for call in calls] == [b"3 1"] * 6
+    assert [call.result() for call in first] == [b"3 1"] * 2
 
 
 def test_there_are_so_many_connections_and_no_more(make_toy, channel_to) -> None:

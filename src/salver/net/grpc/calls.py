@@ -7,7 +7,6 @@ not know, and a message that does not come has an end.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ from salver.operations.unread import UnreadPredictions
 if TYPE_CHECKING:
     from salver.net.grpc.head import Metadata
 
-log = logging.getLogger("salver.net")
 Context = Any
 """grpc.aio.ServicerContext: its stubs have no types for bytes in and bytes out."""
 MAX_TEXT_BYTES = 4096
@@ -104,29 +102,22 @@ class Calls:
             self.running -= 1
 
     async def _exchange(self, method: PredictMethod, wire: Service, arrival: Arrival) -> GrpcExchange:
-        error: SalverError | None = None
-        message = b""
         try:
             self.predictions.check(arrival.credentials)
             message = await self.message(arrival.context)
-        except SalverError as failure:
-            error = failure
-        path = method.path
-        exchange = GrpcExchange(
-            path,
-            arrival.metadata,
-            message,
-            arrival.credentials,
-            arrival.request_id,
-            arrival.deadline_s,
-            self.loop,
-        )
-        if error is not None:
+        except SalverError as error:
+            exchange = self.exchange(method.path, arrival, b"")
             self.predictions.refuse(exchange, wire.name, error, wire.error)
         else:
-            request = request_of(path, arrival, message)
+            exchange = self.exchange(method.path, arrival, message)
+            request = request_of(method.path, arrival, message)
             self.predictions.start(exchange, wire.name, lambda: method.open(request), wire.error)
         return exchange
+
+    def exchange(self, path: str, arrival: Arrival, message: bytes) -> GrpcExchange:
+        return GrpcExchange(
+            path, arrival.metadata, message, arrival.credentials, arrival.request_id, arrival.deadline_s, self.loop
+        )
 
     async def message(self, context: Context) -> bytes:
         """The call's only message. Raises RequestError(INVALID_INPUT | DEADLINE_EXCEEDED)."""
@@ -163,46 +154,38 @@ class Calls:
             self.running -= 1
 
     async def _operate(self, method: OrdinaryMethod, wire: Service, arrival: Arrival) -> Answer:
-        try:
-            return await self._run(method, wire, arrival)
-        except SalverError as error:
-            return wire.error(error)
-        except Exception as error:
-            facts = {"request_id": arrival.request_id, "path": method.path}
-            log.exception("operation_failed", extra=facts)
-            return wire.error(RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error)))
-
-    async def _run(self, method: OrdinaryMethod, wire: Service, arrival: Arrival) -> Answer:
         opened: Any = None
-        model = ""
         fault: SalverError | None = None
         try:
             if self.gate.operation(method.operation).permission is not None:
                 self.predictions.check(arrival.credentials)
             opened = method.open(request_of(method.path, arrival, await self.message(arrival.context)))
-            model = method.model(opened)
         except SalverError as error:
             fault = error
-
-        def read() -> Any:
-            if fault is not None:
-                raise fault
-            return method.read(opened)
-
-        result = await self.gate.run(
-            method.operation,
-            arrival.credentials,
-            read,
-            model=model,
-            wire=wire.name,
-            request_id=arrival.request_id,
-        )
-        return Answer(GrpcStatus.OK, method.write(result, opened))
+        try:
+            result = await self.gate.run(
+                method.operation,
+                arrival.credentials,
+                lambda: _read(method, opened, fault),
+                model=method.model(opened) if fault is None else "",
+                wire=wire.name,
+                request_id=arrival.request_id,
+            )
+            return Answer(GrpcStatus.OK, method.write(result, opened))
+        except SalverError as error:
+            return wire.error(error) if opened is None or method.error is None else method.error(error, opened)
 
     async def finish(self) -> None:
         """Returns when no operation runs any more."""
         while self._operations:
             await asyncio.wait(self._operations)
+
+
+def _read(method: OrdinaryMethod, opened: Any, fault: SalverError | None) -> Any:
+    """Makes the parameters; what was wrong with the message is told once the caller may hear it."""
+    if fault is not None:
+        raise fault
+    return method.read(opened)
 
 
 def request_of(path: str, arrival: Arrival, message: bytes) -> Request:

@@ -22,9 +22,10 @@ from salver.net.grpc import health
 from salver.net.grpc.base import Service
 from salver.net.grpc.calls import Calls, Context, conclude
 from salver.net.grpc.health import Health
+from salver.net.grpc.joined import predict_all
 from salver.net.grpc.streams import Streams
 from salver.operations.gate import Gate
-from salver.operations.methods import Method, OrdinaryMethod, PredictMethod, StreamMethod, status_answer
+from salver.operations.methods import JoinedMethod, Method, OrdinaryMethod, PredictMethod, StreamMethod, status_answer
 from salver.operations.unread import UnreadPredictions
 
 log = logging.getLogger("salver.net")
@@ -76,6 +77,10 @@ class GrpcEdge:
             case PredictMethod():
                 return grpc.stream_unary_rpc_method_handler(
                     _answering(lambda context: self._calls.predict(method, wire, context))
+                )
+            case JoinedMethod():
+                return grpc.stream_unary_rpc_method_handler(
+                    _answering(lambda context: predict_all(self._calls, method, wire, context))
                 )
             case OrdinaryMethod():
                 return grpc.stream_unary_rpc_method_handler(
@@ -137,16 +142,32 @@ class Table(grpc.GenericRpcHandler):
 
 def _answering(answer: Callable[[Context], Awaitable[bytes]]) -> Callable[[Any, Context], Awaitable[bytes]]:
     async def handle(_: Any, context: Context) -> bytes:
-        return await answer(context)
+        try:
+            return await answer(context)
+        except Exception:  # the boundary: the library would tell the client its text
+            log.exception("call_failed")
+            _fail(context)
+            return b""
 
     return handle
 
 
 def _streaming(converse: Callable[[Context], Awaitable[None]]) -> Callable[[Any, Context], Awaitable[None]]:
     async def handle(_: Any, context: Context) -> None:
-        await converse(context)
+        try:
+            await converse(context)
+        except grpc.aio.BaseError:  # nothing can be written any more: the client is gone
+            return
+        except Exception:
+            log.exception("call_failed")
+            _fail(context)
 
     return handle
+
+
+def _fail(context: Context) -> None:
+    context.set_code(grpc.StatusCode.INTERNAL)
+    context.set_details("The server failed on this call.")
 
 
 def check_methods(gate: Gate, wire: Service) -> None:
