@@ -74,7 +74,7 @@ from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
-from salver.wire.torchserve.wires import handler_wires
+from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
 from salver_worker.runtimes.specs import SPECS
 
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
@@ -308,7 +308,7 @@ def _front_end(
         partial(_wires, settings),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
-        make_grpc_wires=_grpc_wires,
+        make_grpc_wires=partial(_grpc_wires, settings),
     )
 
 
@@ -329,9 +329,10 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
     return {wire.name: wire for wire in wires}
 
 
-def _grpc_wires(_: FrontEnd) -> Mapping[str, GrpcWire]:
+def _grpc_wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, GrpcWire]:
     """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door."""
-    wires: tuple[GrpcWire, ...] = ()
+    pipeline = front_end.pipeline
+    wires: tuple[GrpcWire, ...] = (*handler_grpc_wires(settings.torchserve, lambda: pipeline.models),)
     return {wire.name: wire for wire in wires}
 
 

@@ -61,13 +61,15 @@ def _run(*command: str) -> None:
 class Ports(NamedTuple):
     inference: int
     management: int
-    metrics: int
+    metrics: int = 0
+    grpc_inference: int = 0
+    grpc_management: int = 0
 
 
 @contextmanager
 def original(name: str, commands: Path, folder: Path, store: Path, **settings: Any) -> Iterator[Ports]:
     """The original server, running; keywords are further lines of its config.properties."""
-    ports = Ports(*free_ports(3))
+    ports = Ports(*free_ports(5))
     config = {
         "inference_address": f"http://127.0.0.1:{ports.inference}",
         "management_address": f"http://127.0.0.1:{ports.management}",
@@ -75,11 +77,10 @@ def original(name: str, commands: Path, folder: Path, store: Path, **settings: A
         **settings,
     }
     if name == "torchserve":
-        grpc = free_ports(2)
         config |= {
             "metrics_address": f"http://127.0.0.1:{ports.metrics}",
-            "grpc_inference_port": grpc[0],
-            "grpc_management_port": grpc[1],
+            "grpc_inference_port": ports.grpc_inference,
+            "grpc_management_port": ports.grpc_management,
         }
     properties = folder / "config.properties"
     properties.write_text("".join(f"{key}={value}\n" for key, value in config.items()))
@@ -234,6 +235,7 @@ def handle(data, context):
     return {"list": [asked], "bytes": [b"abc"], "text": ["abc"], "none": None, "two": [1, 2], "object": {"a": 1},
             "unserializable": [object()], "numbers": [[1, 2.5]]}[asked.get("answer", "text")]
 """
+FAILING = "def handle(data, context):\n    if data:\n        raise RuntimeError('secret words')\n"
 BROKEN = "def handle(data, context):\n    raise RuntimeError('no weights')\n"
 
 
@@ -245,6 +247,7 @@ def write_store(folder: Path) -> Path:
         ("echo-two.mar", "echo", "2.0", ECHO),
         ("coded.mar", "coded", "1.0", CODED),
         ("broken.mar", "broken", "1.0", BROKEN),
+        ("failing.mar", "failing", "1.0", FAILING),
     ):
         write_archive(folder / file, name, version, source)
     (folder / "text.mar").write_text("no zip")

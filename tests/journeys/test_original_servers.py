@@ -12,14 +12,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import empty_pb2
 from journey_originals import Call, Ports, ask, differences, environment, original, write_store
 from journey_server import serving
+
+from salver.wire.torchserve.pb import inference_pb2, management_pb2
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 VARYING = re.compile(r"\.(pid|startTime|memoryUsage|id|gpuUsage)$")
 """Parts of a document that are never the same twice."""
+NO_HEADERS: dict[str, str] = {}
 JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -32,11 +37,13 @@ PARTS = (
 )
 
 
-def manage(name: str, method: str, target: str, body: bytes = b"", headers: Any = {}, **differs: str) -> Call:
+def manage(name: str, method: str, target: str, body: bytes = b"", headers: Any = NO_HEADERS, **differs: str) -> Call:
     return Call(name, method, target, body, headers, True, differs)
 
 
-def infer(name: str, target: str, body: bytes = b"", headers: Any = {}, method: str = "POST", **differs: str) -> Call:
+def infer(
+    name: str, target: str, body: bytes = b"", headers: Any = NO_HEADERS, method: str = "POST", **differs: str
+) -> Call:
     return Call(name, method, target, body, headers, False, differs)
 
 
@@ -107,14 +114,14 @@ def pair(name: str, store: Path, folder: Path) -> Iterator[tuple[Ports, Ports, d
     theirs_folder, ours_folder = folder / "theirs", folder / "ours"
     theirs_folder.mkdir()
     ours_folder.mkdir()
-    doors = ",".join(f"{wires}@127.0.0.1:0" for wires in ("native", name, f"{name}-management"))
+    names = ("native", name, f"{name}-management", "torchserve-metrics", f"{name}-grpc", f"{name}-grpc-management")
+    doors = ",".join(f"{wires}@127.0.0.1:0" for wires in names)
     options = {} if name == "mms" else {"disable_token_authorization": "true", "enable_model_api": "true"}
     with (
         serving(folder=ours_folder, wait="announced", doors=doors, model_store=store, anonymous="all") as ours,
         original(name, commands, theirs_folder, store, **options) as theirs,
     ):
-        inference, management = (int(url.rpartition(":")[2]) for url in ours.urls[1:3])
-        yield Ports(inference, management, 0), theirs, ours.admin
+        yield Ports(*(int(url.rpartition(":")[2]) for url in ours.urls[1:6])), theirs, ours.admin
 
 
 @pytest.fixture(scope="module")
@@ -223,4 +230,82 @@ def test_torchserve_answers_as_we_do(torchserve: tuple[Ports, Ports, dict[str, s
     ours, theirs, key = torchserve
     calls = [call._replace(differs=TORCHSERVE_DIFFERS.get(call.name, call.differs)) for call in TORCHSERVE_CALLS]
     wrong = sent(calls, ours, theirs, key)
+    assert wrong == [], "\n".join(wrong)
+
+
+def register(url: str, name: str) -> Any:
+    return management_pb2.RegisterModelRequest(url=url, model_name=name, initial_workers=1, synchronous=True)
+
+
+def prediction(model: str = "", version: str = "", **inputs: bytes) -> Any:
+    return inference_pb2.PredictionsRequest(model_name=model, model_version=version, input=inputs)
+
+
+GRPC_CALLS: list[tuple[str, str, Any]] = [
+    ("inference", "Ping", empty_pb2.Empty()),
+    ("inference", "Predictions", prediction("echo", data=b"abc")),
+    ("inference", "Predictions", prediction("echo", "2.0", data=b"abc", more=b"1")),
+    ("inference", "Predictions", prediction("nobody", data=b"abc")),
+    ("inference", "Predictions", prediction(data=b"abc")),
+    ("inference", "Predictions", prediction("echo", "9.0", data=b"abc")),
+    ("inference", "Predictions", prediction("failing", data=b"abc")),
+    ("management", "ListModels", management_pb2.ListModelsRequest(limit=10)),
+    ("management", "DescribeModel", management_pb2.DescribeModelRequest(model_name="nobody")),
+    ("management", "DescribeModel", management_pb2.DescribeModelRequest()),
+    ("management", "DescribeModel", management_pb2.DescribeModelRequest(model_name="echo", model_version="9.0")),
+    ("management", "RegisterModel", management_pb2.RegisterModelRequest(url="nobody.mar")),
+    ("management", "RegisterModel", management_pb2.RegisterModelRequest()),
+    ("management", "RegisterModel", management_pb2.RegisterModelRequest(url="echo.mar", model_name="third")),
+    ("management", "RegisterModel", management_pb2.RegisterModelRequest(url="echo.mar", model_name="third")),
+    (
+        "management",
+        "ScaleWorker",
+        management_pb2.ScaleWorkerRequest(model_name="third", min_worker=1, max_worker=1, synchronous=True),
+    ),
+    ("management", "ScaleWorker", management_pb2.ScaleWorkerRequest(model_name="nobody", min_worker=1, max_worker=1)),
+    ("management", "SetDefault", management_pb2.SetDefaultRequest(model_name="third", model_version="1.0")),
+    ("management", "SetDefault", management_pb2.SetDefaultRequest(model_name="third", model_version="7.0")),
+    ("management", "UnregisterModel", management_pb2.UnregisterModelRequest(model_name="third")),
+    ("management", "UnregisterModel", management_pb2.UnregisterModelRequest(model_name="third")),
+]
+CONFLICT = "StatusCode.ALREADY_EXISTS 'Model version 1.0 is already registered for model third'"
+"""Where the original ends the call with an exception of its own: UNKNOWN, without words."""
+SERVICES = {
+    "inference": "/org.pytorch.serve.grpc.inference.InferenceAPIsService",
+    "management": "/org.pytorch.serve.grpc.management.ManagementAPIsService",
+}
+RESPONSES: dict[str, Any] = {
+    "Ping": inference_pb2.TorchServeHealthResponse,
+    "Predictions": inference_pb2.PredictionResponse,
+}
+
+
+def called(ports: Ports, service: str, method: str, message: Any, metadata: Sequence[tuple[str, str]]) -> str:
+    """The answer as text, or the status and the description of an error."""
+    port = ports.grpc_inference if service == "inference" else ports.grpc_management
+    kind = RESPONSES.get(method, management_pb2.ManagementResponse)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(
+            f"{SERVICES[service]}/{method}",
+            request_serializer=lambda given: given.SerializeToString(),
+            response_deserializer=kind.FromString,
+        )
+        try:
+            return str(call(message, timeout=60, metadata=metadata, wait_for_ready=True))
+        except grpc.RpcError as error:
+            return f"{error.code()} {error.details()!r}"
+
+
+def test_torchserve_answers_over_grpc_as_we_do(torchserve: tuple[Ports, Ports, dict[str, str]]) -> None:
+    ours, theirs, key = torchserve
+    metadata = [(name.lower(), value) for name, value in key.items()]
+    for ports, mine in ((theirs, []), (ours, metadata)):  # a model of both, whatever ran before
+        for url, name in (("echo.mar", "echo"), ("echo-two.mar", "echo"), ("failing.mar", "failing")):
+            called(ports, "management", "RegisterModel", register(url, name), mine)
+    wrong = []
+    for service, method, message in GRPC_CALLS:
+        their = called(theirs, service, method, message, [])
+        our = called(ours, service, method, message, metadata)
+        if our != their and our != CONFLICT:
+            wrong.append(f"{method} {message!r}: {our}, they: {their}")
     assert wrong == [], "\n".join(wrong)

@@ -35,9 +35,7 @@ COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "torchserve": ((7070, ("torchserve",)), (7071, ("torchserve-management",))),
 }
 """Those of gRPC."""
-GRPC_NAMES = {
-    f"{name}-grpc{part}": f"{name}{part}" for name in ("mms", "torchserve") for part in ("", "-management")
-}
+GRPC_NAMES = {f"{name}-grpc{part}": f"{name}{part}" for name in ("mms", "torchserve") for part in ("", "-management")}
 """What gRPC is called at an exact address, and the protocol that is meant."""
 KNOWN_WIRES = frozenset({*ALL_WIRES, *GRPC_NAMES, "mms-metrics"}).union(
     *(wires for ports in COMPAT_PORTS.values() for _, wires in ports)

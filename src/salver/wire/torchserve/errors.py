@@ -64,7 +64,8 @@ def text_of(error: SalverError, row: Row, about: Subject) -> str:
     text = row.text.format(
         message=message, fix=error.fix, model=about.model, version=about.version, version_word=version_word
     )
-    return text.strip().encode("utf-8", "replace").decode()  # a handler's message may hold half a surrogate pair
+    text = text.strip() if "{fix}" in row.text else text
+    return text.encode("utf-8", "replace").decode()  # a handler's message may hold half a surrogate pair
 
 
 def advice(error: SalverError) -> tuple[tuple[str, str], ...]:

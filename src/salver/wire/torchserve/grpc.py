@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from google.protobuf.message import DecodeError, Message
@@ -18,7 +19,7 @@ from salver.types import DEFAULT_SIGNATURE, Body, InferRequest, InferResponse, P
 from salver.wire.headers import for_model
 from salver.wire.torchserve.answers import pretty
 from salver.wire.torchserve.decoding import BODY_GROUP, plan_for
-from salver.wire.torchserve.dialect import Dialect
+from salver.wire.torchserve.dialect import BAD_REQUEST, INTERNAL, Dialect
 from salver.wire.torchserve.encoding import encode
 from salver.wire.torchserve.errors import Subject, row_of, text_of
 from salver.wire.torchserve.inference import HEALTHY, UNHEALTHY
@@ -45,12 +46,9 @@ MANAGEMENT_STATUS = {
     409: GrpcStatus.ALREADY_EXISTS,
 }
 """INTERNAL where it is not here."""
+WORKER_STATUS = {503: GrpcStatus.UNAVAILABLE, 507: GrpcStatus.RESOURCE_EXHAUSTED}
 REFUSED = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 MessageT = TypeVar("MessageT", bound=Message)
-
-
-class Empty(Protocol):
-    """A message that is only read."""
 
 
 def parsed(kind: type[MessageT], raw: bytes) -> MessageT:
@@ -63,12 +61,26 @@ def parsed(kind: type[MessageT], raw: bytes) -> MessageT:
     return message
 
 
-def failure(error: SalverError, about: Subject, dialect: Dialect, statuses: dict[int, GrpcStatus]) -> Answer:
-    """Two lines: the original's words, and the class of its exception."""
+def failure(error: SalverError, about: Subject, dialect: Dialect) -> Answer:
+    """What the inference service says: INTERNAL, whatever it is, but of keys and of what a worker said."""
     row = row_of(error, dialect)
-    status = GrpcStatus.PERMISSION_DENIED if error.code in REFUSED else statuses.get(row.status, GrpcStatus.INTERNAL)
     text = text_of(error, row, about)
-    name = JAVA.get(row.type)
+    if row.type == BAD_REQUEST:
+        return Answer(GrpcStatus.INTERNAL, f"{text}\nBadRequestException.()".encode(), None)
+    if error.code in REFUSED:
+        return described(GrpcStatus.PERMISSION_DENIED, text, row.type)
+    by_worker = WORKER_STATUS.get(row.status) if row.type == INTERNAL else None
+    return described(by_worker or GrpcStatus.INTERNAL, text, row.type)
+
+
+def _management_status(error: SalverError, status: int) -> GrpcStatus:
+    if error.code in REFUSED:
+        return GrpcStatus.PERMISSION_DENIED
+    return MANAGEMENT_STATUS.get(status, GrpcStatus.INTERNAL)
+
+
+def described(status: GrpcStatus, text: str, exception: str) -> Answer:
+    name = JAVA.get(exception)
     return Answer(status, f"{text}\n{name}".encode() if name else text.encode(), None)
 
 
@@ -113,7 +125,7 @@ class TorchServeGrpcRoute:
         """Each request is taken by itself."""
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
-        return failure(error, self._subject, self._dialect, {})
+        return failure(error, self._subject, self._dialect)
 
 
 def _media_type(data: bytes) -> str:
@@ -148,7 +160,7 @@ class TorchServeGrpcWire:
         return TorchServeGrpcRoute(request, self.name, self._dialect, self._served)
 
     def error(self, error: SalverError) -> Answer:
-        return failure(error, Subject(), self._dialect, {})
+        return failure(error, Subject(), self._dialect)
 
 
 def write_health(result: server.HealthReport, _: Request) -> bytes:
@@ -191,10 +203,21 @@ class TorchServeManagementGrpcWire:
             read=route.read,
             write=write,
             model=route.model,
+            error=self._error,
         )
 
+    def _error(self, error: SalverError, request: Request) -> Answer:
+        """The words of the HTTP address."""
+        row = row_of(error, self._dialect)
+        told = json.loads(self._http.error(error, request).body or b"{}")
+        about = told.get("message", error.message)
+        status = _management_status(error, told.get("code", row.status))
+        return described(status, about, told.get("type", row.type))
+
     def error(self, error: SalverError) -> Answer:
-        return failure(error, Subject(), self._dialect, MANAGEMENT_STATUS)
+        row = row_of(error, self._dialect)
+        text = text_of(error, row, Subject())
+        return described(_management_status(error, row.status), text, row.type)
 
 
 OF_THE_PATH = frozenset({"model_name", "model_version"})
@@ -208,43 +231,30 @@ def as_http(message: Message, request: Request, method: str, path: str) -> Reque
     fields = {field.name: getattr(message, field.name) for field in message.DESCRIPTOR.fields}
     names = {"model": fields.get("model_name", ""), "version": fields.get("model_version", "")}
     is_about_one = "{model}" in path
-    if is_about_one and not names["model"]:
-        raise RequestError(Code.INVALID_INPUT, "Parameter model_name is required.", fix="")
     left_out = OF_THE_PATH if is_about_one else frozenset()
     given = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in fields.items()}
     query = tuple((key, given[key]) for key, value in fields.items() if key not in left_out and _is_told(key, value))
-    http = Request(
+    return Request(
         method=method,
         path=path.format(model=names["model"], version=names["version"]),
         raw_path=f"{path}?{urlencode(query)}",
-        path_params={key: value for key, value in names.items() if is_about_one and value},
+        path_params={key: value for key, value in names.items() if is_about_one and (value or key == "model")},
         query=query,
         request_id=request.request_id,
     )
-    return http
 
 
 def _is_told(key: str, value: Any) -> bool:
     """protobuf does not tell a number of 0 from none; a `synchronous` that is false is meant."""
-    return key == "synchronous" or bool(value) or (key == "max_worker" and value == 0 and False)
+    return key == "synchronous" or bool(value)
 
 
 def message_of(answer: Answer) -> bytes:
-    """The answer's document as a message. Raises RequestError for one that tells of a failure."""
-    text = answer.body.decode()
+    """What an answer says as a message: a status is its words, anything else the document. Raises RequestError for one that tells of a failure."""
+    text = answer.body.decode().rstrip("\n")
+    document = json.loads(text)
     if answer.status >= 400:
-        raise RequestError(Code.LOAD_FAILED, text, fix="")
+        raise RequestError(Code.LOAD_FAILED, document["message"], fix="")
+    if isinstance(document, dict) and document.keys() == {"status"}:
+        text = document["status"]
     return management_pb2.ManagementResponse(msg=text).SerializeToString()
-
-
-def grpc_wires(
-    names: Sequence[tuple[str, Dialect]], served: Directory, management: Callable[[str, Dialect], MmsManagementWire]
-) -> tuple[TorchServeGrpcWire | TorchServeManagementGrpcWire, ...]:
-    """Both services under each name."""
-    found: list[TorchServeGrpcWire | TorchServeManagementGrpcWire] = []
-    for name, dialect in names:
-        found += (
-            TorchServeGrpcWire(name, dialect, served),
-            TorchServeManagementGrpcWire(management(name, dialect), dialect),
-        )
-    return tuple(found)
