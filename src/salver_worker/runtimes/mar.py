@@ -19,6 +19,7 @@ from salver_worker.failures import LoadFailure, PredictFailure, is_out_of_memory
 from salver_worker.runtimes.base import BodyRequest, BodyResponse, LoadRequest, signature
 from salver_worker.runtimes.code import enter_folder
 from salver_worker.runtimes.context import CONTENT_TYPE, Context, RequestProcessor
+from salver_worker.runtimes.envelopes import enveloped
 from salver_worker.runtimes.handlers import Handler, load_handler
 
 MANIFEST = os.path.join("MAR-INF", "MANIFEST.json")
@@ -45,7 +46,9 @@ def load(request: LoadRequest) -> Archive:
         system_properties=_system_properties(folder, request.batch_rows),
         model_yaml_config=_read_config(folder, model.get("configFile")),
     )
-    handler = load_handler(name, folder, context)
+    server = request.manifest.get("server") or {}
+    envelope = str(manifest.get("model", {}).get("envelope") or server.get("envelope") or "")
+    handler = enveloped(load_handler(name, folder, context), envelope)
     return Archive(handler, context, {"handler": str(name)})
 
 

@@ -55,6 +55,7 @@ class MmsManagementWire:
             _row("GET", "/models/{model}", models.GET.name, read_model, self._write_versions),
             _row("GET", "/models/{model}/{version}", models.GET.name, read_model, self._write_versions),
             readiness,
+            _row("GET", "/token", access.KEYS_RENEW.name, read_token, write_token),
         )
 
     @property
