@@ -16,6 +16,7 @@ import uvloop
 
 from salver.access.administration import Administration
 from salver.access.audit import AuditLog
+from salver.access.keyfile import KeyFile
 from salver.access.permit import local_admin
 from salver.errors import Code, SalverError, StartupError
 from salver.events import (
@@ -146,6 +147,7 @@ async def _run(
         first = state.administration.make_first_key(local_admin(os.getuid()))
         if first is not None:  # not before the ports are ours: it is shown this once
             on_event(FirstRunKey(key=first[0]))
+        control.key_file = _key_file(settings, directory, state.administration)
         if await signals.allow(fleet.start()):
             _announce(directory, tuple(sockets), on_event)
             for failed in discovery.failures:
@@ -167,6 +169,17 @@ async def _run(
             sock.close()
     on_event(Stopped())
     return 0
+
+
+def _key_file(settings: Settings, directory: DataDirectory, administration: Administration) -> KeyFile | None:
+    """TorchServe's, with new keys, where it is asked for. Raises StartupError."""
+    asked = settings.torchserve
+    if not asked.token_authorization:
+        return None
+    path = Path(asked.token_file).expanduser() if asked.token_file else directory.path / "key_file.json"
+    file = KeyFile(administration, local_admin(os.getuid()), path, valid_min=asked.token_expiration_min)
+    file.begin()
+    return file
 
 
 def _control_half(

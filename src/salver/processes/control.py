@@ -12,7 +12,8 @@ import msgspec
 from salver import __version__
 from salver.access.administration import Administration
 from salver.access.audit import AuditEvent, AuditLog
-from salver.errors import Code, SalverError
+from salver.access.keyfile import KeyFile
+from salver.errors import Code, RequestError, SalverError
 from salver.models.reconciler import Reconciler
 from salver.models.residence import Residence
 from salver.operations import access, server
@@ -48,6 +49,7 @@ class ControlHalf:
         )
         self.reconciler = Reconciler(engine, replica_settings, self.front_ends, on_change, explain)
         self._watching: list[asyncio.Task[None]] = []
+        self.key_file: KeyFile | None = None
         self.residence: Residence | None = None
         """Wakes what is loaded on demand."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,6 +57,7 @@ class ControlHalf:
             access.KEYS_CREATE.name: self._create_key,
             access.KEYS_LIST.name: self._list_keys,
             access.KEYS_REVOKE.name: self._revoke_key,
+            access.KEYS_RENEW.name: self._renew_key,
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
         }
@@ -129,6 +132,15 @@ class ControlHalf:
     async def _revoke_key(self, request: ControlRequest) -> KeyRecord:
         asked = msgspec.msgpack.decode(request.parameters, type=access.RevokeKey)
         return await self._change_keys(request, f"key={asked.id}", lambda: self._administration.revoke_key(asked.id))
+
+    async def _renew_key(self, request: ControlRequest) -> KeyRecord:
+        asked = msgspec.msgpack.decode(request.parameters, type=access.RenewKey)
+        file = self.key_file
+        if file is None:
+            raise RequestError(
+                Code.INVALID_INPUT, "The server has no key file.", fix="Start it with --token-authorization."
+            )
+        return await self._change_keys(request, f"kind={asked.kind}", lambda: file.renew(asked.kind))
 
     async def _read_audit(self, request: ControlRequest) -> tuple[AuditLine, ...]:
         asked = msgspec.msgpack.decode(request.parameters, type=access.ReadAudit)

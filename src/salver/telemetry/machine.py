@@ -24,22 +24,24 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     disk_total_bytes: float
     disk_free_bytes: float
 
-    def gauges(self) -> dict[str, float]:
-        """By the names that Multi Model Server and TorchServe give them."""
+    def gauges(self) -> tuple[tuple[str, str, float], ...]:
+        """Name, unit and value, as Multi Model Server and TorchServe call them."""
         disk_used = self.disk_total_bytes - self.disk_free_bytes
-        found = {
-            "DiskAvailable": self.disk_free_bytes / GIB,
-            "DiskUsage": disk_used / GIB,
-            "DiskUtilization": _percent(disk_used, self.disk_total_bytes),
-        }
+        found = [
+            ("DiskAvailable", "Gigabytes", self.disk_free_bytes / GIB),
+            ("DiskUsage", "Gigabytes", disk_used / GIB),
+            ("DiskUtilization", "Percent", _percent(disk_used, self.disk_total_bytes)),
+        ]
         if self.cpu_percent is not None:
-            found["CPUUtilization"] = self.cpu_percent
+            found.append(("CPUUtilization", "Percent", self.cpu_percent))
         if self.memory_total_bytes is not None and self.memory_available_bytes is not None:
             used = self.memory_total_bytes - self.memory_available_bytes
-            found["MemoryAvailable"] = self.memory_available_bytes / MIB
-            found["MemoryUsed"] = used / MIB
-            found["MemoryUtilization"] = _percent(used, self.memory_total_bytes)
-        return found
+            found += [
+                ("MemoryAvailable", "Megabytes", self.memory_available_bytes / MIB),
+                ("MemoryUsed", "Megabytes", used / MIB),
+                ("MemoryUtilization", "Percent", _percent(used, self.memory_total_bytes)),
+            ]
+        return tuple(found)
 
 
 def look() -> Machine:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from salver.telemetry.counters import Report, RequestCount
+from salver.telemetry.counters import Report, RequestCount, RequestKey
 from salver.telemetry.machine import Machine, look
 from salver.telemetry.measures import Measure
 from salver.types import ModelStatus, ModelVersion, own_name_or_number
@@ -27,8 +28,18 @@ _CLASSES = {
 """The first digit of the status that an outcome has; 5 where it is not here."""
 
 Labels = Sequence[tuple[str, str]]
-Sample = tuple[str, str, Labels, float]
-"""Family, suffix of the name, labels, value."""
+
+
+class Sample(NamedTuple):
+    """One line of the page, and what stands above the lines of its family."""
+
+    kind: str
+    family: str
+    unit: str
+    labels: Labels
+    value: float
+    suffix: str = ""
+    """Behind the family's name."""
 
 
 def torchserve_page(
@@ -39,82 +50,97 @@ def torchserve_page(
 ) -> bytes:
     """Of the families that are named, or of all. Reads what the machine says of itself: not for an event loop."""
     host = socket.gethostname()
-    families: dict[str, list[str]] = {}
-    kinds: dict[str, str] = {}
-    samples = [*_samples(report, models, host), *_machine(look(), host), *_measures(measures, host)]
-    for kind, (family, suffix, labels, value) in samples:
-        if names and family not in names:
-            continue
-        kinds.setdefault(family, kind)
-        shown = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
-        families.setdefault(family, []).append(f"{family}{suffix}{{{shown},}} {value!r}")
-    return "".join(
-        f"# HELP {family} TorchServe's metric of this name.\n# TYPE {family} {kinds[family]}\n"
-        + "\n".join(lines)
-        + "\n"
-        for family, lines in families.items()
-    ).encode()
+    families: dict[str, list[Sample]] = {}
+    for sample in (*_requests(report, models, host), *_machine(look(), host)):
+        families.setdefault(sample.family, []).append(sample)
+    for sample in _measures(measures, host, frozenset(families)):
+        known = families.setdefault(sample.family, [])
+        if not known or known[0].kind == sample.kind:
+            known.append(sample)
+    shown = {family: samples for family, samples in families.items() if not names or family in names}
+    return "".join(line for samples in shown.values() for line in _lines(samples)).encode()
 
 
-def _samples(report: Report, models: Iterable[ModelStatus], host: str) -> Iterator[tuple[str, Sample]]:
-    own_names = {
-        (model.name, version.id.version): own_name_or_number(version.own_name, version.id.version)
+def _lines(samples: Sequence[Sample]) -> Iterator[str]:
+    first = samples[0]
+    yield f"# HELP {first.family} Torchserve prometheus {first.kind} metric with unit: {_escaped(first.unit)}\n"
+    yield f"# TYPE {first.family} {first.kind}\n"
+    for sample in samples:
+        labels = ",".join(f'{name}="{_escaped(text)}"' for name, text in sample.labels)
+        yield f"{sample.family}{sample.suffix}{{{labels},}} {sample.value!r}\n"
+
+
+def _requests(report: Report, models: Iterable[ModelStatus], host: str) -> Iterator[Sample]:
+    predictions = [(key, count) for key, count in report.requests if key.operation == "models.predict"]
+    here = (("Level", "Host"), ("Hostname", host))
+    by_class = {2: 0, 4: 0, 5: 0}
+    for _, count in predictions:
+        for code, number in count.codes.items():
+            by_class[_CLASSES.get(code, 5)] += number
+    for digit, number in by_class.items():
+        yield Sample("counter", f"Requests{digit}XX", "Count", here, float(number))
+    known = [(key, count) for key, count in predictions if key.model]
+    number = sum(sum(count.codes.values()) for _, count in known)
+    if number:
+        queued_s = sum(count.queued_seconds for _, count in known)
+        taken_s = sum(count.seconds for _, count in known)
+        yield Sample("gauge", "QueueTime", "Milliseconds", here, queued_s * 1000 / number)
+        yield Sample("gauge", "WorkerThreadTime", "Milliseconds", here, max(0.0, taken_s - queued_s) * 1000 / number)
+    yield from _by_version(known, models, host)
+
+
+def _by_version(
+    known: Iterable[tuple[RequestKey, RequestCount]], models: Iterable[ModelStatus], host: str
+) -> Iterator[Sample]:
+    called = {
+        version.id: own_name_or_number(version.own_name, version.id.version)
         for model in models
         for version in model.versions
     }
-    by_class = {2: 0, 4: 0, 5: 0}
-    by_version: dict[tuple[str, int], RequestCount] = {}
-    for key, count in report.requests:
-        if key.operation != "models.predict":
-            continue
-        for code, number in count.codes.items():
-            by_class[_CLASSES.get(code, 5)] += number
-        if key.model:
-            total = by_version.setdefault((key.model, key.version), RequestCount())
-            total.codes["all"] = total.codes.get("all", 0) + sum(count.codes.values())
-            total.codes["OK"] = total.codes.get("OK", 0) + count.codes.get("OK", 0)
-            total.seconds += count.seconds
-            total.queued_seconds += count.queued_seconds
+    totals: dict[ModelVersion, list[float]] = {}
+    for key, count in known:
+        total = totals.setdefault(ModelVersion(key.model, key.version), [0.0, 0.0, 0.0])
+        total[0] += sum(count.codes.values())
+        total[1] += count.seconds * 1e6
+        total[2] += count.queued_seconds * 1e6
+    rows = (
+        ("ts_inference_requests_total", "Count"),
+        ("ts_inference_latency_microseconds", "Microseconds"),
+        ("ts_queue_latency_microseconds", "Microseconds"),
+    )
+    for id, total in sorted(totals.items()):
+        labels = (("model_name", id.model), ("model_version", called.get(id, str(id.version))), ("hostname", host))
+        for (family, unit), value in zip(rows, total, strict=True):
+            yield Sample("counter", family, unit, labels, value)
+
+
+def _machine(machine: Machine, host: str) -> Iterator[Sample]:
     here = (("Level", "Host"), ("Hostname", host))
-    for digit, number in by_class.items():
-        yield "counter", (f"Requests{digit}XX", "", here, float(number))
-    answered = sum(count.codes["OK"] for count in by_version.values())
-    if answered:
-        queued_ms = sum(count.queued_seconds for count in by_version.values()) * 1000 / answered
-        taken_ms = sum(count.seconds for count in by_version.values()) * 1000 / answered
-        yield "gauge", ("QueueTime", "", here, queued_ms)
-        yield "gauge", ("WorkerThreadTime", "", here, max(0.0, taken_ms - queued_ms))
-    for (model, version), count in sorted(by_version.items()):
-        own = own_names.get((model, version), str(version))
-        labels = (("model_name", model), ("model_version", own), ("hostname", host))
-        yield "counter", ("ts_inference_requests_total", "", labels, float(count.codes["all"]))
-        yield "counter", ("ts_inference_latency_microseconds", "", labels, count.seconds * 1e6)
-        yield "counter", ("ts_queue_latency_microseconds", "", labels, count.queued_seconds * 1e6)
+    for name, unit, value in machine.gauges():
+        yield Sample("gauge", name, unit, here, value)
 
 
-def _machine(machine: Machine, host: str) -> Iterator[tuple[str, Sample]]:
-    here = (("Level", "Host"), ("Hostname", host))
-    for name, value in machine.gauges().items():
-        yield "gauge", (name, "", here, value)
-
-
-def _measures(measures: Iterable[tuple[ModelVersion, tuple[Measure, ...]]], host: str) -> Iterator[tuple[str, Sample]]:
+def _measures(
+    measures: Iterable[tuple[ModelVersion, tuple[Measure, ...]]], host: str, taken: Collection[str]
+) -> Iterator[Sample]:
+    """Of families that are not `taken`. Versions of one model are told apart by a label of ours."""
     for id, found in measures:
         for measure in found:
             family = _metric_name(measure.name)
-            given = [(_UNFIT.sub("_", name), text) for name, text in measure.labels]
-            names = {name for name, _ in given}
-            own = [("ModelName", id.model), ("ModelVersion", str(id.version)), ("Hostname", host)]
-            labels = [*given, *(label for label in own if label[0] not in names)]
+            if family in taken:
+                continue
+            given = {_UNFIT.sub("_", name): text for name, text in measure.labels}
+            own = {"ModelName": id.model, "ModelVersion": str(id.version), "Hostname": host}
+            labels = tuple({**given, **{name: text for name, text in own.items() if name not in given}}.items())
             if measure.kind != "histogram":
-                yield measure.kind, (family, "", labels, measure.value)
+                yield Sample(measure.kind, family, measure.unit, labels, measure.value)
                 continue
             total = 0
             for bound, count in zip((*BOUNDS, "+Inf"), measure.buckets, strict=False):
                 total += count
-                yield "histogram", (family, "_bucket", [*labels, ("le", bound)], float(total))
-            yield "histogram", (family, "_count", labels, float(total))
-            yield "histogram", (family, "_sum", labels, measure.value)
+                yield Sample("histogram", family, measure.unit, (*labels, ("le", bound)), float(total), "_bucket")
+            yield Sample("histogram", family, measure.unit, labels, float(total), "_count")
+            yield Sample("histogram", family, measure.unit, labels, measure.value, "_sum")
 
 
 def _metric_name(text: str) -> str:

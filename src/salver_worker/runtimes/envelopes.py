@@ -22,7 +22,7 @@ Rows = List[Dict[str, Any]]
 
 
 def enveloped(handler: Handler, name: str) -> Handler:
-    """The handler, taking and giving what the envelope of this name has: body, json, kserve, kservev2; else as it is."""
+    """The handler in the envelope of this name (body, json, kserve, kservev2), or as it is for any other name."""
     envelope = ENVELOPES.get(name)
     if envelope is None:
         return handler

@@ -250,7 +250,10 @@ def _is_told(key: str, value: Any) -> bool:
 
 
 def message_of(answer: Answer) -> bytes:
-    """What an answer says as a message: a status is its words, anything else the document. Raises RequestError for one that tells of a failure."""
+    """What an answer says as a message: a status is its words, anything else the document.
+
+    Raises RequestError for one that tells of a failure.
+    """
     text = answer.body.decode().rstrip("\n")
     document = json.loads(text)
     if answer.status >= 400:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from salver.errors import Code, RequestError, SalverError
-from salver.operations import models, server
+from salver.operations import access, models, server
 from salver.operations.base import Answer, PredictRoute, Request, Route
 from salver.types import ModelStatus, VersionStatus
 from salver.wire.torchserve import openapi
-from salver.wire.torchserve.answers import json_answer
+from salver.wire.torchserve.answers import json_answer, usual_headers
 from salver.wire.torchserve.dialect import MMS, NOT_ALLOWED, NOT_FOUND, Dialect
 from salver.wire.torchserve.errors import error_answer
 from salver.wire.torchserve.listing import default_version, describe_document, list_document, version_documents
@@ -102,6 +102,18 @@ class MmsManagementWire:
 
 def _row(method: str, path: str, operation: str, read: object, write: object) -> Route:
     return Route(methods=(method,), path=path, operation=operation, read=read, write=write)  # type: ignore[arg-type]
+
+
+def read_token(request: Request) -> access.RenewKey:
+    match request.query_value("type"):
+        case "management" | "inference" as kind:
+            return access.RenewKey(kind)
+    raise RequestError(Code.UNAUTHENTICATED, "There is no such type of key.", fix="Ask for management or inference.")
+
+
+def write_token(_: object, request: Request) -> Answer:
+    """As the original: the key is in the file, and here is nothing."""
+    return Answer(200, b"\n", headers=usual_headers(request.request_id))
 
 
 def read_model(request: Request) -> models.GetModel:
