@@ -103,7 +103,7 @@ class BaseHandler:
         return self.get_insights(data_preprocess, inputs, target)
 
     def get_insights(self, tensor_data: Any, raw_data: Any, target: Any) -> Any:
-        raise NotImplementedError("this handler explains nothing: it has no get_insights")
+        raise ValueError("this handler explains nothing: it has no get_insights of its own")
 
     def describe_handle(self) -> Any:
         """What a description with `customized` has of the handler; nothing unless it says something."""
