@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from salver.telemetry.counters import Report, RequestCount, RequestKey
@@ -32,16 +34,15 @@ REPORT = Report(
         (RequestKey("models.list", "", 0, "native"), RequestCount(codes={"OK": 9})),
     )
 )
+LINE = re.compile(r'(\w+)\{.*?(?:le="([^"]*)")?,\} (\S+)')
 LABELS = (("Level", "Model"), ("odd name", 'a "quoted"\\text'))
 
 
 def values(*measures: Measure, names: tuple[str, ...] = ()) -> dict[str, float]:
     page = torchserve_page(REPORT, [MODEL], [(VERSION, measures)], names).decode()
-    return {
-        f"{sample.name}{sample.labels.get('le', '')}": sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-    }
+    assert list(text_string_to_metric_families(page)), "Prometheus can read it"
+    lines = [LINE.fullmatch(line) for line in page.splitlines() if not line.startswith("#")]
+    return {f"{line[1]}{line[2] or ''}": float(line[3]) for line in lines if line is not None}
 
 
 def test_requests_are_counted_under_the_originals_names() -> None:
