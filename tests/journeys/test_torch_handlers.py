@@ -53,7 +53,8 @@ class Context:
 
 answers = {}
 headers = {}
-for kind, model in {"eager": {"modelFile": "line.py", "serializedFile": "state.pt"}, "script": {"serializedFile": "script.pt"}}.items():
+eager = {"modelFile": "line.py", "serializedFile": "state.pt"}
+for kind, model in {"eager": eager, "script": {"serializedFile": "script.pt"}}.items():
     context = Context()
     context.manifest = {"model": model}
     handler = BaseHandler()
