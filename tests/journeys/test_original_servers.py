@@ -291,7 +291,10 @@ def called(ports: Ports, service: str, method: str, message: Any, metadata: Sequ
             response_deserializer=kind.FromString,
         )
         try:
-            return str(call(message, timeout=60, metadata=metadata, wait_for_ready=True))
+            answer = call(message, timeout=60, metadata=metadata, wait_for_ready=True)
+            if kind is inference_pb2.PredictionResponse:  # inputs are a map, which has no order
+                return json.dumps(json.loads(answer.prediction), sort_keys=True)
+            return str(answer)
         except grpc.RpcError as error:
             return f"{error.code()} {error.details()!r}"
 
@@ -302,6 +305,7 @@ def test_torchserve_answers_over_grpc_as_we_do(torchserve: tuple[Ports, Ports, d
     for ports, mine in ((theirs, []), (ours, metadata)):  # a model of both, whatever ran before
         for url, name in (("echo.mar", "echo"), ("echo-two.mar", "echo"), ("failing.mar", "failing")):
             called(ports, "management", "RegisterModel", register(url, name), mine)
+        called(ports, "management", "UnregisterModel", management_pb2.UnregisterModelRequest(model_name="broken"), mine)
     wrong = []
     for service, method, message in GRPC_CALLS:
         their = called(theirs, service, method, message, [])
