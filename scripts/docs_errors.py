@@ -10,7 +10,7 @@ from salver.errors import Code, SalverError
 from salver.wire.native.errors import status_of
 from salver.wire.openinference.errors import status_of as openinference_status
 from salver.wire.tfserving.errors import http_status
-from salver.wire.torchserve.errors import ROWS
+from salver.wire.torchserve.dialect import MMS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 BEGIN = "<!-- codes: written by scripts/docs_errors.py -->"
@@ -92,7 +92,7 @@ def render() -> str:
 def statuses(code: Code) -> tuple[int, int, int, int]:
     """The HTTP statuses on the wires native, tfserving, mms and openinference."""
     error = SalverError(code, "")
-    return status_of(error), http_status(error), ROWS[code].status, openinference_status(error)
+    return status_of(error), http_status(error), MMS.rows[code].status, openinference_status(error)
 
 
 def _row(code: Code, meaning: str) -> str:

@@ -16,6 +16,7 @@ import uvloop
 
 from salver.access.administration import Administration
 from salver.access.audit import AuditLog
+from salver.access.keyfile import KeyFile
 from salver.access.permit import local_admin
 from salver.errors import Code, RequestError, SalverError, StartupError
 from salver.events import (
@@ -77,12 +78,10 @@ from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
-from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.metrics import OpenInferenceMetricsWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
-from salver.wire.torchserve.inference import MmsWire
-from salver.wire.torchserve.management import MmsManagementWire
+from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
 from salver_worker.runtimes.specs import SPECS
 
 OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
@@ -168,6 +167,7 @@ async def _run(
         first = state.administration.make_first_key(local_admin(os.getuid()))
         if first is not None:  # not before the ports are ours: it is shown this once
             on_event(FirstRunKey(key=first[0]))
+        control.key_file = _key_file(settings, directory, state.administration)
         if await signals.allow(fleet.start()):
             _announce(directory, tuple(sockets), on_event)
             for failed in discovery.failures:
@@ -189,6 +189,17 @@ async def _run(
             sock.close()
     on_event(Stopped())
     return 0
+
+
+def _key_file(settings: Settings, directory: DataDirectory, administration: Administration) -> KeyFile | None:
+    """TorchServe's, with new keys, where it is asked for. Raises StartupError."""
+    asked = settings.torchserve
+    if not asked.token_authorization:
+        return None
+    path = Path(asked.token_file).expanduser() if asked.token_file else directory.path / "key_file.json"
+    file = KeyFile(administration, local_admin(os.getuid()), path, valid_min=asked.token_expiration_min)
+    file.begin()
+    return file
 
 
 def _control_half(
@@ -374,7 +385,7 @@ def _front_end(
         partial(_wires, settings),
         AccessLog(_sink(settings.telemetry.access_log), loop),
         loop,
-        make_grpc_wires=partial(_grpc_wires, settings.openinference),
+        make_grpc_wires=partial(_grpc_wires, settings),
     )
 
 
@@ -392,8 +403,7 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
             allow_cors=settings.tfserving.tfs_cors,
             monitoring_path=settings.tfserving.tfs_monitoring_path,
         ),
-        MmsWire(only_model),
-        MmsManagementWire(),
+        *handler_wires(settings.torchserve, only_model, lambda: pipeline.models),
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         OpenInferenceMetricsWire(),
         NativeWire(max_body_bytes),
@@ -401,7 +411,7 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
     return {wire.name: wire for wire in wires}
 
 
-def _grpc_wires(openinference: OpenInferenceSettings, front_end: FrontEnd) -> Mapping[str, GrpcWire]:
+def _grpc_wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, GrpcWire]:
     """The protocols over gRPC, each imported here, so that protobuf is loaded only where there is such a door.
 
     Called before the library is loaded, which would otherwise want a say, and a line on standard error, in each start
@@ -411,10 +421,11 @@ def _grpc_wires(openinference: OpenInferenceSettings, front_end: FrontEnd) -> Ma
     from salver.wire.openinference.grpc import OpenInferenceGrpcWire
     from salver.wire.tfserving.grpc import TfServingGrpcWire
 
-    max_body_bytes = int(front_end.settings.net.max_body_mb * 1024 * 1024)
+    pipeline = front_end.pipeline
     wires: tuple[GrpcWire, ...] = (
-        TfServingGrpcWire(max_body_bytes=max_body_bytes),
-        OpenInferenceGrpcWire(openinference),
+        TfServingGrpcWire(max_body_bytes=int(front_end.settings.net.max_body_mb * 1024 * 1024)),
+        OpenInferenceGrpcWire(settings.openinference),
+        *handler_grpc_wires(settings.torchserve, lambda: pipeline.models),
     )
     return {wire.name: wire for wire in wires}
 

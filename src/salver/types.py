@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -249,6 +250,11 @@ class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
     fix: str = ""
     log_tail: tuple[str, ...] = ()
     info: VersionInfo | None = None
+    own_name: str = ""
+    """What its artefact calls this version, where it does: `1.0` in a model archive."""
+    waiting_rows: int = 0
+    """What waits in the queue of the front end that was asked."""
+    batching: BatchSettings | None = None
 
     @property
     def replicas_ready(self) -> int:
@@ -305,6 +311,8 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """On demand: how long nobody may ask before it is unloaded; None: only when others need the memory."""
     is_pinned: bool = False
     """Whether it stays loaded whatever others need."""
+    by_version: dict[int, int] = {}
+    """Versions with a number of replicas of their own, whatever is said above; one with 0 is not loaded."""
 
 
 STABLE = "stable"
@@ -321,6 +329,20 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     policy: VersionPolicy = VersionPolicy()
     route: ModelRoute | None = None
     scale: Scale = Scale()
+
+
+_OWN_NUMBER = re.compile(r"([0-9]{1,18})(\.0+)*")
+
+
+def own_number(own_name: str) -> int | None:
+    """The whole number that an artefact's own name of a version stands for: `2` and `2.0.0` are 2; None for others."""
+    found = _OWN_NUMBER.fullmatch(own_name)
+    return int(found[1]) if found else None
+
+
+def own_name_or_number(own_name: str, number: int) -> str:
+    """What a version is called where versions have names such as `1.0`."""
+    return own_name or f"{number}.0"
 
 
 def nested_list_shape(values: Any) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from typing import Any, Dict
+from typing import Any, Callable, Dict, List, Optional
 
 
 class Activity:
@@ -17,12 +17,20 @@ class Activity:
         self.busy_since = 0.0
         """When the batch began that runs now, on the monotonic clock; 0.0 when none does."""
         self.predictions = 0
+        self.measures: Optional[Callable[[], List[Any]]] = None
+        """What the model's own code measured so far, where it measures anything; called by the control thread."""
 
     def report(self) -> Dict[str, Any]:
-        """The PONG header: resident memory, how long the batch has run that runs now, batches answered so far."""
+        """The PONG header: resident memory, how long the batch has run that runs now, batches answered so far.
+
+        With what the model's own code measured, where it does.
+        """
         since = self.busy_since
         busy_s = time.monotonic() - since if since else 0.0
-        return {"rss": resident_bytes(), "busy_s": round(busy_s, 6), "predictions": self.predictions}
+        report: Dict[str, Any] = {"rss": resident_bytes(), "busy_s": round(busy_s, 6), "predictions": self.predictions}
+        if self.measures is not None:
+            report["measures"] = self.measures()
+        return report
 
 
 def resident_bytes() -> int:

@@ -45,6 +45,7 @@ def _serve(control: ControlLink) -> int:
         control.send(frames.FAILED, named.id, failed_header(error))
         _leave(LOAD_FAILED_STATUS)
     activity.is_loading = False
+    activity.measures = getattr(loaded.model, "measures", None)
     control.send(frames.READY, named.id, loaded.ready)
     Host(loaded.predictor, inbox, interrupt, activity).run()
     loaded.model.close()

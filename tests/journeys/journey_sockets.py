@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import select
 import socket
 from typing import Any
@@ -48,3 +49,18 @@ def has_ended(sock: socket.socket) -> bool:
     poll = select.poll()  # `select.select` knows no descriptors above 1023
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens at now, for programs that cannot choose one themselves.
+
+    Below 32768: Multi Model Server takes no higher ones, and nobody is given these by the system.
+    """
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        while len(found) < count:
+            port = random.randrange(10_000, 32_000)
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found

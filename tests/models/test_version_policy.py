@@ -178,7 +178,7 @@ def test_for_what_has_failed_other_versions_stand_in(wanted, failed, fields, ver
     ],
 )
 def test_replicas_are_as_set_else_as_the_manifest_says_within_the_bounds(scale: Scale, count: int) -> None:
-    assert replica_count(scale, by_manifest=2) == count
+    assert replica_count(scale, 1, by_manifest=2) == count
 
 
 @given(st.sets(st.integers(1, 9), min_size=1), st.integers(1, 9))

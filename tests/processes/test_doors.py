@@ -73,7 +73,7 @@ def test_the_port_for_all_protocols_answers_what_else_is_wanted_there() -> None:
 
 
 def test_every_protocol_with_ports_of_its_own_can_be_named() -> None:
-    assert set(COMPAT_PORTS) == {"tfserving", "mms", "openinference"}
+    assert set(COMPAT_PORTS) == {"tfserving", "mms", "torchserve", "openinference"}
 
 
 @pytest.mark.parametrize("share", [False, True])

@@ -376,13 +376,13 @@ def test_packages_that_are_installed_win_over_ours(serve: Any) -> None:
         ("def handle(data, context): raise KeyError('labels')", {}, "LOAD_FAILED", "loading raised KeyError: 'labels'"),
         ("import cv_nowhere", {}, "ENVIRONMENT_BROKEN", "the module cv_nowhere is not installed"),
         ("", {"handler": "missing.py"}, "LOAD_FAILED", "the archive has no file missing.py"),
-        ("", {"handler": "image_classifier"}, "LOAD_FAILED", "the archive has no file image_classifier.py"),
+        ("", {"handler": "image_classifier"}, "ENVIRONMENT_BROKEN", "the module torch is not installed"),
         ("", {"handler": ""}, "LOAD_FAILED", "nothing names the archive's handler"),
         (
             "from ts.torch_handler.base_handler import BaseHandler",
             {},
-            "LOAD_FAILED",
-            "the handler needs ts.torch_handler, a part of the server it was written for",
+            "ENVIRONMENT_BROKEN",
+            "the module torch is not installed",
         ),
         (
             "from mms.model_service.mxnet_model_service import MXNetBaseService",
@@ -415,7 +415,7 @@ def test_an_archive_that_cannot_be_served_says_why(
 
 
 def test_what_a_handler_needs_of_torchserve_is_named_with_the_way_out(refuse: Any) -> None:
-    header = refuse("from ts.torch_handler.base_handler import BaseHandler")
+    header = refuse("from ts.torch_handler.text_handler import TextHandler")
     assert (
         header["fix"] == "Install torchserve and torch into the model's environment, or write the handler without it."
     )

@@ -40,6 +40,11 @@ KEY_ROLES = (
         name="developer", description="Builds models and tries them; may not change what is live.", permissions=_PREDICT
     ),
     Role(name="operator", description="Runs the server and its models; may not call them.", permissions=_OPERATE),
+    Role(
+        name="renewer",
+        description="Has the keys of TorchServe's key file made anew; may do nothing else.",
+        permissions=frozenset({"keys.renew"}),
+    ),
     ADMIN,
 )
 """The roles that a key may have."""

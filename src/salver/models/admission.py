@@ -40,6 +40,16 @@ def check_first(name: str, known: Collection[int]) -> None:
         )
 
 
+def check_own_name(model: str, own_name: str, known: Collection[str]) -> None:
+    """Raises RequestError(CONFLICT) when a version is called so already."""
+    if own_name in known:
+        raise RequestError(
+            Code.CONFLICT,
+            f"Model version {own_name} is already registered for model {model}",
+            fix="Give the archive another version, or delete the one that is there.",
+        )
+
+
 def check_number(version: int) -> None:
     """Raises RequestError(INVALID_INPUT) for what cannot number a version."""
     if not 0 <= version <= MAX_VERSION:

@@ -277,7 +277,10 @@ class Catalogue:
             )
             is_there = model.versions.get(version.number) is version
             state = state_of(model, self._status(model.name))
-            record = edits.with_replicas(model.record, publication.replicas)
+            if publication.is_beside:
+                record = edits.beside(state, version.number, publication.replicas)
+            else:
+                record = edits.with_replicas(model.record, publication.replicas)
             if publication.is_promoted:
                 answered = edits.answering_now(state)
                 record = desired.promoted(record, version.number, answered=answered)

@@ -92,6 +92,12 @@ def with_policy(record: ModelRecord, policy: VersionPolicy) -> ModelRecord:
     return msgspec.structs.replace(record, policy=kept)
 
 
+def scaled_version(record: ModelRecord, version: int, replicas: int) -> ModelRecord:
+    """The version has so many replicas, whatever others have; with 0 it is not loaded."""
+    by_version = {**record.scale.by_version, version: replicas}
+    return scaled(record, msgspec.structs.replace(record.scale, by_version=by_version))
+
+
 def unloaded(record: ModelRecord) -> ModelRecord:
     """Nothing of the model is loaded. All else stays, for when it is loaded again."""
     return msgspec.structs.replace(record, is_unloaded=True)
@@ -108,11 +114,13 @@ def without_version(record: ModelRecord, version: int) -> ModelRecord:
     """
     labels = {label: number for label, number in record.labels.items() if number != version}
     history = tuple(number for number in record.stable_history if number != version)
+    by_version = {number: replicas for number, replicas in record.scale.by_version.items() if number != version}
     route = record.route
     if route is not None and version in route.weights:
         weights = {number: weight for number, weight in route.weights.items() if number != version}
         route = msgspec.structs.replace(route, weights=weights) if weights else None
-    return msgspec.structs.replace(record, labels=labels, stable_history=history, route=route)
+    scale = msgspec.structs.replace(record.scale, by_version=by_version)
+    return msgspec.structs.replace(record, labels=labels, stable_history=history, route=route, scale=scale)
 
 
 def _stable_answers(policy: VersionPolicy) -> VersionPolicy:
@@ -182,7 +190,9 @@ def check_scale(scale: Scale) -> None:
     if scale.min_replicas < 1:
         message = f"A version that is loaded has at least 1 replica; min_replicas is {scale.min_replicas}."
         raise _invalid(message, "To have none, unload the model, or let it be loaded on demand.")
-    if max(scale.min_replicas, scale.replicas or 0) > MAX_REPLICAS:
+    if min(scale.by_version.values(), default=0) < 0:
+        raise _invalid("A version has 0 replicas or more.", "To have none, ask for 0.")
+    if max(scale.min_replicas, scale.replicas or 0, *scale.by_version.values()) > MAX_REPLICAS:
         message = f"A version may have {MAX_REPLICAS} replicas: each is a process of this machine."
         raise _invalid(message, "Ask for fewer.")
     _check_bounds(scale.min_replicas, scale.replicas, scale.max_replicas)

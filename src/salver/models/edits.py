@@ -16,7 +16,7 @@ from salver.models.admission import check_unused
 from salver.models.planning import ModelState
 from salver.models.policy import answering_labels, default_version
 from salver.store.base import ModelRecord
-from salver.types import STABLE, ModelRoute, ModelVersion, Scale, VersionPolicy
+from salver.types import STABLE, ModelRoute, ModelVersion, PolicyKind, Scale, VersionPolicy
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +99,30 @@ def scale(over: Callable[[Scale], Scale], *, loads: bool = False) -> MakeEdit:
         return Edit(record=desired.loaded(record) if loads else record)
 
     return edit
+
+
+def scale_version(version: int, replicas: int) -> MakeEdit:
+    """The version has replicas of its own number, and the model is not unloaded any more; with 0 the version is."""
+
+    def edit(state: ModelState) -> Edit:
+        desired.check_version(state.name, version, state.known)
+        record = desired.scaled_version(state.record, version, replicas)
+        desired.check_scale(record.scale)
+        return Edit(record=desired.loaded(record), version=version)
+
+    return edit
+
+
+def beside(state: ModelState, version: int, replicas: int | None) -> ModelRecord:
+    """The record with a version that is served beside those there are, of which the one that answers goes on to."""
+    record = desired.with_policy(state.record, VersionPolicy(kind=PolicyKind.ALL))
+    if replicas is not None:
+        record = desired.scaled_version(record, version, replicas)
+        desired.check_scale(record.scale)
+    if STABLE not in record.labels:
+        answering = answering_now(state)
+        record = desired.labelled(record, STABLE, version if answering is None else answering)
+    return desired.loaded(record)
 
 
 def with_replicas(record: ModelRecord, replicas: int | None) -> ModelRecord:

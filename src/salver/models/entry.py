@@ -82,6 +82,8 @@ class Entry:
             fix=self.fix,
             log_tail=self.log_tail if self.reason else (),
             info=self.info,
+            own_name=spec.own_name,
+            batching=spec.batching,
         )
 
 

@@ -10,11 +10,11 @@ import msgspec
 from msgspec.structs import replace
 
 from salver.errors import Code, RequestError
-from salver.models.admission import next_version
+from salver.models.admission import check_own_name, next_version
 from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
 from salver.models.stock import Stock, Stocked
 from salver.store.base import VersionRecord
-from salver.types import ModelVersion
+from salver.types import ModelVersion, own_name_or_number
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,9 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there may be no such model yet."""
     replicas: int | None = None
     """How many replicas each version gets with it; None: as it was set."""
+    is_beside: bool = False
+    """Whether it is served beside the versions that there are, under the number that its artefact names; `replicas` are
+    its own then."""
 
 
 class Intake:
@@ -56,9 +59,12 @@ class Intake:
         stocked = await asyncio.to_thread(self._take, model.name, publication, used)
         for version in model.versions.values():
             is_same = version.stored is not None and version.stored.digest == stocked.published.digest
-            if is_same and publication.version in (None, version.number):
+            if is_same and publication.version in (None, version.number) and not publication.is_beside:
                 return version
         try:
+            if publication.is_beside:
+                check_own_name(model.name, stocked.own_name, _own_names(model))
+                number = stocked.number_among(model.numbers)
             return _free(model, self._published(stocked, number, by, publication.told))
         except RequestError:
             if stocked.published.digest not in used:
@@ -85,6 +91,11 @@ class Intake:
             created_by=by,
         )
         return KnownVersion(spec=self._make_spec(source), stored=record, manifest_file=source.manifest_file)
+
+
+def _own_names(model: KnownModel) -> list[str]:
+    """What the artefacts of its versions call them."""
+    return [own_name_or_number(version.spec.own_name, version.number) for version in model.versions.values()]
 
 
 def _free(model: KnownModel, version: KnownVersion) -> KnownVersion:

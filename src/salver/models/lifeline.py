@@ -265,7 +265,7 @@ def _missing(now: Situation) -> int:
 def signpost_of(now: Situation) -> Signpost:
     """The wanted one, but for what would lead away from a version that can answer to one that does not serve yet."""
     wanted, before = now.wanted, now.signpost
-    ready = _serving(now) | (set(wanted.asleep) - set(wanted.failures))
+    ready = _serving(now) | (set(wanted.asleep) - wanted.switched_off - set(wanted.failures))
     able = ready | {life.version for life in now.lives if life.can_answer}
     target = _default(now, able)
 

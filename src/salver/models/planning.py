@@ -72,7 +72,9 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def wanted(self) -> tuple[int, ...]:
         """The versions that should be loaded, highest first."""
-        return () if self.record.is_unloaded else self.picked
+        if self.record.is_unloaded:
+            return ()
+        return tuple(version for version in self.picked if self.record.scale.by_version.get(version) != 0)
 
     @property
     def loadable(self) -> tuple[int, ...]:
@@ -87,7 +89,7 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
         return default_version(self.known, loadable, labels) if loadable else None
 
     def replica_count(self, version: int) -> int:
-        return replica_count(self.record.scale, self.replicas.get(version, 1))
+        return replica_count(self.record.scale, version, self.replicas.get(version, 1))
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

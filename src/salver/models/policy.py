@@ -87,8 +87,12 @@ def default_version(known: Collection[int], serving: Collection[int], labels: Ma
     return stable if stable in known else max(known, default=None)
 
 
-def replica_count(scale: Scale, by_manifest: int) -> int:
-    """How many replicas a version has: as was set, else as its model.toml says, within the bounds that were set."""
+def replica_count(scale: Scale, version: int, by_manifest: int) -> int:
+    """How many replicas a version has: as was set for it alone, else for all within the bounds that were set, else as
+    its model.toml says. Of one that is not to be loaded it is what a later loading begins with."""
+    own = scale.by_version.get(version)
+    if own:
+        return own
     wanted = by_manifest if scale.replicas is None else scale.replicas
     at_least = max(wanted, scale.min_replicas)
     return at_least if scale.max_replicas is None else min(at_least, scale.max_replicas)

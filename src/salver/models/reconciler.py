@@ -21,6 +21,7 @@ from salver.models.states import SERVING, Event, next_state
 from salver.models.wanted import WantedModel
 from salver.replicas.base import Engine, Failure, Ready, ReplicaSettings, ReplicaSpec, Worker
 from salver.replicas.supervisor import ReplicaGroup
+from salver.telemetry.measures import Measure
 from salver.types import (
     ModelStatus,
     ModelVersion,
@@ -98,6 +99,10 @@ class Reconciler:
             self._reconcile(cast)
         if self.models() != before:
             self._publish_soon()
+
+    def measures(self) -> tuple[tuple[ModelVersion, tuple[Measure, ...]], ...]:
+        """What the code of each version measured."""
+        return tuple((entry.id, found) for entry in self._entries.values() if (found := entry.group.measures))
 
     def start(self) -> None:
         """Start the workers of every version that is wanted."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from salver.errors import Code, LoadError
+from salver.models.admission import next_version
 from salver.models.folders import discover_folder
 from salver.models.known import KnownVersion, MakeSpec, placeholder
 from salver.models.repository import Published, Repository
 from salver.models.sources import ModelSource
 from salver.store.base import VersionRecord
-from salver.types import ModelVersion, VersionFailure
+from salver.types import ModelVersion, VersionFailure, own_number
 
 
 class Stocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,16 @@ class Stocked(msgspec.Struct, frozen=True, kw_only=True):
 
     published: Published
     source: ModelSource
+
+    @property
+    def own_name(self) -> str:
+        """What the artefact calls its version; `1.0` where it says nothing."""
+        return self.source.details.get("archive_version", "1.0")
+
+    def number_among(self, known: Collection[int]) -> int:
+        """The number that the artefact's own name stands for; the next one where that is none, or is taken."""
+        number = own_number(self.own_name)
+        return next_version(known) if number is None or number in known else number
 
 
 class Stock:

@@ -29,6 +29,11 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
     asleep: tuple[int, ...] = ()
     """Versions that are wanted, and are loaded only when somebody asks for them."""
 
+    @property
+    def switched_off(self) -> set[int]:
+        """Versions that were scaled to nothing, which nobody's request wakes."""
+        return {version for version, replicas in self.scale.by_version.items() if replicas == 0}
+
     def spec(self, version: int) -> ReplicaSpec | None:
         """How the version is run, if it is wanted."""
         return next((spec for spec in self.specs if spec.id.version == version), None)

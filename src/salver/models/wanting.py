@@ -46,7 +46,7 @@ def wanted_model(model: KnownModel, asleep: Collection[int] = ()) -> WantedModel
         scale=record.scale,
         failures=state.failures,
         is_unloaded=record.is_unloaded,
-        asleep=tuple(number for number in wanted if record.is_unloaded or number in asleep),
+        asleep=tuple(number for number in wanted if number in asleep or number not in state.wanted),
     )
 
 

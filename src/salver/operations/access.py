@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from salver.operations.base import Home, Operation, Scope
@@ -30,6 +32,14 @@ KEYS_REVOKE = Operation(
     home=Home.CONTROL,
     changes_state=True,
 )
+KEYS_RENEW = Operation(
+    name="keys.renew",
+    summary="Make a key of the key file anew; the one before is revoked.",
+    permission="keys.renew",
+    scope=Scope.SERVER,
+    home=Home.CONTROL,
+    changes_state=True,
+)
 AUDIT_READ = Operation(
     name="audit.read",
     summary="Read the audit log: who changed what, and who was refused.",
@@ -38,7 +48,7 @@ AUDIT_READ = Operation(
     home=Home.CONTROL,
 )
 
-OPERATIONS = (KEYS_CREATE, KEYS_LIST, KEYS_REVOKE, AUDIT_READ)
+OPERATIONS = (KEYS_CREATE, KEYS_LIST, KEYS_REVOKE, KEYS_RENEW, AUDIT_READ)
 
 
 class CreateKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +75,12 @@ class RevokeKey(msgspec.Struct, frozen=True):
     """Parameters of `keys.revoke`. The result is the KeyRecord."""
 
     id: str
+
+
+class RenewKey(msgspec.Struct, frozen=True):
+    """Parameters of `keys.renew`. The result is the new key's KeyRecord; the key itself is in the file."""
+
+    kind: Literal["management", "inference"]
 
 
 class ReadAudit(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from salver.models.configured import Configured, ConfiguredModel
+from salver.models.keptsettings import ArtefactSettings
 from salver.models.outcome import Outcome, StoredVersion, VersionList
 from salver.models.planning import Plan
 from salver.operations.base import Home, Operation, Scope
 from salver.types import ModelStatus, Scale, VersionPolicy
 
-__all__ = ["Configured", "ConfiguredModel", "Outcome", "Plan", "StoredVersion", "VersionList"]
+__all__ = ["ArtefactSettings", "Configured", "ConfiguredModel", "Outcome", "Plan", "StoredVersion", "VersionList"]
 
 LIST = Operation(
     name="models.list",
@@ -129,6 +130,13 @@ class PublishVersion(Change, frozen=True, kw_only=True):
     """Whether it is refused (CONFLICT) when there is such a model already."""
     replicas: int | None = None
     """How many replicas each version of the model gets with it; 0: it is not loaded. None: as it was set."""
+    has_own_name: bool = False
+    """Whether a model archive's own name for its model counts, for callers who may publish any model."""
+    settings: ArtefactSettings = ArtefactSettings()
+    """Of an artefact from a location."""
+    is_beside: bool = False
+    """Whether it is served beside the versions that there are, the one that answers going on to; under the number that
+    its artefact names, and with `replicas` of its own."""
 
 
 class PromoteVersion(Change, frozen=True, kw_only=True):
@@ -159,9 +167,11 @@ class SetRoute(Change, frozen=True, kw_only=True):
 class SetScale(Change, frozen=True, kw_only=True):
     """Parameters of `models.scale`, as in `types.Scale`; what is unset stays as it is.
 
-    A number of replicas also loads a model that was unloaded, and 0 of them unloads it.
+    A number of replicas also loads a model that was unloaded, and 0 of them unloads it. With `version` the number is
+    that version's alone, whatever others have.
     """
 
+    version: int | None = None
     replicas: int | msgspec.UnsetType | None = msgspec.UNSET
     min_replicas: int | msgspec.UnsetType = msgspec.UNSET
     max_replicas: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -171,7 +181,7 @@ class SetScale(Change, frozen=True, kw_only=True):
 
     def over(self, scale: Scale) -> Scale:
         """The scale with what is set here."""
-        names = (field.name for field in msgspec.structs.fields(Scale))
+        names = {field.name for field in msgspec.structs.fields(Scale)} - {"by_version"}
         given = {name: getattr(self, name) for name in names}
         return msgspec.structs.replace(
             scale, **{name: value for name, value in given.items() if value is not msgspec.UNSET}

@@ -105,8 +105,15 @@ class LogLevel(msgspec.Struct, frozen=True):
     level: Level
 
 
-class GetMetrics(msgspec.Struct, frozen=True):
+class GetMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of `server.metrics`. The result is the page as bytes."""
+
+    form: Literal["salver", "torchserve"] = "salver"
+    """Whose names the page has."""
+    names: tuple[str, ...] = ()
+    """Of TorchServe's page: what is shown; empty: all."""
+    has_measures: bool = True
+    """Of TorchServe's page: whether it has what the code of models measured."""
 
 
 class GetCounts(msgspec.Struct, frozen=True):

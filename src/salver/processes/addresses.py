@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -11,20 +11,18 @@ from salver.errors import Code, StartupError
 from salver.processes.base import Door
 
 UNIX = "unix:"
-GRPC = "-grpc"
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):(?P<port>[0-9]{1,5})")
 _FIX = "Write it as `mms@127.0.0.1:8080`, several protocols as `mms+mms-management`, a Unix socket as `mms@unix:/path`."
 
 
-def parse_doors(texts: Sequence[str], known: Collection[str], known_grpc: Collection[str] = ()) -> tuple[Door, ...]:
+def parse_doors(texts: Sequence[str], known: Collection[str], grpc: Mapping[str, str]) -> tuple[Door, ...]:
     """The doors in the order given; an address that is named twice answers for both.
 
-    `known` are the protocols that there are, `known_grpc` those over gRPC, which are named with `-grpc` behind them.
-    Raises StartupError(SETTINGS_INVALID).
+    `known` are the protocols that there are, `grpc` those over gRPC by what they are called here. Raises
+    StartupError(SETTINGS_INVALID).
     """
-    names = {*known, *(f"{name}{GRPC}" for name in known_grpc)}
     doors: list[Door] = []
-    for door in [_parse(text, names) for text in texts]:
+    for door in [_parse(text, known, grpc) for text in texts]:
         same = next((number for number, other in enumerate(doors) if _is_same_address(door, other)), None)
         if same is None:
             doors.append(door)
@@ -40,21 +38,21 @@ def _is_same_address(one: Door, other: Door) -> bool:
     return is_same and bool(one.port or one.path)
 
 
-def _parse(text: str, known: Collection[str]) -> Door:
+def _parse(text: str, known: Collection[str], grpc: Mapping[str, str]) -> Door:
     names, at, address = text.partition("@")
     wires = tuple(dict.fromkeys(name.strip() for name in names.split("+")))
-    unknown = [name for name in wires if name not in known]
+    unknown = [name for name in wires if name not in known and name not in grpc]
     if not at or unknown:
         what = f"there is no protocol {unknown[0]!r}" if at else "it names no address"
-        fix = f"Known are: {', '.join(sorted(known))}." if at else _FIX
+        fix = f"Known are: {', '.join(sorted({*known, *grpc}))}." if at else _FIX
         raise StartupError(Code.SETTINGS_INVALID, f"doors: {text!r}: {what}.", fix=fix)
-    is_grpc = wires[0].endswith(GRPC)
-    if any(name.endswith(GRPC) is not is_grpc for name in wires) or (is_grpc and address.startswith(UNIX)):
+    is_grpc = wires[0] in grpc
+    if any((name in grpc) is not is_grpc for name in wires) or (is_grpc and address.startswith(UNIX)):
         message = f"doors: {text!r}: gRPC has a port of its own."
         raise StartupError(
             Code.SETTINGS_INVALID, message, fix="Give it a door of its own, as `tfserving-grpc@HOST:PORT`."
         )
-    wires = tuple(name.removesuffix(GRPC) for name in wires)
+    wires = tuple(grpc.get(name, name) for name in wires)
     if address.startswith(UNIX):
         return Door(host="", port=0, wires=wires, path=_path(text, address.removeprefix(UNIX)))
     found = _ADDRESS.fullmatch(address)

@@ -12,7 +12,8 @@ import msgspec
 from salver import __version__
 from salver.access.administration import Administration
 from salver.access.audit import AuditEvent, AuditLog
-from salver.errors import Code, SalverError
+from salver.access.keyfile import KeyFile
+from salver.errors import Code, RequestError, SalverError
 from salver.models.reconciler import Reconciler
 from salver.models.residence import Residence
 from salver.operations import access, server
@@ -24,6 +25,7 @@ from salver.telemetry import logging as event_log
 from salver.telemetry.counters import BatchCount, Report, merged
 from salver.telemetry.exposition import render
 from salver.telemetry.live import BUCKETS_S
+from salver.telemetry.torchservepage import torchserve_page
 from salver.types import VersionStatus
 
 log = logging.getLogger("salver.control")
@@ -49,6 +51,7 @@ class ControlHalf:
         )
         self.reconciler = Reconciler(engine, replica_settings, self.front_ends, on_change, explain)
         self._watching: list[asyncio.Task[None]] = []
+        self.key_file: KeyFile | None = None
         self.residence: Residence | None = None
         """Wakes what is loaded on demand."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,6 +59,7 @@ class ControlHalf:
             access.KEYS_CREATE.name: self._create_key,
             access.KEYS_LIST.name: self._list_keys,
             access.KEYS_REVOKE.name: self._revoke_key,
+            access.KEYS_RENEW.name: self._renew_key,
             access.AUDIT_READ.name: self._read_audit,
             server.METRICS.name: self._metrics,
             server.COUNTS.name: self._counts,
@@ -133,12 +137,22 @@ class ControlHalf:
         asked = msgspec.msgpack.decode(request.parameters, type=access.RevokeKey)
         return await self._change_keys(request, f"key={asked.id}", lambda: self._administration.revoke_key(asked.id))
 
+    async def _renew_key(self, request: ControlRequest) -> KeyRecord:
+        asked = msgspec.msgpack.decode(request.parameters, type=access.RenewKey)
+        file = self.key_file
+        if file is None:
+            raise RequestError(
+                Code.INVALID_INPUT, "The server has no key file.", fix="Start it with --token-authorization."
+            )
+        return await self._change_keys(request, f"kind={asked.kind}", lambda: file.renew(asked.kind))
+
     async def _read_audit(self, request: ControlRequest) -> tuple[AuditLine, ...]:
         asked = msgspec.msgpack.decode(request.parameters, type=access.ReadAudit)
         return await asyncio.to_thread(self._administration.audit, asked.limit)
 
     async def _metrics(self, request: ControlRequest) -> bytes:
-        return await self._page(merged(await self.front_ends.reports()))
+        asked = msgspec.msgpack.decode(request.parameters, type=server.GetMetrics)
+        return await self._page(merged(await self.front_ends.reports()), asked)
 
     async def _counts(self, request: ControlRequest) -> server.Counts:
         total = merged(await self.front_ends.reports())
@@ -155,10 +169,13 @@ class ControlHalf:
             )
             for key, count in total.requests
         )
-        return server.Counts(calls=calls, bounds_s=BUCKETS_S, page=await self._page(total))
+        return server.Counts(calls=calls, bounds_s=BUCKETS_S, page=await self._page(total, server.GetMetrics()))
 
-    async def _page(self, total: Report) -> bytes:
+    async def _page(self, total: Report, asked: server.GetMetrics) -> bytes:
         models = self.reconciler.models()
+        if asked.form == "torchserve":
+            measures = self.reconciler.measures() if asked.has_measures else ()
+            return await asyncio.to_thread(torchserve_page, total, models, measures, asked.names)
         return await asyncio.to_thread(render, total, models, __version__, self._audit.lost)
 
     async def _set_logging(self, request: ControlRequest) -> server.LogLevel:

@@ -21,16 +21,30 @@ ALL_WIRES = ("tfserving", "mms", "openinference", "native")
 COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8501, ("tfserving",)),),
     "mms": ((8080, ("mms",)), (8081, ("mms-management",))),
+    "torchserve": (
+        (8080, ("torchserve", "tfserving", "openinference")),
+        (8081, ("torchserve-management",)),
+        (8082, ("torchserve-metrics",)),
+    ),
     "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
-KNOWN_WIRES = frozenset(ALL_WIRES).union(*(wires for ports in COMPAT_PORTS.values() for _, wires in ports))
-ALL_GRPC_WIRES: tuple[str, ...] = ("tfserving", "openinference")
+LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"})}
+"""Protocols that claim addresses of others: at their ports they come first, and instead of those named here."""
+ALL_GRPC_WIRES: tuple[str, ...] = ("tfserving", "openinference", "mms")
 COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8500, ("tfserving",)),),
     "openinference": ((8001, ("openinference",)),),
+    "torchserve": ((7070, ("torchserve",)), (7071, ("torchserve-management",))),
 }
 """Those of gRPC."""
+GRPC_NAMES = {f"{name}-grpc": name for name in ("tfserving", "openinference")} | {
+    f"{name}-grpc{part}": f"{name}{part}" for name in ("mms", "torchserve") for part in ("", "-management")
+}
+"""What gRPC is called at an exact address, and the protocol that is meant."""
+KNOWN_WIRES = frozenset({*ALL_WIRES, "mms-metrics"}).union(
+    *(wires for ports in COMPAT_PORTS.values() for _, wires in ports)
+)
 NO_PORT = -1
 
 
@@ -48,7 +62,7 @@ def check_exposure(settings: NetSettings) -> None:
 def wanted_doors(settings: NetSettings) -> tuple[Door, ...]:
     """Every address, not opened yet: those of `doors`, else those of the ports. Raises StartupError."""
     if settings.doors:
-        return parse_doors(settings.doors, KNOWN_WIRES, ALL_GRPC_WIRES)
+        return parse_doors(settings.doors, KNOWN_WIRES, GRPC_NAMES)
     return tuple(
         Door(host=settings.host, port=port, wires=wires, is_grpc=is_grpc)
         for is_grpc, ports in ((False, wanted_ports(settings)), (True, wanted_grpc_ports(settings)))
@@ -62,7 +76,11 @@ def wanted_ports(settings: NetSettings) -> dict[int, tuple[str, ...]]:
     for name in settings.compat:
         for port, wires in COMPAT_PORTS[name]:
             known = ports.get(port, ())
-            ports[port] = (*known, *(wire for wire in wires if wire not in known))
+            if name in LOUDER:
+                known = tuple(wire for wire in known if wire not in wires and wire not in LOUDER[name])
+                ports[port] = (*wires, *known)
+            else:
+                ports[port] = (*known, *(wire for wire in wires if wire not in known))
     return ports
 
 

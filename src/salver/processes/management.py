@@ -21,6 +21,7 @@ from salver.models.configured import Configured
 from salver.models.edits import MakeEdit
 from salver.models.intake import Publication
 from salver.models.outcome import Asked, Outcome, VersionList
+from salver.models.ownwords import own_name, with_settings
 from salver.models.places import Places
 from salver.models.remotes.references import without_secrets
 from salver.operations import models
@@ -50,6 +51,8 @@ def route(asked: models.SetRoute) -> MakeEdit:
 
 
 def scale(asked: models.SetScale) -> MakeEdit:
+    if asked.version is not None and isinstance(asked.replicas, int):
+        return edits.scale_version(asked.version, asked.replicas)
     if asked.replicas == 0:
         return edits.unload
     return edits.scale(asked.over, loads=isinstance(asked.replicas, int))
@@ -173,7 +176,11 @@ class Management:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
             try:
                 artefact = await asyncio.to_thread(self._places.bring, found, folder)
-                publication = publication_of(wanted, artefact, artefact.name, is_copied=True)
+                if wanted.has_own_name and only is None:
+                    own = await asyncio.to_thread(own_name, artefact)
+                    asked = msgspec.structs.replace(asked, model=own or asked.model)
+                kept = await asyncio.to_thread(with_settings, artefact, folder, wanted.settings)
+                publication = publication_of(wanted, kept, artefact.name, is_copied=True)
                 return await self._catalogue.publish(asked, publication)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder)
@@ -223,11 +230,13 @@ def publication_of(
     return Publication(
         artefact=artefact,
         file_name=file_name,
+        told="" if artefact is None or artefact.name == file_name else file_name,
         version=wanted.version,
         is_promoted=wanted.is_promoted,
         is_copied=is_copied,
         is_first=wanted.is_first,
         replicas=wanted.replicas,
+        is_beside=wanted.is_beside,
     )
 
 
@@ -236,7 +245,7 @@ def _event(request: ControlRequest, wanted: models.Change, made: Outcome | None,
         principal=request.principal.id,
         operation=request.operation,
         outcome=outcome,
-        scope=f"model/{wanted.model}",
+        scope=f"model/{wanted.model if made is None else made.model}",
         request_id=request.request_id,
         peer=request.peer,
         detail=detail_of(wanted, made),

@@ -24,6 +24,7 @@ RESULTS: dict[str, Any] = {
     access.KEYS_CREATE.name: access.CreatedKey,
     access.KEYS_LIST.name: tuple[KeyRecord, ...],
     access.KEYS_REVOKE.name: KeyRecord,
+    access.KEYS_RENEW.name: KeyRecord,
     access.AUDIT_READ.name: tuple[AuditLine, ...],
     server.METRICS.name: bytes,
     server.COUNTS.name: server.Counts,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
+from salver.telemetry.measures import Measure
 from salver.types import BatchSettings, ModelVersion, PayloadKind, Signature
 
 
@@ -67,6 +68,11 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     """The path or address that the user named."""
 
+    @property
+    def own_name(self) -> str:
+        """What the artefact calls its version, where it does."""
+        return self.details.get("archive_version", "")
+
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker tells when its model is loaded, warmed and has given its example's answer."""
@@ -100,6 +106,8 @@ class Worker(Protocol):
     id: str
     pid: int | None
     """None where the worker is no process of this machine."""
+    measures: tuple[Measure, ...]
+    """What the model's code measured, as of the last sign of life."""
 
     @property
     def log_tail(self) -> tuple[str, ...]:

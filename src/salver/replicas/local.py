@@ -23,6 +23,7 @@ from salver.replicas.base import Failure, LoadFailed, Ready, ReplicaSpec, Worker
 from salver.replicas.control import ControlLink
 from salver.replicas.environments import interpreter
 from salver.replicas.output import Output
+from salver.telemetry.measures import Measure
 from salver.types import ModelVersion
 from salver_worker import frames
 
@@ -128,6 +129,7 @@ class LocalWorker:
         self._output = output
         self._folder = folder
         self._has_ended = False
+        self.measures: tuple[Measure, ...] = ()
         self._end = asyncio.get_running_loop().create_task(self._see_it_end())
 
     @property
@@ -175,6 +177,8 @@ class LocalWorker:
 
     async def ping(self) -> int:
         _, header = await self._control.call(frames.PING)
+        with contextlib.suppress(msgspec.ValidationError):
+            self.measures = msgspec.convert(header.get("measures", ()), tuple[Measure, ...], strict=False)
         return int(header.get("rss", 0))
 
     async def cancel(self, link_number: int, batch_id: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from salver.errors import LoadError
 from salver.replicas.base import Failure, LoadFailed, Ready, ReplicaSpec, WorkerLost
+from salver.telemetry.measures import Measure
 from salver.types import PayloadKind, Signature, TensorSpec
 from salver_worker import frames
 
@@ -63,6 +64,7 @@ class MemoryWorker:
         self.id = replica_id
         self.pid: int | None = None
         self.rss = READY.rss
+        self.measures: tuple[Measure, ...] = ()
         self.is_hanging = False
         self.answer_after_s = 0.0
         """How long a batch takes, on links that are attached from now on."""

@@ -19,6 +19,7 @@ from salver.errors import Code, LoadError
 from salver.replicas.backoff import crashes_in_a_row, is_crash_loop, pause_s
 from salver.replicas.base import Engine, Failure, LoadFailed, Ready, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
 from salver.replicas.slot import Slot
+from salver.telemetry.measures import Measure, added_up, lasting
 from salver.types import ReplicaStatus
 
 log = logging.getLogger("salver.replicas")
@@ -65,6 +66,14 @@ class ReplicaGroup:
         """Of replicas that are one too many: they count no more, and finish what they have."""
         self._numbers = numbers or itertools.count(1)
         self._is_started = False
+        self._past_measures: tuple[Measure, ...] = ()
+        """Of workers that have ended."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What the model's code measured in all workers, those that have ended included."""
+        living = [slot.worker.measures for slot in self._all_slots() if slot.worker is not None]
+        return added_up(itertools.chain(self._past_measures, *living))
 
     @property
     def statuses(self) -> tuple[ReplicaStatus, ...]:
@@ -256,6 +265,8 @@ class ReplicaGroup:
     def _lost(self, slot: Slot, reason: str) -> None:
         level = logging.INFO if slot.stopping.is_set() else logging.WARNING
         log.log(level, "worker_ended", extra={"replica": slot.replica_id, "reason": reason, "was_ready": slot.is_ready})
+        if slot.worker is not None:
+            self._past_measures = added_up(itertools.chain(self._past_measures, lasting(slot.worker.measures)))
         slot.end(reason)
         if slot in self._leaving:
             self._listener.changed(self)

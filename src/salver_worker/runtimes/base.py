@@ -85,6 +85,13 @@ class BodyModel(Model, Protocol):
         """One response for each request, in order."""
 
 
+class MeasuringModel(Model, Protocol):
+    """A model whose own code measures things. A runtime may have it or not."""
+
+    def measures(self) -> List[Any]:
+        """The rows of ``measures.py``. Called on another thread than `predict`."""
+
+
 def tensor(name: str, datatype: str, shape: Sequence[int]) -> Dict[str, Any]:
     """One row of a signature; -1 is a free dimension."""
     return {"name": name, "datatype": datatype, "shape": list(shape)}

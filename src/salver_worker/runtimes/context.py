@@ -72,7 +72,7 @@ class Context:
         """Forget the last batch."""
         self.request_ids = request_ids
         self.request_processor = processors
-        self.metrics = Metrics(self.model_name, request_ids)
+        self.metrics.begin(request_ids)
 
     def get_request_id(self, idx: int = 0) -> Optional[str]:
         return self.request_ids.get(idx)

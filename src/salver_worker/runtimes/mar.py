@@ -18,6 +18,7 @@ from salver_worker.failures import LoadFailure, PredictFailure, is_out_of_memory
 from salver_worker.runtimes.base import BodyRequest, BodyResponse, LoadRequest, signature
 from salver_worker.runtimes.code import enter_folder
 from salver_worker.runtimes.context import CONTENT_TYPE, Context, RequestProcessor
+from salver_worker.runtimes.envelopes import enveloped
 from salver_worker.runtimes.handlers import Handler, load_handler, load_service
 
 MANIFEST = os.path.join("MAR-INF", "MANIFEST.json")
@@ -25,9 +26,10 @@ LEGACY_MANIFEST = "MANIFEST.json"
 """Of MMS 0.4, among the archive's files."""
 SERVER_NAME = "MMS"
 SERVER_VERSIONS = {"mms": "1.1.11", "torchserve": "0.12.0"}
-PREDICTION_TIME = "PredictionTime"
 FAILED = 503
 OUT_OF_RESOURCES = 507
+TOLD = "url_path"
+"""A header that only TorchServe's protocol adds to a request."""
 
 
 class ServerWords(NamedTuple):
@@ -38,10 +40,16 @@ class ServerWords(NamedTuple):
     """Whether JSON and text reach the handler decoded."""
     handler: str = ""
     """Of archives that name none."""
+    envelope: str = ""
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> ServerWords:
-        return cls(words.get("dialect") or "mms", words.get("decode_input") is not False, words.get("handler") or "")
+        return cls(
+            words.get("dialect") or "mms",
+            words.get("decode_input") is not False,
+            words.get("handler") or "",
+            words.get("envelope") or "",
+        )
 
 
 PLAIN = ServerWords()
@@ -60,16 +68,19 @@ def load(request: LoadRequest) -> Archive:
         system_properties=_system_properties(folder, request.batch_rows, server),
         model_yaml_config=dict(request.manifest.get("archive_config") or {}),
     )
+    envelope = str(model.get("envelope") or server.envelope)
     name = request.manifest.get("handler") or model.get("handler") or server.handler
     service = None if name else manifest.get("Model", {}).get("Service")
     if service:
-        return Archive(load_service(service, folder, context), context, server, {"service": str(service)})
+        handler = enveloped(load_service(service, folder, context), envelope)
+        return Archive(handler, context, server, {"service": str(service)})
     if not name:
         raise LoadFailure(
             "nothing names the archive's handler",
             fix="Name one as model.handler in %s, or as handler in model.toml." % MANIFEST,
         )
-    return Archive(load_handler(name, folder, context), context, server, {"handler": str(name)})
+    handler = enveloped(load_handler(name, folder, context), envelope)
+    return Archive(handler, context, server, {"handler": str(name)})
 
 
 def read_manifest(folder: str) -> Dict[str, Any]:
@@ -118,18 +129,19 @@ class Archive:
 
     def predict_bodies(self, requests: Sequence[BodyRequest]) -> List[BodyResponse]:
         """Raises PredictFailure with the status and the words that MMS answers (mms/service.py)."""
-        data = [read_parts(request.parts, self._server) for request in requests]
+        data = [read_parts(request.parts, self._server, is_lenient=TOLD in request.headers) for request in requests]
         processors = [RequestProcessor(_request_header(request)) for request in requests]
+        began = time.monotonic()
         self._context.begin({index: request.id for index, request in enumerate(requests)}, processors)
         try:
             answers = self._call(data)
+            self._context.metrics.note_prediction(round((time.monotonic() - began) * 1000, 2))
         finally:
             for line in self._context.metrics.lines():
                 print(line)
         return [_response(answer, processor) for answer, processor in zip(answers, processors)]
 
     def _call(self, data: List[Dict[str, Any]]) -> List[Any]:
-        started = time.monotonic()
         try:
             answers = self._handler(data, self._context)
         except (InputError, PredictFailure):
@@ -140,19 +152,28 @@ class Archive:
             raise PredictFailure("Invalid model predict output", status=FAILED)
         if len(answers) != len(data):
             raise PredictFailure("number of batch response mismatched", status=FAILED)
-        self._context.metrics.add_time(PREDICTION_TIME, round((time.monotonic() - started) * 1000, 2))
         return [_encoded(answer) for answer in answers]
+
+    def measures(self) -> List[Any]:
+        """What the handler counted so far."""
+        return self._context.metrics.measures.rows()
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-def read_parts(parts: Sequence[Tuple[str, str, memoryview]], server: ServerWords = PLAIN) -> Dict[str, Any]:
-    """One request as a handler sees it. Of parts with the same name the last one counts."""
-    return {name: _decoded(name, content_type, raw, server) for name, content_type, raw in parts}
+def read_parts(
+    parts: Sequence[Tuple[str, str, memoryview]], server: ServerWords = PLAIN, is_lenient: bool = False
+) -> Dict[str, Any]:
+    """One request as a handler sees it. Of parts with the same name the last one counts.
+
+    `is_lenient`: JSON or text that is none is bytes, as TorchServe has it; else the caller is told.
+    """
+    is_lenient = is_lenient or server.dialect == "torchserve"
+    return {name: _decoded(name, content_type, raw, server, is_lenient) for name, content_type, raw in parts}
 
 
-def _decoded(name: str, content_type: str, raw: memoryview, server: ServerWords) -> Any:
+def _decoded(name: str, content_type: str, raw: memoryview, server: ServerWords, is_lenient: bool) -> Any:
     kind = content_type.partition(";")[0].strip()
     if not server.decodes:
         return bytearray(raw)
@@ -161,7 +182,7 @@ def _decoded(name: str, content_type: str, raw: memoryview, server: ServerWords)
             return json.loads(bytes(raw))
         return bytes(raw).decode() if kind.startswith("text") else bytearray(raw)
     except (ValueError, RecursionError) as error:
-        if server.dialect == "torchserve":
+        if is_lenient:
             print("salver_worker: the part %s is not valid %s; the handler gets its bytes" % (name, kind))
             return bytearray(raw)
         raise InputError("the part %s is not valid %s" % (name, kind)) from error

@@ -9,14 +9,15 @@ import pytest
 
 from salver.errors import Code, LoadError, RequestError, SalverError
 from salver.operations.base import Answer, Call
-from salver.wire.torchserve.errors import ROWS
+from salver.wire.torchserve.addresses import Asked
+from salver.wire.torchserve.dialect import MMS, TORCHSERVE, Dialect
 from salver.wire.torchserve.inference import MmsPredictRoute
 
 NO_WORKER = "No worker is available to serve request for model: m. Consider increasing job queue size."
 
 
 def render(error: SalverError, call: Call | None = None) -> Answer:
-    return MmsPredictRoute("m", 9).error(error, call)
+    return MmsPredictRoute(Asked("m", "9"), 9, "mms", MMS).error(error, call)
 
 
 def document(error: SalverError) -> tuple[int, str, str]:
@@ -27,8 +28,9 @@ def document(error: SalverError) -> tuple[int, str, str]:
     return found["code"], found["type"], found["message"]
 
 
-def test_every_code_has_a_row() -> None:
-    assert ROWS.keys() == set(Code)
+@pytest.mark.parametrize("dialect", [MMS, TORCHSERVE], ids=lambda dialect: dialect.name)
+def test_every_code_has_a_row(dialect: Dialect) -> None:
+    assert dialect.rows.keys() == set(Code)
 
 
 @pytest.mark.parametrize("code", set(Code) - {Code.PAYLOAD_TOO_LARGE})

@@ -16,13 +16,28 @@ from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
 from salver.wire.torchserve.management import MmsManagementWire
 
 Ordinary = Callable[..., Request]
+SERVED = ModelStatus(
+    name="m",
+    versions=tuple(
+        VersionStatus(
+            id=ModelVersion("m", number),
+            state=VersionState.READY,
+            runtime="mar",
+            source="m.mar",
+            environment="python",
+            replicas_wanted=1,
+        )
+        for number in (2, 1)
+    ),
+    default_version=1,
+)
 WAITS = 120.0
 OUTCOME = models.Outcome(model="m", version=1, is_plan=False, plan=models.Plan(), revision=1, is_settled=True, now=None)
 
 
 @pytest.fixture
 def wire() -> MmsManagementWire:
-    return MmsManagementWire()
+    return MmsManagementWire(served=lambda: {"m": SERVED})
 
 
 def route_of(wire: MmsManagementWire, method: str, path: str) -> Route:

@@ -12,6 +12,8 @@ import pytest
 from salver.errors import Code, RequestError
 from salver.operations.base import Answer, Call
 from salver.types import BodyResult, InferRequest, InferResponse, Ranking, VersionInfo
+from salver.wire.torchserve.addresses import Asked
+from salver.wire.torchserve.dialect import MMS
 from salver.wire.torchserve.inference import MmsPredictRoute
 
 Build = Callable[..., VersionInfo]
@@ -32,7 +34,7 @@ def answer(version_info: Build, call: Callable[..., Call]) -> Callable[..., Answ
         info = version_info([("x", "FP32", (-1,))], **version)
         outputs, body = (None, result) if isinstance(result, BodyResult) else (result, None)
         request = InferRequest(info, "serving_default", None, None, rows, None)
-        return MmsPredictRoute("m").encode(InferResponse(info, outputs, body), request, call())
+        return MmsPredictRoute(Asked("m"), None, "mms", MMS).encode(InferResponse(info, outputs, body), request, call())
 
     return build
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -61,12 +62,18 @@ def plan_for(version: VersionInfo) -> Plan:
     return Plan(version, signature)
 
 
-def decode(exchange: Exchange, plan: Plan, query: bytes) -> InferRequest:
-    """The request for the version that the plan is of; `query` is what becomes inputs of a handler, b"" for nothing."""
+NO_HEADERS: Mapping[str, str] = {}
+
+
+def decode(exchange: Exchange, plan: Plan, query: bytes, told: Mapping[str, str] = NO_HEADERS) -> InferRequest:
+    """The request for the version that the plan is of; `query` is what becomes inputs of a handler, b"" for nothing.
+
+    `told` are headers that a handler finds besides the client's.
+    """
     content_type = (exchange.header(b"content-type") or b"").decode("latin-1")
     media_type = bare_media_type(content_type)
     if plan.signature is None:
-        return body_request(exchange, plan.version, content_type, media_type, query)
+        return body_request(exchange, plan.version, content_type, media_type, query, told)
     if plan.element is not None and media_type not in FORMS and not is_json(media_type):
         name, shape, group = plan.element
         tensor = Tensor("BYTES", shape, [demand_body(exchange)])
@@ -77,7 +84,12 @@ def decode(exchange: Exchange, plan: Plan, query: bytes) -> InferRequest:
 
 
 def body_request(
-    exchange: Exchange, version: VersionInfo, content_type: str, media_type: str, query: bytes
+    exchange: Exchange,
+    version: VersionInfo,
+    content_type: str,
+    media_type: str,
+    query: bytes,
+    told: Mapping[str, str] = NO_HEADERS,
 ) -> InferRequest:
     """One part per field, the last of a name, over the query's; any other body is a single part named ``body``."""
     parts = {field.name: handler_part(field) for field in parse_urlencoded(query)} if query else {}
@@ -85,7 +97,7 @@ def body_request(
         parts |= {field.name: handler_part(field) for field in parse_form(exchange, content_type, media_type)}
     else:
         parts["body"] = Part("body", media_type, exchange.body)
-    body = Body(tuple(parts.values()), for_model(exchange.headers))
+    body = Body(tuple(parts.values()), {**for_model(exchange.headers), **told})
     return InferRequest(version, DEFAULT_SIGNATURE, None, body, 1, BODY_GROUP)
 
 

@@ -1,16 +1,19 @@
-"""What MXNet Model Server tells of its models: pages of a list, and one model's description. Pure."""
+"""What both servers tell of their models: pages of a list, and a model's description. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from salver.operations.models import ModelList
-from salver.types import ModelStatus, ReplicaStatus, VersionStatus
+from salver.types import BatchSettings, ModelStatus, ReplicaStatus, VersionStatus
 from salver.wire.torchserve.answers import without_nulls
+from salver.wire.torchserve.versions import name_of
 
 MAX_LIMIT = 100
+DEFAULT_RESPONSE_TIMEOUT_S = 120
 JAVA_INTEGER = re.compile(r"[+-]?[0-9]{1,10}")
 
 
@@ -42,11 +45,11 @@ def describe_document(model: ModelStatus) -> dict[str, Any]:
     version = default_version(model)
     if version is None:
         return {"modelName": model.name, "workers": []}
-    batching = version.info.batching if version.info else None
+    batching = version.info.batching if version.info else version.batching
     return without_nulls(
         {
             "modelName": model.name,
-            "modelVersion": str(version.id.version),
+            "modelVersion": version.own_name or str(version.id.version),
             "modelUrl": model_url(model),
             "engine": version.runtime,
             "runtime": "python",
@@ -58,6 +61,62 @@ def describe_document(model: ModelStatus) -> dict[str, Any]:
             "workers": [worker_document(replica) for replica in version.replicas],
         }
     )
+
+
+def version_documents(model: ModelStatus, versions: Iterable[VersionStatus]) -> list[dict[str, Any]]:
+    """The array that TorchServe describes a model by, one object for each version."""
+    return [version_document(model, version) for version in versions]
+
+
+def version_document(model: ModelStatus, version: VersionStatus) -> dict[str, Any]:
+    """One version as TorchServe describes it. What its front end counts of workers' devices, there is none of here."""
+    batching = version.batching or BatchSettings()
+    deadline_s = version.info.deadline_s if version.info is not None else None
+    timeout_s = round(deadline_s) if deadline_s else DEFAULT_RESPONSE_TIMEOUT_S
+    url = version.source.rstrip("/").rpartition("/")[2]
+    return {
+        "modelName": model.name,
+        "modelVersion": name_of(version),
+        "modelUrl": url,
+        "runtime": "python",
+        "minWorkers": version.replicas_wanted,
+        "maxWorkers": version.replicas_wanted,
+        "batchSize": batching.max_batch_rows,
+        "maxBatchDelay": round(batching.max_batch_delay_s * 1000),
+        "responseTimeout": timeout_s,
+        "startupTimeout": DEFAULT_RESPONSE_TIMEOUT_S,
+        "maxRetryTimeoutInSec": 300,
+        "clientTimeoutInMills": 0,
+        "parallelType": "",
+        "parallelLevel": 0,
+        "deviceType": "cpu",
+        "continuousBatching": False,
+        "useJobTicket": False,
+        "useVenv": False,
+        "stateful": False,
+        "sequenceMaxIdleMSec": 0,
+        "sequenceTimeoutMSec": 0,
+        "maxNumSequence": 0,
+        "maxSequenceJobQueueSize": 0,
+        "loadedAtStartup": True,
+        "workers": [torchserve_worker(replica) for replica in version.replicas],
+        "jobQueueStatus": {
+            "remainingCapacity": max(0, batching.max_queue_rows - version.waiting_rows),
+            "pendingRequests": version.waiting_rows,
+        },
+    }
+
+
+def torchserve_worker(replica: ReplicaStatus) -> dict[str, Any]:
+    return {
+        "id": replica.id,
+        "startTime": java_time(replica.started_at),
+        "status": "READY" if replica.state == "READY" else "UNLOADING",
+        "memoryUsage": replica.rss_bytes,
+        "pid": -1 if replica.pid is None else replica.pid,
+        "gpu": False,
+        "gpuUsage": "N/A",
+    }
 
 
 def worker_document(replica: ReplicaStatus) -> dict[str, Any]:

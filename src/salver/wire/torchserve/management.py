@@ -1,54 +1,61 @@
-"""MXNet Model Server's management API: its addresses. ``registration.py`` has what changes state."""
+"""The management API of both servers: its addresses. ``registration.py`` has what changes state."""
 
 from __future__ import annotations
 
 import re
 
 from salver.errors import Code, RequestError, SalverError
-from salver.operations import models, server
+from salver.operations import access, models, server
 from salver.operations.base import Answer, PredictRoute, Request, Route
-from salver.types import ModelStatus
+from salver.types import ModelStatus, VersionStatus
 from salver.wire.torchserve import openapi
-from salver.wire.torchserve.answers import json_answer
-from salver.wire.torchserve.errors import NOT_ALLOWED, NOT_FOUND, error_answer
-from salver.wire.torchserve.listing import describe_document, list_document
-from salver.wire.torchserve.registration import change_routes, registration_error, subject_of
+from salver.wire.torchserve.answers import json_answer, usual_headers
+from salver.wire.torchserve.dialect import MMS, NOT_ALLOWED, NOT_FOUND, Dialect
+from salver.wire.torchserve.errors import error_answer
+from salver.wire.torchserve.listing import default_version, describe_document, list_document, version_documents
+from salver.wire.torchserve.registration import Registration
+from salver.wire.torchserve.versions import UNKNOWN, Directory, nothing_served, number_of
 
 MODEL_ADDRESS = re.compile(r"/models(/[^/]+)?/?")
+VERSION_ADDRESS = re.compile(r"/models(/[^/]+){0,2}/?|/models/[^/]+/[^/]+/set-default")
+ALL = "all"
 
 
 class MmsManagementWire:
-    """The management API of MXNet Model Server, for a port of its own (8081): every address there is its own."""
+    """The management API, for a port of its own (8081): every address there is its own."""
 
-    name = "mms-management"
-
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        dialect: Dialect = MMS,
+        served: Directory = nothing_served,
+        *,
+        name: str = "",
+        is_allowed: bool = True,
+        default_workers: int = 0,
+    ) -> None:
+        """Unless `is_allowed`, models are neither registered nor removed over it."""
+        self.name = name or f"{dialect.name}-management"
+        self._dialect = dialect
+        self._changes = Registration(dialect, served, is_allowed=is_allowed, default_workers=default_workers)
         self._routes = (
-            Route(
-                methods=("GET",),
-                path="/models",
-                operation=models.LIST.name,
-                read=lambda _: models.ListModels(),
-                write=write_list,
-            ),
-            Route(
-                methods=("GET",),
-                path="/models/{model}",
-                operation=models.GET.name,
-                read=lambda request: models.GetModel(model=request.path_params["model"]),
-                write=write_model,
-            ),
-            *change_routes(),
+            _row("GET", "/models", models.LIST.name, lambda _: models.ListModels(), write_list),
+            *self._descriptions(),
+            *self._changes.routes(),
             *(
-                Route(
-                    methods=methods,
-                    path=path,
-                    operation=server.DESCRIBE.name,
-                    read=lambda _: server.Describe(),
-                    write=write_description,
-                )
-                for methods, path in ((("OPTIONS",), "/"), (("*",), "/api-description"))
+                _row(method, path, server.DESCRIBE.name, lambda _: server.Describe(), self._write_description)
+                for method, path in (("OPTIONS", "/"), ("*", "/api-description"))
             ),
+        )
+
+    def _descriptions(self) -> tuple[Route, ...]:
+        if not self._dialect.has_versions:
+            return (_row("GET", "/models/{model}", models.GET.name, read_model, write_model),)
+        readiness = _row("GET", "/v1/models/{model}", models.GET.name, read_model, write_readiness)
+        return (
+            _row("GET", "/models/{model}", models.GET.name, read_model, self._write_versions),
+            _row("GET", "/models/{model}/{version}", models.GET.name, read_model, self._write_versions),
+            readiness,
+            _row("GET", "/token", access.KEYS_RENEW.name, read_token, write_token),
         )
 
     @property
@@ -62,15 +69,55 @@ class MmsManagementWire:
         return path.startswith("/")
 
     def unmatched(self, request: Request) -> Answer:
-        is_model = MODEL_ADDRESS.fullmatch(request.path) is not None
-        if is_model or request.path == "/":
-            return self.error(RequestError(Code.METHOD_NOT_ALLOWED, NOT_ALLOWED), request)
-        return self.error(RequestError(Code.ROUTE_NOT_FOUND, NOT_FOUND), request)
+        addresses = VERSION_ADDRESS if self._dialect.has_versions else MODEL_ADDRESS
+        if request.path == "/" or addresses.fullmatch(request.path) is not None:
+            return self._refused(RequestError(Code.METHOD_NOT_ALLOWED, NOT_ALLOWED), request)
+        return self._refused(RequestError(Code.ROUTE_NOT_FOUND, NOT_FOUND), request)
 
     def error(self, error: SalverError, request: Request) -> Answer:
-        if request.method == "POST" and request.path == "/models":
-            return registration_error(error, request)
-        return error_answer(error, subject_of(request), request.request_id)
+        return self._changes.error(error, request)
+
+    def _refused(self, error: SalverError, request: Request) -> Answer:
+        return error_answer(error, self._changes.subject(request), request.request_id, self._dialect)
+
+    def _write_versions(self, result: ModelStatus, request: Request) -> Answer:
+        """All versions, the one of the address, or the default one. Raises RequestError(VERSION_NOT_FOUND)."""
+        return json_answer(version_documents(result, self._versions(result, request)), request)
+
+    def _versions(self, model: ModelStatus, request: Request) -> tuple[VersionStatus, ...]:
+        if request.path_params.get("version") == ALL:
+            return model.versions[::-1]  # the oldest first
+        text = request.path_params.get("version")
+        if text is None:
+            default = default_version(model)
+            return () if default is None else (default,)
+        number = number_of(model, text)
+        if number == UNKNOWN:
+            raise RequestError(Code.VERSION_NOT_FOUND, "There is no such version.")
+        return tuple(version for version in model.versions if version.id.version == number)
+
+    def _write_description(self, result: server.ServerDescription, request: Request) -> Answer:
+        return json_answer(openapi.management_document(result.version, self._dialect), request)
+
+
+def _row(method: str, path: str, operation: str, read: object, write: object) -> Route:
+    return Route(methods=(method,), path=path, operation=operation, read=read, write=write)  # type: ignore[arg-type]
+
+
+def read_token(request: Request) -> access.RenewKey:
+    match request.query_value("type"):
+        case "management" | "inference" as kind:
+            return access.RenewKey(kind)
+    raise RequestError(Code.UNAUTHENTICATED, "There is no such type of key.", fix="Ask for management or inference.")
+
+
+def write_token(_: object, request: Request) -> Answer:
+    """As the original: the key is in the file, and here is nothing."""
+    return Answer(200, b"\n", headers=usual_headers(request.request_id))
+
+
+def read_model(request: Request) -> models.GetModel:
+    return models.GetModel(model=request.path_params["model"])
 
 
 def write_list(result: models.ModelList, request: Request) -> Answer:
@@ -83,5 +130,7 @@ def write_model(result: ModelStatus, request: Request) -> Answer:
     return json_answer(describe_document(result), request)
 
 
-def write_description(result: server.ServerDescription, request: Request) -> Answer:
-    return json_answer(openapi.management_document(result.version), request)
+def write_readiness(result: ModelStatus, request: Request) -> Answer:
+    """As KServe asks for it."""
+    default = default_version(result)
+    return json_answer({"name": result.name, "ready": default is not None and default.replicas_ready > 0}, request)

@@ -6,19 +6,19 @@ from typing import Any
 from urllib.parse import quote
 
 from salver.types import ModelStatus, PayloadKind, Signature, TensorSpec
+from salver.wire.torchserve.dialect import MMS, Dialect
 from salver.wire.torchserve.listing import default_version
 
-TITLE = "Model Server APIs"
 ANY_BODY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 
 Document = dict[str, Any]
 
 
-def inference_document(version: str) -> Document:
+def inference_document(version: str, dialect: Dialect = MMS) -> Document:
     """The inference API."""
     model = parameter("model_name", "path", "The model's name.")
     return document(
-        TITLE,
+        dialect.title,
         version,
         {
             "/": {"options": describe("apiDescription")},
@@ -35,18 +35,30 @@ def inference_document(version: str) -> Document:
                 "post": predict("predictions", model),
             },
             "/{model_name}/predict": {"post": predict("predict", model) | {"deprecated": True}},
-        },
+        }
+        | (version_paths(model) if dialect.has_versions else {}),
     )
 
 
-def management_document(version: str) -> Document:
+def version_paths(model: Document) -> Document:
+    """What TorchServe has besides."""
+    version = parameter("model_version", "path", "The version, as its archive calls it.")
+    return {
+        "/predictions/{model_name}/{model_version}": {"post": predict("version_predictions", model, version)},
+        "/explanations/{model_name}": {"post": predict("explanations", model)},
+        "/v1/models/{model_name}:predict": {"post": predict("kserve_predict", model)},
+        "/v2/models/{model_name}/infer": {"post": predict("kserve_infer", model)},
+    }
+
+
+def management_document(version: str, dialect: Dialect = MMS) -> Document:
     """The management API."""
     model = parameter("model_name", "path", "The model's name.")
     limit = parameter("limit", "query", "At most so many models; 100 unless told.", "integer")
     token = parameter("next_page_token", "query", "The nextPageToken of the page before.")
     synchronous = parameter("synchronous", "query", "Whether the answer waits for the workers.", "boolean")
     return document(
-        TITLE,
+        dialect.title,
         version,
         {
             "/": {"options": describe("apiDescription")},
@@ -76,8 +88,28 @@ def management_document(version: str) -> Document:
                 ),
                 "delete": operation("unregisterModel", "Delete the model.", answers("status", STATUS), model),
             },
-        },
+        }
+        | (version_management_paths(model) if dialect.has_versions else {}),
     )
+
+
+def version_management_paths(model: Document) -> Document:
+    """What TorchServe has besides."""
+    version = parameter("model_version", "path", "The version, as its archive calls it.")
+
+    def row(id: str, summary: str) -> Document:
+        return operation(id, summary, answers("status", STATUS), model, version)
+
+    return {
+        "/models/{model_name}/{model_version}": {
+            "get": row("version_describeModel", "One version and its workers."),
+            "put": row("version_setAutoScale", "Set how many workers the version has."),
+            "delete": row("version_unregisterModel", "Delete the version."),
+        },
+        "/models/{model_name}/{model_version}/set-default": {
+            "put": row("setDefault", "Let the version answer requests that name none.")
+        },
+    }
 
 
 def model_document(model: ModelStatus) -> Document:

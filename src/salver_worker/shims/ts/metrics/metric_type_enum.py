@@ -1,0 +1,3 @@
+"""The kinds of metrics."""
+
+from salver_worker.runtimes.handler_metrics import MetricTypes as MetricTypes
