@@ -49,8 +49,8 @@ PERMISSIONS = (
     Permission(name="keys.create", description="Make keys, with no more rights than one's own.", reach=Reach.SERVER),
     Permission(name="keys.list", description="See which keys exist; never a key itself.", reach=Reach.SERVER),
     Permission(name="keys.revoke", description="Make any key invalid.", reach=Reach.SERVER),
-    Permission(name="server.configure", description="Change settings while the server runs.", reach=Reach.SERVER),
     Permission(name="keys.renew", description="Have the keys of the key file made anew.", reach=Reach.SERVER),
+    Permission(name="server.configure", description="Change settings while the server runs.", reach=Reach.SERVER),
     Permission(name="audit.read", description="Read who changed what, and who was refused.", reach=Reach.SERVER),
 )
 
