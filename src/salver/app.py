@@ -20,6 +20,7 @@ from salver.access.permit import local_admin
 from salver.errors import Code, SalverError, StartupError
 from salver.events import (
     Address,
+    EnvironmentBuilding,
     FirstRunKey,
     Listening,
     ModelFailed,
@@ -49,17 +50,25 @@ from salver.models.states import SERVING
 from salver.models.stock import Stock
 from salver.models.watch import Watch
 from salver.net.ports import join_port
-from salver.operations import access, inference, models, server
+from salver.operations import access, environments, inference, models, server
 from salver.processes.base import Control, Door
 from salver.processes.collector import settle_down
 from salver.processes.control import ControlHalf
 from salver.processes.doors import check_exposure, open_doors, url_of
+from salver.processes.environments import EnvironmentOperations
 from salver.processes.fleet import Fleet, FrontEndProcesses, SingleFrontEnd
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.processes.management import Management
 from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
 from salver.replicas.base import ReplicaSpec
+from salver.replicas.environments.base import EnvironmentSettings
+from salver.replicas.environments.book import StoredLocks
+from salver.replicas.environments.builder import Builder
+from salver.replicas.environments.interpreters import Interpreters
+from salver.replicas.environments.pipfiles import installer_variables
+from salver.replicas.environments.shelf import Shelf
+from salver.replicas.environments.uv import Uv
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
 from salver.settings import Settings
@@ -79,7 +88,13 @@ from salver.wire.torchserve.inference import MmsWire
 from salver.wire.torchserve.management import MmsManagementWire
 from salver_worker.runtimes.specs import SPECS
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
+OPERATIONS = (
+    *inference.OPERATIONS,
+    *models.OPERATIONS,
+    *environments.OPERATIONS,
+    *server.OPERATIONS,
+    *access.OPERATIONS,
+)
 BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
@@ -175,6 +190,7 @@ def _control_half(
     settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
 ) -> ControlHalf:
     """The half that knows what is to be served, before anybody can ask whether the server is ready."""
+    builder = _builder(settings.environments, directory, state.store)
     control = ControlHalf(
         LocalEngine(directory.folder("run"), os.environ),
         settings.replicas,
@@ -182,6 +198,7 @@ def _control_half(
         state.audit,
         on_change=lambda status: _tell(status, on_event),
         explain=lambda spec, failure: explained(failure, catalogue.manifest_file(spec.id)),
+        environments=builder,
     )
     catalogue = Catalogue(
         state.store,
@@ -189,12 +206,14 @@ def _control_half(
         control.reconciler,
         lambda source: _spec(source, settings),
         state.opening.models,
+        is_approved=builder.is_approved,
     )
     control.reconciler.on_failure = catalogue.note_failure
     uploads = directory.emptied("uploads")
     fetcher = HttpFetcher(os.environ, HttpLimits(max_bytes=settings.models.max_artefact_gb * 1024**3))
     management = Management(catalogue, state.audit, uploads, _places(settings.models, fetcher))
     control.add_operations(management.bodies())
+    control.add_operations(EnvironmentOperations(builder, catalogue.environments, state.audit).bodies())
     control.residence = Residence(
         catalogue,
         control.reconciler,
@@ -207,13 +226,22 @@ def _control_half(
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:
-        on_event(_found(source))
+        on_event(_found(source, _spec(source, settings)))
     for model in state.opening.models.values():
         for version in model.versions.values():
             if version.stored is not None:
                 on_event(_kept(version.spec, version.stored))
     catalogue.want()
     return control
+
+
+def _builder(settings: EnvironmentSettings, directory: DataDirectory, store: Store) -> Builder:
+    chosen = settings.environments_dir
+    shelf = Shelf(Path(chosen).expanduser().absolute() if chosen else directory.folder("environments"))
+    shelf.sweep()
+    uv = Uv(settings, installer_variables(settings, os.environ), shelf.cache)
+    interpreters = Interpreters(settings.interpreters, os.environ.get("PATH", os.defpath))
+    return Builder(settings, shelf, uv, interpreters, StoredLocks(store))
 
 
 async def _at_the_end(stop: Callable[[], None]) -> None:
@@ -369,13 +397,13 @@ def _front_end_made_of(argument: FrontEndArgument, slab_fd: int, control: Contro
 # Models
 
 
-def _found(source: ModelSource) -> ModelFound:
+def _found(source: ModelSource, spec: ReplicaSpec) -> ModelFound:
     return ModelFound(
         name=source.name,
         version=source.version,
         runtime=source.recognition.runtime,
         source=source.source,
-        environment=source.environment,
+        environment=source.environment if spec.environment is None else spec.environment.label,
         label=source.recognition.label,
         notes=source.notes,
     )
@@ -388,7 +416,7 @@ def _kept(spec: ReplicaSpec, stored: VersionRecord) -> ModelFound:
         version=stored.version,
         runtime=spec.runtime,
         source=f"the repository ({stored.source})",
-        environment=spec.python,
+        environment=spec.python if spec.environment is None else spec.environment.label,
     )
 
 
@@ -400,7 +428,9 @@ def _spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
         max_batch_delay_s=serving.max_batch_delay_ms / 1000,
         max_queue_rows=serving.max_queue_rows,
     )
-    return replica_spec(source, threads=settings.replicas.threads, batching=batching)
+    return replica_spec(
+        source, threads=settings.replicas.threads, batching=batching, environments=settings.environments
+    )
 
 
 def _unknown_status(failed: FailedSource) -> VersionStatus:
@@ -420,6 +450,8 @@ def _unknown_status(failed: FailedSource) -> VersionStatus:
 def _tell(status: VersionStatus, on_event: OnEvent) -> None:
     if status.state in SERVING and status.info is not None:
         on_event(ModelReady(status=status, info=status.info))
+    elif status.state is VersionState.BUILDING:
+        on_event(EnvironmentBuilding(status=status))
     elif status.state in (VersionState.FAILED, VersionState.CRASHLOOP):
         on_event(ModelFailed(status=status))
 

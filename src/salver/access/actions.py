@@ -40,6 +40,15 @@ PERMISSIONS = (
     ),
     Permission(name="models.operate", description="Scale, load and unload a model; set its policy.", reach=Reach.MODEL),
     Permission(name="models.delete", description="Delete a model or a version of it for good.", reach=Reach.MODEL),
+    Permission(
+        name="environments.list", description="See environments: interpreters and packages.", reach=Reach.SERVER
+    ),
+    Permission(
+        name="environments.build",
+        description="Have packages installed that nobody approved before, by building or publishing.",
+        reach=Reach.MODEL,
+    ),
+    Permission(name="environments.prune", description="Remove environments that nothing uses.", reach=Reach.SERVER),
     Permission(name="metrics.read", description="Read counters and gauges of the whole server.", reach=Reach.SERVER),
     Permission(name="keys.create", description="Make keys, with no more rights than one's own.", reach=Reach.SERVER),
     Permission(name="keys.list", description="See which keys exist; never a key itself.", reach=Reach.SERVER),

@@ -8,6 +8,7 @@ import msgspec
 
 from salver.errors import Code, LoadError
 from salver.models.archive import unpack
+from salver.models.environmentfiles import surroundings_of
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.naming import choose_name
@@ -41,16 +42,22 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
         raise LoadError(Code.SETTINGS_INVALID, message, fix=f"Give it one, as my-model={found.path}.")
     artifact = _opened(found.recognition, artifacts)
     home = artifact if found.file is None else Path(found.file.path)
+    folder = (home if home.is_dir() else home.parent).absolute()
+    recognition = msgspec.structs.replace(found.recognition, artifact=artifact.absolute())
+    beside = (artifact if artifact.is_dir() else artifact.parent).absolute()
+    is_alone = found.file is None and found.path.is_file() and archive is None
+    around = surroundings_of(tuple(dict.fromkeys((beside, folder))), recognition, manifest, is_alone=is_alone)
     return ModelSource(
         name=name,
         version=_version(found),
         source=str(found.path),
-        folder=(home if home.is_dir() else home.parent).absolute(),
-        recognition=msgspec.structs.replace(found.recognition, artifact=artifact.absolute()),
+        folder=folder,
+        recognition=recognition,
         manifest=manifest,
         manifest_file=found.file,
         details={} if archive is None or archive.version is None else {"archive_version": archive.version},
-        notes=found.notes if note is None else (note, *found.notes),
+        notes=(*(() if note is None else (note,)), *found.notes, *around.notes),
+        wish=around.wish,
     )
 
 

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
+from salver.errors import Code
 from salver.models import lifeline
 from salver.models.cast import Cast
 from salver.models.entry import Entry, kept_failure, version_info
@@ -20,6 +21,7 @@ from salver.models.lifeline import Action
 from salver.models.states import SERVING, Event, next_state
 from salver.models.wanted import WantedModel
 from salver.replicas.base import Engine, Failure, Ready, ReplicaSettings, ReplicaSpec, Worker
+from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, Environments
 from salver.replicas.supervisor import ReplicaGroup
 from salver.types import (
     ModelStatus,
@@ -30,6 +32,7 @@ from salver.types import (
 )
 
 log = logging.getLogger("salver.models")
+FAULT = "The server failed while it looked after this version's environment; its log has the reason."
 FailureListener = Callable[[ModelVersion, VersionFailure | None], None]
 
 
@@ -60,6 +63,7 @@ class Reconciler:
         publisher: Publisher,
         on_change: Callable[[VersionStatus], None],
         explain: Callable[[ReplicaSpec, Failure], Failure],
+        environments: Environments,
     ) -> None:
         self.on_failure: FailureListener = _kept_by_nobody
         self._engine = engine
@@ -67,6 +71,7 @@ class Reconciler:
         self._publisher = publisher
         self._on_change = on_change
         self._explain = explain
+        self._environments = environments
         self._casts: dict[str, Cast] = {}
         self._entries: dict[ReplicaGroup, Entry] = {}
         self._life_numbers = itertools.count(1)
@@ -104,7 +109,7 @@ class Reconciler:
         self._is_started = True
         for entry in self._entries.values():
             if entry.has_begun:
-                entry.group.start()
+                self._launch(entry)
             elif entry.state is VersionState.FAILED:
                 self._on_change(entry.status())
         self._publish_soon()
@@ -116,6 +121,7 @@ class Reconciler:
         ending = [entry for entry in self._entries.values() if entry.is_ending]
         for entry in self._entries.values():
             entry.group.retire()
+            entry.end_building()
             if entry not in ending:
                 self._move(entry, Event.DRAIN)
         await asyncio.gather(*(entry.group.stop() for entry in self._entries.values()), *self._tasks)
@@ -207,7 +213,45 @@ class Reconciler:
     def _begin(self, entry: Entry) -> None:
         entry.has_begun = True
         if self._is_started:
+            self._launch(entry)
+
+    def _launch(self, entry: Entry) -> None:
+        """Start its workers; where it needs an environment, when that is there."""
+        request = entry.group.spec.environment
+        if request is None:
             entry.group.start()
+            return
+        self._move(entry, Event.BUILD)
+        entry.reason = "Its environment is being built."
+        entry.building = self._spawn(self._build(entry, request))
+
+    async def _build(self, entry: Entry, request: EnvironmentRequest) -> None:
+        """Ends quietly when the version is not wanted any more."""
+        lines: tuple[str, ...] = ()
+        try:
+            prepared = await self._environments.prepare(request, lambda text: self._building(entry, text))
+        except asyncio.CancelledError:
+            return
+        except BuildFailed as failed:
+            failure, lines = Failure(code=failed.code.value, message=failed.message, fix=failed.fix), failed.lines
+        except Exception:  # the boundary of the task: a fault here must not look like a build that goes on
+            log.exception("environment_failed", extra={"version": str(entry.id)})
+            failure = Failure(code=Code.INTERNAL.value, message=FAULT, fix=Code.INTERNAL.fix)
+        else:
+            if not entry.is_ending:
+                entry.group.python, entry.environment, entry.reason = prepared.python, prepared.label, ""
+                self._move(entry, Event.BUILT)
+                entry.group.start()
+            return
+        if not entry.is_ending:
+            self._cannot_load(entry, failure, lines)
+
+    def _building(self, entry: Entry, text: str) -> None:
+        """How far its environment is."""
+        if entry.state is VersionState.BUILDING:
+            entry.reason = f"Its environment is being built: {text}."
+            self._on_change(entry.status())
+            self._publish_soon()
 
     def _rest(self, entry: Entry, failure: VersionFailure | None) -> None:
         if failure is None:
@@ -233,6 +277,7 @@ class Reconciler:
 
     def _drain(self, cast: Cast, entry: Entry) -> None:
         entry.group.retire()
+        entry.end_building()
         self._move(entry, Event.DRAIN)
         if self._is_started and entry.has_begun:
             self._spawn(self._end(cast, entry))
@@ -259,10 +304,11 @@ class Reconciler:
             task.cancel()
         await asyncio.wait([going, stopping])
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # What happens (replicas.supervisor.Listener)
 
@@ -318,9 +364,13 @@ class Reconciler:
         self._happened(group, Event.CRASH_LOOPED)
 
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
-        entry = self._entries[group]
+        self._cannot_load(self._entries[group], failure, group.log_tail)
+
+    def _cannot_load(self, entry: Entry, failure: Failure, log_tail: tuple[str, ...]) -> None:
+        """It cannot be loaded, whoever found out."""
+        group = entry.group
         failure = self._explain(group.spec, failure)
-        entry.note_failure(kept_failure(failure, group.log_tail))
+        entry.note_failure(kept_failure(failure, log_tail))
         log.error(
             "load_failed",
             extra={

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from salver.errors import Code, LoadError, StartupError
+from salver.models.environmentfiles import EnvironmentWish
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.recognisers import Recognition
@@ -31,6 +32,8 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     """What the user should know: a name that was changed, a file that is not read."""
+    wish: EnvironmentWish | None = None
+    """What it wants to run in; None: the interpreter as it is."""
 
     @property
     def id(self) -> ModelVersion:

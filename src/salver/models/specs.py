@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 
+from salver.models.environmentfiles import EnvironmentWish
+from salver.models.ownpackages import Fit
 from salver.models.sources import ModelSource
 from salver.replicas.base import ReplicaSpec
+from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
+from salver.replicas.environments.pythons import is_found_by_version
 from salver.types import BatchSettings
 
 
-def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) -> ReplicaSpec:
+def replica_spec(
+    source: ModelSource, *, threads: int, batching: BatchSettings, environments: EnvironmentSettings | None = None
+) -> ReplicaSpec:
     """What model.toml leaves open is as the arguments say, and in the server's own Python."""
     manifest = source.manifest
     environment = manifest.environment
@@ -19,7 +25,8 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) 
         path=str(source.recognition.artifact),
         folder=str(source.folder),
         manifest=source.worker_manifest(),
-        python=environment.python or sys.executable,
+        python=sys.executable if is_found_by_version(environment.python or "") else environment.python or "",
+        environment=wanted_environment(source.wish, environments or EnvironmentSettings()),
         threads=environment.threads or threads,
         variables=environment.variables,
         replicas=manifest.replicas,
@@ -30,3 +37,15 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings) 
         details=source.details,
         source=source.source,
     )
+
+
+def wanted_environment(wish: EnvironmentWish | None, settings: EnvironmentSettings) -> EnvironmentRequest | None:
+    """What is to be built for a version; None where it runs in the interpreter as it is."""
+    if wish is None or (wish.request.is_inferred and settings.infer_environments == "never"):
+        return None
+    if settings.always_build_environments:
+        return wish.request
+    enough = {Fit.FITS}
+    if wish.request.is_inferred and settings.infer_environments == "missing":
+        enough.add(Fit.DIFFERENT)
+    return None if wish.fit in enough else wish.request

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from salver.access.audit import AuditEvent, AuditLog
+from salver.access.permit import is_allowed
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
@@ -22,6 +23,7 @@ from salver.models.outcome import Asked, Outcome, VersionList
 from salver.models.places import Places
 from salver.models.remotes.references import without_secrets
 from salver.operations import models
+from salver.operations.environments import BUILD
 from salver.processes.base import ControlRequest
 from salver.types import ModelRoute, VersionFailure
 
@@ -114,22 +116,28 @@ class Management:
         wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
         if wanted.location:
             only = wanted.model if request.principal.models else None
-            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted, only))
+            may_install = is_allowed(request.principal, BUILD.permission, wanted.model)
+            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted, only, may_install))
         artefact = self._upload(wanted.upload) if wanted.upload else None
-        publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False)
+        may_install = is_allowed(request.principal, BUILD.permission, wanted.model)
+        publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False, may_install=may_install)
         return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
 
-    async def _fetched(self, asked: Asked, wanted: models.PublishVersion, only: str | None) -> Outcome:
+    async def _fetched(
+        self, asked: Asked, wanted: models.PublishVersion, only: str | None, may_install: bool
+    ) -> Outcome:
         """`only` is the model that whoever asks may know, if he may not know all."""
         found = await asyncio.to_thread(self._places.find, wanted.location, only)
         if asked.is_plan:
             name = without_secrets(wanted.location)
-            return await self._catalogue.publish(asked, publication_of(wanted, None, name, is_copied=True))
+            return await self._catalogue.publish(
+                asked, publication_of(wanted, None, name, is_copied=True, may_install=may_install)
+            )
         async with self._fetching:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
             try:
                 artefact = await asyncio.to_thread(self._places.bring, found, folder)
-                publication = publication_of(wanted, artefact, artefact.name, is_copied=True)
+                publication = publication_of(wanted, artefact, artefact.name, is_copied=True, may_install=may_install)
                 return await self._catalogue.publish(asked, publication)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder)
@@ -174,7 +182,7 @@ def _bare(failure: VersionFailure | None) -> VersionFailure | None:
 
 
 def publication_of(
-    wanted: models.PublishVersion, artefact: Path | None, file_name: str, *, is_copied: bool
+    wanted: models.PublishVersion, artefact: Path | None, file_name: str, *, is_copied: bool, may_install: bool
 ) -> Publication:
     return Publication(
         artefact=artefact,
@@ -184,6 +192,7 @@ def publication_of(
         is_copied=is_copied,
         is_first=wanted.is_first,
         replicas=wanted.replicas,
+        may_install=may_install,
     )
 
 
