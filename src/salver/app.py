@@ -213,7 +213,9 @@ def _control_half(
     fetcher = HttpFetcher(os.environ, HttpLimits(max_bytes=settings.models.max_artefact_gb * 1024**3))
     management = Management(catalogue, state.audit, uploads, _places(settings.models, fetcher))
     control.add_operations(management.bodies())
-    control.add_operations(EnvironmentOperations(builder, catalogue.environments, state.audit).bodies())
+    control.add_operations(
+        EnvironmentOperations(builder, catalogue.environments, control.reconciler.environments, state.audit).bodies()
+    )
     control.residence = Residence(
         catalogue,
         control.reconciler,

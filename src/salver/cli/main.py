@@ -28,6 +28,7 @@ COMMANDS = {
     "load": "Load a model again, or try again what failed.",
     "unload": "Unload a model without forgetting it.",
     "delete": "Delete a version or a model for good.",
+    "env": "List, build and remove environments that models run in.",
     "keys": "Make, list and revoke API keys.",
     "state": "Back up, restore and check what the server keeps.",
     "config": "Show each setting's value and where it came from.",

@@ -189,11 +189,11 @@ def _archived(folder: Path) -> str | None:
         return None
 
 
-class _ArchiveModel(msgspec.Struct, rename="camel"):
+class _ArchiveModel(msgspec.Struct, frozen=True, rename="camel"):
     requirements_file: str | None = None
 
 
-class _Archive(msgspec.Struct):
+class _Archive(msgspec.Struct, frozen=True):
     model: _ArchiveModel = _ArchiveModel()
 
 
@@ -238,6 +238,13 @@ READERS: dict[str, Callable[[Path, str], _Asked | None]] = {
     PYPROJECT: _pyproject,
     **dict.fromkeys(CONDA, _conda),
 }
+
+
+def request_of_file(path: Path) -> EnvironmentRequest | None:
+    """What a file of requirements asks for, without a model; None when it is no such file. Raises LoadError."""
+    reader = READERS.get(path.name) or (_requirements if path.suffix in (".txt", ".lock", ".in") else None)
+    asked = None if reader is None else reader(path.absolute().parent, path.name)
+    return None if asked is None else _request(asked, EnvironmentSection(), (WORKER_NEEDS,))
 
 
 def _series(version: str) -> str:

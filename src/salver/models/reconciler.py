@@ -165,6 +165,11 @@ class Reconciler:
         living = [(group, entry) for group, entry in self._entries.items() if not entry.is_ending]
         return [(entry.id, worker) for group, entry in living for worker in group.ready_workers()]
 
+    def environments(self) -> tuple[EnvironmentRequest, ...]:
+        """What workers run in, or are about to; also those of versions that end."""
+        requests = (entry.group.spec.environment for entry in self._entries.values())
+        return tuple(request for request in requests if request is not None)
+
     def group_of(self, replica_id: str) -> ReplicaGroup | None:
         return next((group for group in self._entries if group.worker(replica_id)), None)
 

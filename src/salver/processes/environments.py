@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,11 +26,14 @@ Wants = Callable[[], Mapping[ModelVersion, EnvironmentRequest]]
 
 
 class EnvironmentOperations:
-    """`wants` are all versions that there are and need an environment, loaded or not."""
+    """`wants` are all versions that there are and need an environment, loaded or not; `running` what workers run in."""
 
-    def __init__(self, builder: Builder, wants: Wants, audit: AuditLog) -> None:
+    def __init__(
+        self, builder: Builder, wants: Wants, running: Callable[[], Iterable[EnvironmentRequest]], audit: AuditLog
+    ) -> None:
         self._builder = builder
         self._wants = wants
+        self._running = running
         self._audit = audit
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -90,7 +93,8 @@ class EnvironmentOperations:
         is_plan = msgspec.msgpack.decode(request.parameters, type=environments.PruneEnvironments).is_plan
 
         async def prune() -> environments.PrunedEnvironments:
-            keep = set((await self._builder.lock_digests(self._wants().values())).values())
+            needed = [*self._wants().values(), *self._running()]
+            keep = set((await self._builder.lock_digests(needed)).values())
             pruned = await self._builder.prune(keep, is_plan=is_plan)
             return environments.PrunedEnvironments(
                 is_plan=is_plan,

@@ -50,7 +50,7 @@ _REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 def build_failure(step: str, lines: Sequence[str]) -> BuildFailed:
     """What to tell of a step, a clause as `resolving its requirements`, that ended with these lines."""
     kept = tuple(line.rstrip() for line in lines if line.strip())[-KEPT_LINES:]
-    text = "\n".join(kept).lower()
+    text = " ".join(" ".join(kept).lower().split())  # uv breaks long lines
     for signs, reason, fix in _REASONS:
         if any(sign in text for sign in signs):
             return BuildFailed(f"The environment could not be built: {step}, {reason}.", fix=fix, lines=kept)

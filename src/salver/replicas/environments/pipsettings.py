@@ -13,7 +13,7 @@ from salver.replicas.environments.base import EnvironmentSettings
 PASSED = (
     *("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_INSECURE_HOST", "UV_INDEX_STRATEGY", "UV_SYSTEM_CERTS"),
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_INSECURE_HOST", "UV_SYSTEM_CERTS"),
     *("UV_HTTP_TIMEOUT", "UV_CONCURRENT_DOWNLOADS"),
 )
 """All that an installer sees of the server's environment: where packages are, and how to get there."""
@@ -59,6 +59,8 @@ def uv_variables(
         "UV_INDEX": " ".join(settings.extra_package_indexes)
         or environment.get("UV_INDEX")
         or pip.get("extra-index-url", ""),
+        "UV_CONSTRAINT": environment.get("UV_CONSTRAINT") or pip.get("constraint", ""),
+        "UV_INDEX_STRATEGY": environment.get("UV_INDEX_STRATEGY") or _strategy(settings, environment, pip),
         "UV_FIND_LINKS": environment.get("UV_FIND_LINKS") or ",".join(pip.get("find-links", "").split()),
         "UV_INSECURE_HOST": environment.get("UV_INSECURE_HOST") or pip.get("trusted-host", ""),
         "SSL_CERT_FILE": environment.get("SSL_CERT_FILE") or pip.get("cert", ""),
@@ -81,3 +83,9 @@ def uv_variables(
         "NO_COLOR": "1",
     }
     return {"UV_SYSTEM_CERTS": "true", **passed, **{name: value for name, value in mapped.items() if value}, **fixed}
+
+
+def _strategy(settings: EnvironmentSettings, environment: Mapping[str, str], pip: Mapping[str, str]) -> str:
+    """Indexes that pip was given are equals, as pip has them; of others the first that knows a package gives it."""
+    is_of_pip = not settings.extra_package_indexes and not environment.get("UV_INDEX")
+    return "unsafe-best-match" if is_of_pip and pip.get("extra-index-url") else ""

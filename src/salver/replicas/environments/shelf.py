@@ -134,7 +134,8 @@ class Shelf:
             if None in held:
                 return None
             found = self.find(id)
-            self._set_aside(self._ready / id)
+            if (self._ready / id).is_dir():
+                self._set_aside(self._ready / id)
             return 0 if found is None else found.size_bytes
         finally:
             for descriptor in held:

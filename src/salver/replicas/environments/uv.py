@@ -71,7 +71,8 @@ class Uv:
 
     async def _run(self, step: str, *arguments: Sequence[str], folder: Path, tell: Tell) -> None:
         """Raises BuildFailed. Whatever ends this ends the process and all that it started."""
-        process = await self._start([word for words in arguments for word in words], folder)
+        words = [word for group in arguments for word in group]
+        process = await self._start(words, folder, is_resolving="compile" in words)
         lines: list[str] = []
         watching = asyncio.get_running_loop().create_task(self._watch_disk(process, folder))
         try:
@@ -92,7 +93,7 @@ class Uv:
         if code:
             raise build_failure(step, lines or [f"uv ended with status {code}"])
 
-    async def _start(self, arguments: Sequence[str], folder: Path) -> asyncio.subprocess.Process:
+    async def _start(self, arguments: Sequence[str], folder: Path, *, is_resolving: bool) -> asyncio.subprocess.Process:
         for name in ("home", "tmp"):
             await asyncio.to_thread((folder / name).mkdir, exist_ok=True)
         return await asyncio.create_subprocess_exec(
@@ -106,7 +107,7 @@ class Uv:
             limit=MAX_LINE_BYTES,
             cwd=folder,
             env={
-                **self._variables,
+                **{name: value for name, value in self._variables.items() if is_resolving or name != "UV_CONSTRAINT"},
                 "HOME": str(folder / "home"),
                 "TMPDIR": str(folder / "tmp"),
                 "UV_CACHE_DIR": str(self._cache),
