@@ -46,6 +46,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.engine = MemoryEngine()
+        self.environments = MemoryEnvironments()
         self.changes: list[VersionStatus] = []
         self.failures: list[tuple[ModelVersion, VersionFailure | None]] = []
         self.audience = Audience(lambda: self.reconciler.models(), lambda: self.reconciler.ready_workers(), tuple)
@@ -55,7 +56,7 @@ class Stage:
             self.audience,
             self.changes.append,
             lambda spec, failure: failure,
-            MemoryEnvironments(),
+            self.environments,
         )
         self.reconciler.on_failure = lambda *told: self.failures.append(told)
         self.front_ends = (ToldFrontEnd(turns=1), ToldFrontEnd(turns=4))

@@ -46,7 +46,7 @@ PERMISSIONS = (
     Permission(
         name="environments.build",
         description="Have packages installed that nobody approved before, by building or publishing.",
-        reach=Reach.MODEL,
+        reach=Reach.SERVER,
     ),
     Permission(name="environments.prune", description="Remove environments that nothing uses.", reach=Reach.SERVER),
     Permission(name="metrics.read", description="Read counters and gauges of the whole server.", reach=Reach.SERVER),

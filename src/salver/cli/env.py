@@ -29,8 +29,8 @@ def command() -> None:
     A model that asks for packages which the server itself lacks gets an environment of its own when it is served. These
     commands build one before it is needed, show what is there, and remove what is not needed any more.
 
-    PATH is a model, the folder of one, or a file that asks for packages: requirements.txt, pyproject.toml, conda.yaml, a
-    lock.
+    PATH is a model, the folder of one, or a file that asks for packages: requirements.txt, pyproject.toml, conda.yaml,
+    or a lock.
 
     \b
     Examples:

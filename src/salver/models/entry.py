@@ -35,6 +35,8 @@ class Entry:
         self.is_over = False
         self.environment = "" if group.spec.environment is None else group.spec.environment.label
         """What it runs in, in words; empty: the interpreter as it is."""
+        self.is_waiting = False
+        """Whether its environment was built, and its workers were not started yet."""
         self.building: asyncio.Task[None] | None = None
         """What brings its environment about."""
 
@@ -59,6 +61,7 @@ class Entry:
             is_serving=self.is_serving,
             has_served=self.has_served,
             is_failure_kept=self.is_failure_kept,
+            is_waiting=self.is_waiting,
             is_over=self.is_over,
         )
 

@@ -199,6 +199,10 @@ class Reconciler:
                 entry.group.scale(spec.replicas)
                 self._move(entry, Event.WOKEN)
                 self._begin(entry)
+            case lifeline.Launch(number):
+                entry = cast.entry(number)
+                entry.is_waiting = False
+                entry.group.start()
             case lifeline.Scale(number, replicas):
                 self._scale(cast.entry(number), replicas)
             case lifeline.Drain(number):
@@ -245,8 +249,9 @@ class Reconciler:
         else:
             if not entry.is_ending:
                 entry.group.python, entry.environment, entry.reason = prepared.python, prepared.label, ""
+                entry.is_waiting = True
                 self._move(entry, Event.BUILT)
-                entry.group.start()
+                self._reconcile(self._casts[entry.id.model])
             return
         if not entry.is_ending:
             self._cannot_load(entry, failure, lines)

@@ -116,10 +116,10 @@ class Management:
         wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
         if wanted.location:
             only = wanted.model if request.principal.models else None
-            may_install = is_allowed(request.principal, BUILD.permission, wanted.model)
+            may_install = is_allowed(request.principal, BUILD.permission)
             return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted, only, may_install))
         artefact = self._upload(wanted.upload) if wanted.upload else None
-        may_install = is_allowed(request.principal, BUILD.permission, wanted.model)
+        may_install = is_allowed(request.principal, BUILD.permission)
         publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False, may_install=may_install)
         return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
 

@@ -35,7 +35,11 @@ _REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Give the credentials that it wants in `package_index` or pip's settings.",
     ),
     (
-        ("was not found in the package registry", "was not found in the provided package locations"),
+        (
+            "was not found in the package registry",
+            "was not found in the provided package locations",
+            "was not found in the cache",
+        ),
         "there is no package of this name where the server looks",
         "Correct the name, or put a wheel of it into `wheels_dir`.",
     ),
