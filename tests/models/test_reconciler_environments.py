@@ -6,7 +6,7 @@ from life_stage import RESOURCES, Stage, model, play, spec
 from salver.errors import Code
 from salver.replicas.environments.base import BuildFailed, EnvironmentRequest
 from salver.types import ModelVersion, VersionFailure
-from virtual_time import settle
+from virtual_time import settle, until
 
 SIX = EnvironmentRequest(requirements=("numpy", "six"), origin="requirements.txt")
 BROKEN = BuildFailed("The environment could not be built: the disk is full.", fix="Make room.", lines=("last words",))
@@ -109,13 +109,13 @@ def test_where_memory_is_saved_the_old_one_answers_until_the_environment_is_ther
         await stage.served(spec(1), policy=RESOURCES)
         await stage.want(model(spec(2, environment=SIX), policy=RESOURCES))
         assert stage.states == {1: "READY", 2: "BUILDING"}
-        for front_end in stage.front_ends:
-            front_end.holds_on = True
+        (old,) = stage.living(1)
+        stage.front_ends[0].busy.add(old.id)
         await built(stage)
-        assert len(stage.engine.living) <= 1  # never both
-        for front_end in stage.front_ends:
-            front_end.holds_on = False
-        await settle()
+        assert stage.engine.living == [old]  # never both
+        stage.front_ends[0].busy.clear()
+        await until(lambda: bool(stage.living(2)))
+        assert stage.living(1) == []
         await stage.come(2)
         assert stage.states == {2: "READY"}
         assert stage.living(1) == []

@@ -13,8 +13,8 @@ none. The laws, which the tests prove:
 - A wanted version that does not serve, for whatever reason, has a stand-in: one that served before it and would
   otherwise end. So a version that fails costs nothing, whatever the policy says. One that was deleted stands in only
   for what still loads; for a model that was unloaded nothing does.
-- With `Preserve.RESOURCES` nothing is started beside what has to go: that ends first. An environment takes no memory: it
-  is built before anything goes for it.
+- With `Preserve.RESOURCES` nothing is started beside what has to go: that ends first. An environment takes no memory,
+  and is built before anything goes for it.
 - A life is one form of one version: the same version with other files, or with anything else changed but the number of
   replicas, is a new life, which takes over from the old one as a new version does.
 """

@@ -3,73 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, EnvironmentSettings
-from salver.replicas.environments.book import StoredLocks
-from salver.replicas.environments.builder import Builder
-from salver.replicas.environments.interpreters import Interpreters
-from salver.replicas.environments.pipsettings import uv_variables
-from salver.replicas.environments.shelf import Shelf
-from salver.replicas.environments.uv import Uv
-from salver.store.memory import MemoryStore
+from environment_bench import NEW, OLD, Bench, play, version_of
+from salver.replicas.environments.base import BuildFailed, EnvironmentRequest
 from tiny_wheels import make_wheel
-
-OLD = EnvironmentRequest(requirements=("numpy", "tinylib<2"), origin="requirements.txt")
-NEW = EnvironmentRequest(requirements=("numpy", "tinylib>=2"), origin="requirements.txt")
-Story = Callable[["Bench"], Awaitable[None]]
-
-
-class Bench:
-    """A builder on a folder of wheels; `said` is what it told whoever waits."""
-
-    def __init__(self, folder: Path, store: MemoryStore | None = None, **settings: Any) -> None:
-        self.wheels = folder / "wheels"
-        for name, version in (("numpy", "1.0"), ("tinylib", "1.0"), ("tinylib", "2.0")):
-            make_wheel(self.wheels, name, version)
-        chosen = EnvironmentSettings(**{"offline": True, "wheels_dir": str(self.wheels), **settings})
-        self.store = store or MemoryStore()
-        self.shelf = Shelf(folder / "environments")
-        self.builder = Builder(
-            chosen,
-            self.shelf,
-            Uv(chosen, uv_variables(chosen, {"PATH": os.defpath}, {}), self.shelf.cache),
-            Interpreters(chosen.interpreters, ""),
-            StoredLocks(self.store),
-        )
-        self.said: list[str] = []
-
-    async def python(self, request: EnvironmentRequest) -> str:
-        return (await self.builder.prepare(request, self.said.append)).python
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[..., Bench]:
     return lambda **settings: Bench(tmp_path, **settings)
-
-
-def play(bench: Bench, story: Story) -> None:
-    async def whole() -> None:
-        try:
-            await story(bench)
-        finally:
-            await bench.builder.stop()
-
-    asyncio.run(whole())
-
-
-def version_of(python: str, name: str = "tinylib") -> str:
-    code = f"import {name}; print({name}.VERSION)"
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_contradicting_versions_of_one_library_stand_side_by_side(bench: Callable[..., Bench]) -> None:
@@ -274,53 +221,3 @@ def test_an_installer_sees_no_secrets_and_a_home_of_its_own(tmp_path: Path, monk
         assert told["UV_NO_CONFIG"] == "1"
 
     play(Bench(tmp_path), story)
-
-
-KILLED = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[2])
-from pathlib import Path
-from test_builder import OLD, Bench
-print("begun", flush=True)
-asyncio.run(Bench(Path(sys.argv[1])).python(OLD))
-print("done", flush=True)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.proof("T26")
-def test_a_process_killed_at_any_moment_of_a_build_leaves_nothing_half_used(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """Killed after 0, 120, 240 ms and so on: what is found then is a whole environment, or none."""
-    tests = Path(__file__).parents[2]
-    script = tmp_path / "build.py"
-    script.write_text(KILLED)
-    found = []
-    for number in range(60 if request.config.getoption("--long") else 12):
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path / "bench"), str(Path(__file__).parent)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(tests)},
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(number * 0.12 % 1.5)
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-        async def look(bench: Bench) -> None:
-            bench.shelf.sweep()
-            there = await bench.builder.all()
-            found.append(len(there))
-            for each in there:
-                assert version_of(str(bench.shelf.python(each.id))) == "1.0"
-                await bench.builder.prune(set(), is_plan=False)
-
-        (tmp_path / "bench").mkdir(exist_ok=True)
-        play(Bench(tmp_path / "bench"), look)
-    assert 0 in found
-    assert 1 in found
