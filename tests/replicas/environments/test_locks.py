@@ -14,7 +14,7 @@ UV = """
 numpy==1.24.3 ; python_full_version < '3.9' \\
     --hash=sha256:b \\
     --hash=sha256:a
-    # via -r /home/somebody/requirements.in
+    # via -r /somewhere/requirements.in
 numpy==2.4.6 ; python_full_version >= '3.9' \\
     --hash=sha256:c
 Six==1.16.0 --hash=sha256:d

@@ -76,12 +76,12 @@ def test_a_file_that_pip_could_not_read_is_passed_over() -> None:
 
 
 def test_files_are_looked_for_where_pip_does() -> None:
-    assert pip_config_files({"XDG_CONFIG_DIRS": "/etc/xdg"}, "/home/u", "/venv") == (
+    assert pip_config_files({"XDG_CONFIG_DIRS": "/etc/xdg"}, "/u", "/venv") == (
         "/etc/xdg/pip/pip.conf",
         "/etc/pip.conf",
-        "/home/u/.pip/pip.conf",
-        "/home/u/.config/pip/pip.conf",
+        "/u/.pip/pip.conf",
+        "/u/.config/pip/pip.conf",
         "/venv/pip.conf",
     )
-    assert pip_config_files({"PIP_CONFIG_FILE": "/x.conf"}, "/home/u", "/venv")[-1] == "/x.conf"
-    assert pip_config_files({"PIP_CONFIG_FILE": "/dev/null"}, "/home/u", "/venv") == ()
+    assert pip_config_files({"PIP_CONFIG_FILE": "/x.conf"}, "/u", "/venv")[-1] == "/x.conf"
+    assert pip_config_files({"PIP_CONFIG_FILE": "/dev/null"}, "/u", "/venv") == ()
