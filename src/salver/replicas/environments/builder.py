@@ -94,6 +94,11 @@ class Builder:
 
     # What operators ask for
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being prepared."""
+        return bool(self._flights)
+
     async def all(self) -> tuple[Environment, ...]:
         return await asyncio.to_thread(self._shelf.all)
 
