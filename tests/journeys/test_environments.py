@@ -330,7 +330,7 @@ def test_a_process_killed_at_any_moment_of_a_build_leaves_nothing_half_used(
             found.append(len(there))
             for each in there:
                 assert version_of(str(bench.shelf.python(each.id))) == "1.0"
-                await bench.builder.prune(set(), is_plan=False)
+                await bench.builder.prune([], is_plan=False)
 
         (tmp_path / "bench").mkdir(exist_ok=True)
         play(Bench(tmp_path / "bench"), look)

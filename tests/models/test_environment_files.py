@@ -134,6 +134,12 @@ def test_every_source_is_read_and_the_nearest_to_the_model_counts(
     assert wish(found(**files)).request == request_
 
 
+def test_a_file_cannot_name_a_program_to_run_as_an_interpreter(found: Any) -> None:
+    for python in ("/bin/sh", "sh", "2.7.18"):
+        model = found(**{"python_env.yaml": f"python: {python}\ndependencies: [six]\n"})
+        assert wish(model).request.python == ""
+
+
 def test_a_file_that_does_not_count_is_told(found: Any) -> None:
     model = found(**{"requirements.txt": "six\n", "conda.yaml": "dependencies: [numpy]\n"})
     assert model.notes == ("conda.yaml is not used: requirements.txt counts",)

@@ -229,7 +229,7 @@ def _python_env(folder: Path, name: str) -> _Asked:
     if not isinstance(lines, list):
         raise _refused(f"{name} has no list of dependencies")
     wishes = parse_requirements("\n".join(map(str, lines)), name, read)
-    return _Asked(python=_series(str(document.get("python", ""))), wishes=wishes, origin=name)
+    return _Asked(python=_range(_series(str(document.get("python", "")))), wishes=wishes, origin=name)
 
 
 READERS: dict[str, Callable[[Path, str], _Asked | None]] = {

@@ -13,15 +13,15 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
-from salver.errors import Code
 from salver.models import lifeline
+from salver.models.building import Unbuilt, build
 from salver.models.cast import Cast
 from salver.models.entry import Entry, kept_failure, version_info
 from salver.models.lifeline import Action
 from salver.models.states import SERVING, Event, next_state
 from salver.models.wanted import WantedModel
 from salver.replicas.base import Engine, Failure, Ready, ReplicaSettings, ReplicaSpec, Worker
-from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, Environments
+from salver.replicas.environments.base import EnvironmentRequest, Environments
 from salver.replicas.supervisor import ReplicaGroup
 from salver.types import (
     ModelStatus,
@@ -32,7 +32,6 @@ from salver.types import (
 )
 
 log = logging.getLogger("salver.models")
-FAULT = "The server failed while it looked after this version's environment; its log has the reason."
 FailureListener = Callable[[ModelVersion, VersionFailure | None], None]
 
 
@@ -235,26 +234,16 @@ class Reconciler:
         entry.building = self._spawn(self._build(entry, request))
 
     async def _build(self, entry: Entry, request: EnvironmentRequest) -> None:
-        """Ends quietly when the version is not wanted any more."""
-        lines: tuple[str, ...] = ()
-        try:
-            prepared = await self._environments.prepare(request, lambda text: self._building(entry, text))
-        except asyncio.CancelledError:
+        outcome = await build(self._environments, request, lambda text: self._building(entry, text))
+        if entry.is_ending or outcome is None:
             return
-        except BuildFailed as failed:
-            failure, lines = Failure(code=failed.code.value, message=failed.message, fix=failed.fix), failed.lines
-        except Exception:  # the boundary of the task: a fault here must not look like a build that goes on
-            log.exception("environment_failed", extra={"version": str(entry.id)})
-            failure = Failure(code=Code.INTERNAL.value, message=FAULT, fix=Code.INTERNAL.fix)
-        else:
-            if not entry.is_ending:
-                entry.group.python, entry.environment, entry.reason = prepared.python, prepared.label, ""
-                entry.is_waiting = True
-                self._move(entry, Event.BUILT)
-                self._reconcile(self._casts[entry.id.model])
+        if isinstance(outcome, Unbuilt):
+            self._cannot_load(entry, outcome.failure, outcome.lines)
             return
-        if not entry.is_ending:
-            self._cannot_load(entry, failure, lines)
+        entry.group.python, entry.environment, entry.reason = outcome.python, outcome.label, ""
+        entry.is_waiting = True
+        self._move(entry, Event.BUILT)
+        self._reconcile(self._casts[entry.id.model])
 
     def _building(self, entry: Entry, text: str) -> None:
         """How far its environment is."""

@@ -94,8 +94,7 @@ class EnvironmentOperations:
 
         async def prune() -> environments.PrunedEnvironments:
             needed = [*self._wants().values(), *self._running()]
-            keep = set((await self._builder.lock_digests(needed)).values())
-            pruned = await self._builder.prune(keep, is_plan=is_plan)
+            pruned = await self._builder.prune(needed, is_plan=is_plan)
             return environments.PrunedEnvironments(
                 is_plan=is_plan,
                 removed=await self._rows(pruned.environments),
@@ -107,10 +106,10 @@ class EnvironmentOperations:
 
     async def _rows(self, found: Sequence[Environment]) -> tuple[EnvironmentRow, ...]:
         wants = self._wants()
-        digests = await self._builder.lock_digests(wants.values())
+        ids = await self._builder.ids(wants.values())
         users: dict[str, list[ModelVersion]] = {}
         for id, wanted in sorted(wants.items()):
-            users.setdefault(digests.get(wanted.digest, ""), []).append(id)
+            users.setdefault(ids.get(wanted.digest, ""), []).append(id)
         return tuple(
             EnvironmentRow(
                 id=each.id,
@@ -121,7 +120,7 @@ class EnvironmentOperations:
                 built_at=each.built_at,
                 build_s=each.build_s,
                 lock_digest=each.lock_digest,
-                used_by=tuple(users.get(each.lock_digest, ())),
+                used_by=tuple(users.get(each.id, ())),
             )
             for each in found
         )

@@ -183,14 +183,26 @@ def test_prune_removes_what_no_lock_needs_and_tells_it_beforehand(bench: Callabl
     async def story(bench: Bench) -> None:
         old = await bench.python(OLD)
         await bench.python(NEW)
-        keep = set((await bench.builder.lock_digests([OLD])).values())
-        planned = await bench.builder.prune(keep, is_plan=True)
+        planned = await bench.builder.prune([OLD], is_plan=True)
         assert len(await bench.builder.all()) == 2
-        pruned = await bench.builder.prune(keep, is_plan=False)
+        pruned = await bench.builder.prune([OLD], is_plan=False)
         assert pruned == planned
-        assert [each.lock_digest for each in pruned.kept] == [*keep]
+        assert [each.id for each in pruned.kept] == [Path(old).parent.parent.name]
         assert [each.id for each in await bench.builder.all()] == [Path(old).parent.parent.name]
         assert version_of(await bench.python(NEW)) == "2.0"  # and it can be had again
+
+    play(bench(), story)
+
+
+def test_prune_keeps_all_with_a_lock_whose_interpreter_cannot_be_found(bench: Callable[..., Bench]) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.python(OLD)
+        await bench.python(NEW)
+        lost = EnvironmentRequest(requirements=OLD.requirements, python="3.2")
+        bench.builder._book.keep(lost.digest, (await bench.builder.lock(OLD, bench.said.append)).text)
+        pruned = await bench.builder.prune([lost], is_plan=False)
+        assert len(pruned.removed) == 1
+        assert len(pruned.kept) == 1
 
     play(bench(), story)
 

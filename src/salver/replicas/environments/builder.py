@@ -17,7 +17,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -127,11 +127,29 @@ class Builder:
 
         return await asyncio.to_thread(look)
 
-    async def prune(self, keep: Collection[str], *, is_plan: bool) -> Pruned:
-        """Remove environments whose lock is not among the digests in `keep`, but for what some server uses."""
+    async def ids(self, requests: Iterable[EnvironmentRequest]) -> dict[str, str]:
+        """The id of the environment of each request that has a lock and an interpreter, by the request's digest."""
+        found: dict[str, str] = {}
+        for request in requests:
+            text = await asyncio.to_thread(self._book.lock, request.digest)
+            if text is not None:
+                with contextlib.suppress(LoadError):
+                    interpreter = await self._interpreters.find(request.python)
+                    found[request.digest] = environment_id(request.kind, read_lock(text, "the kept lock"), interpreter)
+        return found
+
+    async def prune(self, needed: Sequence[EnvironmentRequest], *, is_plan: bool) -> Pruned:
+        """Remove environments that none of the requests is about, but for what some server uses.
+
+        Of a request whose interpreter cannot be found now, all with its lock stay.
+        """
         async with self._changing:
+            ids = await self.ids(needed)
+            digests = await self.lock_digests(request for request in needed if request.digest not in ids)
             every = await self.all()
-            unneeded = [each for each in every if each.lock_digest not in keep]
+            unneeded = [
+                each for each in every if each.id not in ids.values() and each.lock_digest not in digests.values()
+            ]
             kept = [each for each in every if each not in unneeded]
             gone, total = [], 0
             for environment in unneeded:
