@@ -17,7 +17,7 @@ from salver.models.ownpackages import Fit, fit_of
 from salver.models.recognisers import Recognition
 from salver.models.recorded import onnxruntime_for, recorded_opset, recorded_series
 from salver.replicas.environments.base import EnvironmentRequest
-from salver.replicas.environments.conda import parse_conda
+from salver.replicas.environments.conda import parse_conda, text_lines
 from salver.replicas.environments.locks import WORKER_NEEDS
 from salver.replicas.environments.pythons import is_found_by_version
 from salver.replicas.environments.requirements import (
@@ -228,8 +228,10 @@ def _python_env(folder: Path, name: str) -> _Asked:
     lines = document.get("dependencies", []) if isinstance(document, dict) else None
     if not isinstance(lines, list):
         raise _refused(f"{name} has no list of dependencies")
-    wishes = parse_requirements("\n".join(map(str, lines)), name, read)
-    return _Asked(python=_range(_series(str(document.get("python", "")))), wishes=wishes, origin=name)
+    wishes = parse_requirements("\n".join(text_lines(lines, name)), name, read)
+    python = document.get("python")
+    series = _series(python) if isinstance(python, str) else ""  # 3.10 without quotes is the number 3.1
+    return _Asked(python=_range(series), wishes=wishes, origin=name)
 
 
 READERS: dict[str, Callable[[Path, str], _Asked | None]] = {

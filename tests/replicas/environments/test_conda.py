@@ -97,8 +97,9 @@ def test_what_only_channels_have_is_refused_by_name() -> None:
     [
         ([], "no list of dependencies"),
         ({"dependencies": "numpy"}, "no list of dependencies"),
-        ({"dependencies": [3]}, "3 is no package"),
-        ({"dependencies": [{"npm": []}]}, "is no package"),
+        ({"dependencies": [3]}, "no text but a int"),
+        ({"dependencies": [{"npm": []}]}, "no text but a dict"),
+        ({"dependencies": [{"pip": [["x"]]}]}, "no text but a list"),
         ({"dependencies": ["???"]}, "is no package"),
         ({"dependencies": ["numpy=1.2|1.3"]}, "alternatives"),
         ({"dependencies": ["numpy>=x"]}, "is no range of versions"),

@@ -69,11 +69,12 @@ def parse_conda(document: Any, file: str) -> CondaEnvironment:
     python, requirements, pip, only = "", [], [], []
     for entry in document.get("dependencies", []):
         if isinstance(entry, dict) and set(entry) == {"pip"} and isinstance(entry["pip"], list):
-            pip += [str(line) for line in entry["pip"]]
+            pip += text_lines(entry["pip"], file)
             continue
-        match = _SPEC.fullmatch(entry.strip()) if isinstance(entry, str) else None
+        (text,) = text_lines([entry], file)
+        match = _SPEC.fullmatch(text.strip())
         if match is None:
-            raise _refused(f"{file}: {entry!r} is no package")
+            raise _refused(f"{file}: {text[:64]!r} is no package")
         name = match["name"].lower()
         specifier = specifier_of(match["rest"], f"{file}: {entry}")
         if name == "python":
@@ -89,6 +90,14 @@ def parse_conda(document: Any, file: str) -> CondaEnvironment:
             fix="Leave out what the Python packages bring themselves, or write a requirements.txt beside it.",
         )
     return CondaEnvironment(python=python, requirements=tuple(requirements), pip=tuple(pip))
+
+
+def text_lines(lines: list[Any], file: str) -> list[str]:
+    """The lines, each of which must be text: what YAML may hold instead can be endless when it is written out."""
+    for line in lines:
+        if not isinstance(line, str):
+            raise _refused(f"{file}: something among its packages is no text but a {type(line).__name__}")
+    return lines
 
 
 def specifier_of(text: str, place: str) -> str:
