@@ -97,7 +97,7 @@ class EnvironmentOperations:
             pruned = await self._builder.prune(needed, is_plan=is_plan)
             return environments.PrunedEnvironments(
                 is_plan=is_plan,
-                removed=await self._rows(pruned.environments),
+                removed=await self._rows(pruned.removed),
                 kept=await self._rows(pruned.kept),
                 size_bytes=pruned.bytes,
             )

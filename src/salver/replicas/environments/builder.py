@@ -50,7 +50,7 @@ COMPILE_S = 1800.0
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """What was removed, or would be."""
 
-    environments: tuple[Environment, ...]
+    removed: tuple[Environment, ...]
     kept: tuple[Environment, ...]
     bytes: int
 
@@ -161,7 +161,7 @@ class Builder:
                 else:
                     gone.append(environment)
                     total += size
-        return Pruned(environments=tuple(gone), kept=tuple(kept), bytes=total)
+        return Pruned(removed=tuple(gone), kept=tuple(kept), bytes=total)
 
     async def stop(self) -> None:
         """End what is being built. Nothing can be asked for after that."""
