@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from salver.errors import Code, RequestError
-from salver.operations import access, inference, models, server
+from salver.operations import access, environments, inference, models, server
 from salver.operations.base import Answer, Request, Route
 from salver.store.base import AuditLine, KeyRecord
 from salver.types import (
@@ -84,7 +84,9 @@ def status(iris: VersionInfo) -> ModelStatus:
 
 
 def test_every_route_names_an_operation_of_the_catalogue(wire: NativeWire) -> None:
-    operations = {row.name for row in (*access.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS)}
+    operations = {
+        row.name for row in (*access.OPERATIONS, *models.OPERATIONS, *environments.OPERATIONS, *server.OPERATIONS)
+    }
 
     assert {route.operation for route in wire.routes} <= operations
     route = wire.predict_route(b"POST", b"/api/v1/models/m/predict")
