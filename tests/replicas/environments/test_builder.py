@@ -194,6 +194,23 @@ def test_prune_removes_what_no_lock_needs_and_tells_it_beforehand(bench: Callabl
     play(bench(), story)
 
 
+def test_what_was_downloaded_goes_with_the_last_environment_that_has_it(bench: Callable[..., Bench]) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.python(OLD)
+        await bench.python(EnvironmentRequest(requirements=("numpy",)))
+
+        def downloaded(name: str) -> bool:
+            return any(bench.shelf.cache.rglob(f"{name}-*.dist-info"))
+
+        assert downloaded("tinylib")
+        pruned = await bench.builder.prune([EnvironmentRequest(requirements=("numpy",))], is_plan=False)
+        assert len(pruned.removed) == 1
+        assert not downloaded("tinylib")
+        assert downloaded("numpy")
+
+    play(bench(), story)
+
+
 def test_prune_keeps_all_with_a_lock_whose_interpreter_cannot_be_found(bench: Callable[..., Bench]) -> None:
     async def story(bench: Bench) -> None:
         await bench.python(OLD)

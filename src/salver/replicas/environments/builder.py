@@ -161,7 +161,20 @@ class Builder:
                 else:
                     gone.append(environment)
                     total += size
+            if gone and not is_plan:
+                await self._forget_downloads(gone, kept)
         return Pruned(removed=tuple(gone), kept=tuple(kept), bytes=total)
+
+    async def _forget_downloads(self, gone: Sequence[Environment], kept: Sequence[Environment]) -> None:
+        """What was downloaded goes with the last environment that has it: only then the disk is free again."""
+        needed = {pin.name for each in kept for pin in each.packages}
+        names = sorted({pin.name for each in gone for pin in each.packages} - needed)
+        if names:
+            async with self._stage() as folder:
+                try:
+                    await self._uv.forget(names, folder)
+                except BuildFailed as failed:
+                    log.warning("downloads_not_removed", extra={"reason": failed.message})
 
     async def stop(self) -> None:
         """End what is being built. Nothing can be asked for after that."""

@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from salver.replicas.environments import launcher
@@ -66,10 +66,14 @@ class Uv:
         )
         return place
 
+    async def forget(self, packages: Iterable[str], folder: Path) -> None:
+        """Remove what was downloaded of these packages; environments keep their files. Raises BuildFailed."""
+        await self._run("forgetting packages", ("cache", "clean", "--quiet"), packages, folder=folder, tell=_untold)
+
     def _trust(self) -> tuple[str, ...]:
         return () if self._settings.allow_source_packages else ("--only-binary", ":all:")
 
-    async def _run(self, step: str, *arguments: Sequence[str], folder: Path, tell: Tell) -> None:
+    async def _run(self, step: str, *arguments: Iterable[str], folder: Path, tell: Tell) -> None:
         """Raises BuildFailed. Whatever ends this ends the process and all that it started."""
         words = [word for group in arguments for word in group]
         process = await self._start(words, folder, is_resolving="compile" in words)
@@ -122,6 +126,10 @@ class Uv:
             await asyncio.sleep(WATCH_S)
         _end(process)
         return True
+
+
+def _untold(_text: str) -> None:
+    """Nobody waits for it."""
 
 
 def uv_program() -> str:
