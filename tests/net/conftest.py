@@ -23,7 +23,7 @@ from salver.net.base import NetSettings
 from salver.net.edge import Edge
 from salver.net.http import LaneProtocol
 from salver.net.ports import open_port
-from salver.operations import access, inference, models, server
+from salver.operations import access, environments, inference, models, server
 from salver.processes.base import ControlRequest, Door
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.replicas.slab import Slab
@@ -47,7 +47,13 @@ from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver_worker import frames
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
+OPERATIONS = (
+    *inference.OPERATIONS,
+    *models.OPERATIONS,
+    *environments.OPERATIONS,
+    *server.OPERATIONS,
+    *access.OPERATIONS,
+)
 WIDE = 16384
 """Values in a row of the model `wide`: 64 KiB."""
 WAIT_S = 30.0

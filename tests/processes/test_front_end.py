@@ -20,7 +20,7 @@ from salver.access.base import AccessSettings
 from salver.errors import StartupError
 from salver.models.entry import version_info
 from salver.net.base import NetSettings
-from salver.operations import access, inference, models, server
+from salver.operations import access, environments, inference, models, server
 from salver.processes.audience import Audience
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.replicas.base import ReplicaSpec
@@ -85,7 +85,13 @@ class Stage:
             (),
             lambda door: pytest.fail("there is no door"),
             Slab(1024 * 1024),
-            (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS),
+            (
+                *inference.OPERATIONS,
+                *models.OPERATIONS,
+                *environments.OPERATIONS,
+                *server.OPERATIONS,
+                *access.OPERATIONS,
+            ),
             self.control,  # type: ignore[arg-type]
             lambda front_end: {"native": NativeWire(1024 * 1024)},
             AccessLog(None, loop),
