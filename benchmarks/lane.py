@@ -38,7 +38,13 @@ from salver_worker.loading import load
 if TYPE_CHECKING:
     from salver.access.audit import AuditEvent
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *environments.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
+OPERATIONS = (
+    *inference.OPERATIONS,
+    *models.OPERATIONS,
+    *environments.OPERATIONS,
+    *server.OPERATIONS,
+    *access.OPERATIONS,
+)
 MAX_TURNS = 1000
 BATCH_BYTES = 1024 * 1024
 """The socket must hold a whole batch: its sender and its reader are one thread."""
