@@ -133,11 +133,12 @@ def test_a_folder_that_model_toml_calls_an_archive_needs_no_manifest(tmp_path: P
     assert (model.recognition.runtime, model.manifest.handler) == ("mar", "service:handle")
 
 
-def test_what_an_archive_wants_installed_is_told(tmp_path: Path) -> None:
-    manifest = json.dumps({"model": {"modelName": "m", "handler": "service", "requirementsFile": "requirements.txt"}})
-    path = write_zip(tmp_path / "m.mar", {"service.py": SERVICE, "MAR-INF/MANIFEST.json": manifest})
-    (model,) = discover([str(path)], tmp_path / "artifacts").models
-    assert model.notes[0].startswith("requirements.txt of the archive is not installed")
+def test_what_an_archive_wants_installed_is_its_environment(tmp_path: Path) -> None:
+    manifest = json.dumps({"model": {"modelName": "m", "handler": "service", "requirementsFile": "wanted.txt"}})
+    files = {"service.py": SERVICE, "wanted.txt": "nowhere-to-be-had==1.0\n", "MAR-INF/MANIFEST.json": manifest}
+    (model,) = discover([str(write_zip(tmp_path / "m.mar", files))], tmp_path / "artifacts").models
+    assert model.wish is not None
+    assert "nowhere-to-be-had==1.0" in str(model.wish.request)
 
 
 def test_the_settings_of_an_archive_reach_its_handler(tmp_path: Path) -> None:

@@ -38,8 +38,10 @@ def call(
 ) -> dict[str, Any]:
     example = {name: array.tolist() for name, array in inputs.items() if array.dtype != object}
     subject = model(function, declared, **example)
-    outputs = subject.predict(inputs, parameters)
-    subject.close()
+    try:
+        outputs = subject.predict(inputs, parameters)
+    finally:
+        subject.close()
     return {name: array.tolist() for name, array in outputs.items()}
 
 

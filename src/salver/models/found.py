@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -61,9 +60,7 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
         manifest=settings.words.under(manifest),
         manifest_file=found.file,
         details={} if archive is None or archive.version is None else {"archive_version": archive.version},
-        notes=tuple(
-            text for text in (note, *found.notes, *settings.notes, *_archive_notes(archive), *around.notes) if text
-        ),
+        notes=tuple(text for text in (note, *found.notes, *settings.notes, *around.notes) if text),
         archive_config=settings.config,
         wish=around.wish,
     )
@@ -73,14 +70,6 @@ def _settings(artifact: Path, archive: MarManifest | None) -> ArchiveSettings:
     if archive is None or archive.config_file is None:
         return ArchiveSettings()
     return read_archive_settings(artifact, archive.config_file)
-
-
-def _archive_notes(archive: MarManifest | None) -> Iterator[str]:
-    if archive is not None and archive.requirements_file is not None:
-        yield (
-            f"{archive.requirements_file} of the archive is not installed; "
-            "name an interpreter that has what it asks for as [environment] python in model.toml"
-        )
 
 
 def _version(found: Found) -> int:
