@@ -99,6 +99,8 @@ REST = [
     infer("FP64", tensor(datatype="FP64")),
     infer("INT32", tensor(datatype="INT32")),
     infer("UINT8", tensor(datatype="UINT8")),
+    infer("BOOL", tensor(datatype="BOOL", data=[True, False] * 4)),
+    infer("headers", tensor(), parameters={"headers": {"a": "b"}, "content_type": None}),
     infer("with its version", tensor(), target="/v2/models/iris/versions/1/infer"),
     infer("one output", tensor(), outputs=[{"name": "predict"}]),
     infer("the other output", tensor(), outputs=[{"name": "predict_proba"}]),

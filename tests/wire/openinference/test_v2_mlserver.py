@@ -51,6 +51,18 @@ def test_an_only_input_may_have_any_name_and_numbers_any_datatype(decode, one, t
     assert (given.datatype, given.shape, given.data.tolist()) == ("FP64", (1, 2), [[1.0, 2.0]])
 
 
+def test_true_and_false_are_numbers(decode, one, tensor) -> None:
+    request = decode(one, {"inputs": [tensor("x", "BOOL", [1, 2], [[True, False]])]})
+    assert values(request).data.tolist() == [[1.0, 0.0]]
+
+
+def test_parameters_that_say_nothing_are_passed_over_as_headers_are(decode, one, tensor) -> None:
+    given = {"content_type": None, "headers": {"ce-id": "1"}}
+    item = tensor("x", "FP64", [1, 2], [1, 2]) | {"parameters": given}
+    request = decode(one, {"parameters": given | {"own": 1}, "inputs": [item]})
+    assert request.parameters == {"own": 1}
+
+
 def test_text_for_numbers_stays_a_mistake(refuse, one, tensor) -> None:
     status, text = refuse(one, {"inputs": [tensor("x", "BYTES", [1, 2], ["a", "b"])]})
     assert (status, text.partition("] ")[2]) == (

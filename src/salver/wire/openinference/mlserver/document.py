@@ -18,6 +18,7 @@ from salver.wire.openinference.columns import TABLE
 from salver.wire.openinference.document import InferDocument, InputDocument, OutputDocument
 from salver.wire.openinference.errors import invalid, shown
 from salver.wire.openinference.mlserver.errors import NO_DOCUMENT, Unprocessable, entry
+from salver.wire.openinference.values import flat
 from salver_worker.frames import NUMPY_NAMES
 
 DATATYPES = (
@@ -25,6 +26,7 @@ DATATYPES = (
 )  # fmt: skip
 EXPECTED = f"{', '.join(map(repr, DATATYPES[:-1]))} or {DATATYPES[-1]!r}"
 NOT_AN_OBJECT = "Input should be a valid dictionary or object to extract fields from"
+HEADERS = "headers"
 DEFAULT_OUTPUT = "predict"
 """What MLServer's runtimes for estimators answer when a request asks for nothing."""
 
@@ -35,11 +37,25 @@ def parse(raw: bytes) -> InferDocument:
     wrong = tuple(_problems(value))
     if wrong:
         raise Unprocessable(*wrong)
-    inputs = [item if type(item["data"]) is list else item | {"data": [item["data"]]} for item in value["inputs"]]
+    inputs = [_scalars(item) | {"data": _listed(item["data"])} for item in value["inputs"]]
     try:
-        return msgspec.convert(value | {"inputs": inputs}, InferDocument)
+        return msgspec.convert(_scalars(value) | {"inputs": inputs}, InferDocument)
     except msgspec.ValidationError as error:
         raise Unprocessable(entry("value_error", ["body"], str(error), None)) from error
+
+
+def _listed(data: Any) -> list[Any]:
+    return data if type(data) is list else [data]
+
+
+def _scalars(item: dict[str, Any]) -> dict[str, Any]:
+    """Without the parameters that say nothing, and without the headers, which clients of MLServer send as an object."""
+    given = item.get("parameters")
+    if type(given) is not dict:
+        return item
+    return item | {
+        "parameters": {name: value for name, value in given.items() if value is not None and name != HEADERS}
+    }
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -108,10 +124,16 @@ def _fitted(item: InputDocument, spec: TensorSpec, pieces: list[bytes] | None, p
     if not is_cast or item.datatype not in NUMPY_NAMES or spec.datatype not in NUMPY_NAMES:
         return msgspec.structs.replace(item, shape=shape)
     if pieces is None:
-        return msgspec.structs.replace(item, shape=shape, datatype=spec.datatype)
+        data = _numbers(item) if item.datatype == "BOOL" else item.data
+        return msgspec.structs.replace(item, shape=shape, datatype=spec.datatype, data=data)
     pieces[place] = _cast(item, spec, pieces[place])
     parameters = {**(item.parameters or {}), "binary_data_size": len(pieces[place])}
     return InputDocument(spec.name, spec.datatype, shape, parameters)
+
+
+def _numbers(item: InputDocument) -> list[Any]:
+    """True and false as 1 and 0."""
+    return [int(leaf) if type(leaf) is bool else leaf for leaf in flat(item.data or [])]
 
 
 def shape_for(spec: TensorSpec, shape: list[int]) -> list[int]:
