@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from salver.errors import Code, RequestError, SalverError
 from salver.net.base import NetSettings
 from salver.net.exchange import KnownRequest, KnownRoute, LaneState
 from salver.net.head import KnownHeads
 from salver.net.large import FIRST_BYTES
-from salver.operations.base import Answer, Credentials, PredictRoute
+from salver.operations.base import Answer, Credentials, PredictRoute, Request
 from salver.operations.inference import Predictions
 from salver.types import SlabSlice
 
