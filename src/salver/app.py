@@ -88,6 +88,7 @@ from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState,
 from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
 from salver.wire.openinference.metrics import OpenInferenceMetricsWire
+from salver.wire.openinference.mlserver import MlServerWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
@@ -432,6 +433,7 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
         ),
         *handler_wires(settings.torchserve, only_model, lambda: pipeline.models),
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
+        MlServerWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         OpenInferenceMetricsWire(),
         NativeWire(max_body_bytes),
     )
@@ -446,12 +448,14 @@ def _grpc_wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, GrpcWir
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from salver.wire.openinference.grpc import OpenInferenceGrpcWire
+    from salver.wire.openinference.mlserver.grpc import MlServerGrpcWire
     from salver.wire.tfserving.grpc import TfServingGrpcWire
 
     pipeline = front_end.pipeline
     wires: tuple[GrpcWire, ...] = (
         TfServingGrpcWire(max_body_bytes=int(front_end.settings.net.max_body_mb * 1024 * 1024)),
         OpenInferenceGrpcWire(settings.openinference),
+        MlServerGrpcWire(settings.openinference),
         *handler_grpc_wires(settings.torchserve, lambda: pipeline.models),
     )
     return {wire.name: wire for wire in wires}

@@ -72,8 +72,14 @@ def test_the_port_for_all_protocols_answers_what_else_is_wanted_there() -> None:
     }
 
 
+def test_mlservers_words_take_the_place_of_tritons_at_its_port() -> None:
+    net = NetSettings(port=8080, compat=("mlserver",))
+    assert wanted_ports(net) == {8080: ("mlserver", *(wire for wire in ALL_WIRES if wire != "openinference"))}
+    assert wanted_grpc_ports(net) == {8081: ("mlserver",)}
+
+
 def test_every_protocol_with_ports_of_its_own_can_be_named() -> None:
-    assert set(COMPAT_PORTS) == {"tfserving", "mms", "torchserve", "openinference"}
+    assert set(COMPAT_PORTS) == {"tfserving", "mms", "torchserve", "openinference", "mlserver"}
 
 
 @pytest.mark.parametrize("share", [False, True])

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from salver.errors import Code, RequestError, SalverError
 from salver.net.base import NetSettings
 from salver.net.exchange import KnownRequest, KnownRoute, LaneState
 from salver.net.head import KnownHeads
 from salver.net.large import FIRST_BYTES
-from salver.operations.base import Answer, Credentials, PredictRoute
+from salver.operations.base import Answer, Credentials, PredictRoute, Request
 from salver.operations.inference import Predictions
 from salver.types import SlabSlice
 
@@ -38,6 +39,8 @@ class LaneSource(Protocol):
     """Who knows which addresses are predictions: a wire."""
 
     def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None: ...
+
+    def error(self, error: SalverError, request: Request) -> Answer: ...
 
 
 class Memory(Protocol):
@@ -181,8 +184,13 @@ class Edge:
         self.connections.discard(connection)
 
     def refusal(self, status: int, message: str) -> Answer:
-        body = msgspec.json.encode({"error": {"code": REFUSAL_CODES.get(status, "INVALID_INPUT"), "message": message}})
-        return Answer(status, body, close=True)
+        """In the words of the only protocol that is spoken here; where there are several, in the server's own."""
+        code = REFUSAL_CODES.get(status, "INVALID_INPUT")
+        if len(self._wires) == 1:
+            error = RequestError(Code[code], message, fix="")
+            answer = self._wires[0].error(error, UNREAD)
+            return msgspec.structs.replace(answer, status=status, close=True)
+        return Answer(status, msgspec.json.encode({"error": {"code": code, "message": message}}), close=True)
 
     def drain(self) -> None:
         """Every answer from now on closes its connection."""
@@ -217,6 +225,8 @@ class Edge:
             connection.check_pace(now)
 
 
+UNREAD = Request(method="", path="", raw_path="")
+"""Stands for a request that was refused before anything of it was looked at."""
 REFUSAL_CODES = {
     400: "INVALID_INPUT",
     408: "DEADLINE_EXCEEDED",

@@ -27,18 +27,20 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
         (8082, ("torchserve-metrics",)),
     ),
     "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
+    "mlserver": ((8080, ("mlserver",)),),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
-LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"})}
+LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"}), "mlserver": frozenset({"openinference"})}
 """Protocols that claim addresses of others: at their ports they come first, and instead of those named here."""
 ALL_GRPC_WIRES: tuple[str, ...] = ("tfserving", "openinference", "mms")
 COMPAT_GRPC_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "tfserving": ((8500, ("tfserving",)),),
     "openinference": ((8001, ("openinference",)),),
+    "mlserver": ((8081, ("mlserver",)),),
     "torchserve": ((7070, ("torchserve",)), (7071, ("torchserve-management",))),
 }
 """Those of gRPC."""
-GRPC_NAMES = {f"{name}-grpc": name for name in ("tfserving", "openinference")} | {
+GRPC_NAMES = {f"{name}-grpc": name for name in ("tfserving", "openinference", "mlserver")} | {
     f"{name}-grpc{part}": f"{name}{part}" for name in ("mms", "torchserve") for part in ("", "-management")
 }
 """What gRPC is called at an exact address, and the protocol that is meant."""

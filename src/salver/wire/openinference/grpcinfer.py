@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from salver.errors import Code, RequestError, SalverError
 from salver.operations.base import Answer, AnsweredCall, Exchange, Request
 from salver.operations.inference import PREDICT
 from salver.operations.methods import GrpcStatus
-from salver.types import InferRequest, InferResponse, ModelVersion, VersionInfo
+from salver.types import Array, InferRequest, InferResponse, ModelVersion, VersionInfo
 from salver.wire.headers import for_model
 from salver.wire.openinference.bodies import BodyPlan, body_output
 from salver.wire.openinference.codec import Plan
@@ -84,6 +85,9 @@ class GrpcInferRoute:
                 text = body.data.decode("utf-8", "replace")
                 raise RequestError(Code.MODEL_ERROR, text, fix="", status=body.status)
             outputs = body_output(body)
+        return self._message_of(response, request, outputs)
+
+    def _message_of(self, response: InferResponse, request: V2Request, outputs: Mapping[str, Array]) -> Any:
         return infer_response(response, request, outputs)
 
 
