@@ -54,7 +54,6 @@ def test_other_files_are_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("members", "label"),
     [
-        (["MANIFEST.json", "x_service.py"], "a model archive of MXNet Model Server 0.4"),
         (["net/data.pkl", "net/constants.pkl", "net/code/net.py"], "a TorchScript model"),
         (["archive/data.pkl", "archive/data/0"], "a PyTorch file"),
         (["metadata.json", "config.json", "model.weights.h5"], "a Keras model"),
