@@ -87,7 +87,6 @@ def declared(raw: bytes, path: str) -> Declared:
             ),
         ),
         checks={"file": FILE_NAME, "rename": _RENAMED} if runtime == "sklearn" else {},
-        config=document,
         remarks=tuple(_remarks(document, runtime)),
     )
 
