@@ -16,7 +16,7 @@ from benchmarks.workloads import Prepared
 from salver.access.base import AccessSettings
 from salver.models.entry import version_info
 from salver.net.base import NetSettings
-from salver.operations import access, inference, models, server
+from salver.operations.catalogue import OPERATIONS
 from salver.processes.base import Door
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.replicas.base import Ready, ReplicaSpec
@@ -38,7 +38,6 @@ from salver_worker.loading import load
 if TYPE_CHECKING:
     from salver.access.audit import AuditEvent
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS)
 MAX_TURNS = 1000
 BATCH_BYTES = 1024 * 1024
 """The socket must hold a whole batch: its sender and its reader are one thread."""

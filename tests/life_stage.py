@@ -10,6 +10,7 @@ from salver.models.reconciler import Reconciler
 from salver.models.wanted import WantedModel
 from salver.processes.audience import Audience
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.types import (
     BatchSettings,
@@ -45,6 +46,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.engine = MemoryEngine()
+        self.environments = MemoryEnvironments()
         self.changes: list[VersionStatus] = []
         self.failures: list[tuple[ModelVersion, VersionFailure | None]] = []
         self.audience = Audience(lambda: self.reconciler.models(), lambda: self.reconciler.ready_workers(), tuple)
@@ -54,6 +56,7 @@ class Stage:
             self.audience,
             self.changes.append,
             lambda spec, failure: failure,
+            self.environments,
         )
         self.reconciler.on_failure = lambda *told: self.failures.append(told)
         self.front_ends = (ToldFrontEnd(turns=1), ToldFrontEnd(turns=4))

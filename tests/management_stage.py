@@ -29,6 +29,7 @@ from salver.processes.control import ControlHalf
 from salver.processes.management import Management
 from salver.processes.queries import RESULTS
 from salver.replicas.base import ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.memory import READY, MemoryEngine, MemoryWorker
 from salver.store.memory import MemoryStore
 from salver.store.sql import SqlStore
@@ -58,6 +59,7 @@ class Stage:
             self.audit,
             lambda status: None,
             lambda spec, failure: failure,
+            MemoryEnvironments(),
         )
         stock = Stock(Repository(folder / "repository", disk=disk or Disk()), folder)
         opening = open_models(store, stock, (), spec_of, {})

@@ -21,6 +21,7 @@ from salver.access.permit import local_admin
 from salver.errors import Code, RequestError, SalverError, StartupError
 from salver.events import (
     Address,
+    EnvironmentBuilding,
     FirstRunKey,
     Listening,
     ModelFailed,
@@ -54,11 +55,12 @@ from salver.models.states import SERVING
 from salver.models.stock import Stock
 from salver.models.watch import Watch
 from salver.net.ports import join_port
-from salver.operations import access, inference, models, server, statistics
+from salver.operations.catalogue import OPERATIONS
 from salver.processes.base import Control, Door
 from salver.processes.collector import settle_down
 from salver.processes.control import ControlHalf
 from salver.processes.doors import check_exposure, open_doors, url_of
+from salver.processes.environments import EnvironmentOperations
 from salver.processes.fleet import Fleet, FrontEndProcesses, SingleFrontEnd
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.processes.management import Management
@@ -66,6 +68,13 @@ from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
 from salver.processes.telling import Telling
 from salver.replicas.base import ReplicaSpec
+from salver.replicas.environments.base import EnvironmentSettings
+from salver.replicas.environments.book import StoredLocks
+from salver.replicas.environments.builder import Builder
+from salver.replicas.environments.interpreters import Interpreters
+from salver.replicas.environments.pipfiles import installer_variables
+from salver.replicas.environments.shelf import Shelf
+from salver.replicas.environments.uv import Uv
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
 from salver.settings import Settings
@@ -84,7 +93,6 @@ from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
 from salver_worker.runtimes.specs import SPECS
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
 BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
@@ -160,7 +168,7 @@ async def _run(
 ) -> int:
     signals = StopSignals(asyncio.get_running_loop())
     control, configurator = _control_half(settings, directory, discovery, state, on_event)
-    await _configure(control, configurator, state.configuration, on_event)
+    await _configure(control, configurator, state.configuration, settings, on_event)
     sockets = open_doors(settings.net, share=settings.processes.processes > 1)
     fleet = _fleet(settings, control, sockets, directory)
     try:
@@ -206,6 +214,7 @@ def _control_half(
     settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
 ) -> tuple[ControlHalf, Configurator]:
     """The half that knows what is to be served, before anybody can ask whether the server is ready."""
+    builder = _builder(settings.environments, directory, state.store)
     control = ControlHalf(
         LocalEngine(directory.folder("run"), os.environ),
         settings.replicas,
@@ -213,6 +222,7 @@ def _control_half(
         state.audit,
         on_change=lambda status: _tell(status, on_event),
         explain=lambda spec, failure: explained(failure, catalogue.manifest_file(spec.id)),
+        environments=builder,
     )
     catalogue = Catalogue(
         state.store,
@@ -220,6 +230,7 @@ def _control_half(
         control.reconciler,
         lambda source: _spec(source, settings),
         state.opening.models,
+        is_approved=builder.is_approved,
     )
     control.reconciler.on_failure = catalogue.note_failure
     uploads = directory.emptied("uploads")
@@ -247,6 +258,9 @@ def _control_half(
     )
     control.add_operations(management.bodies())
     control.add_operations(Telling(control.front_ends.reports, control.reconciler.models).bodies())
+    control.add_operations(
+        EnvironmentOperations(builder, catalogue.environments, control.reconciler.environments, state.audit).bodies()
+    )
     control.residence = Residence(
         catalogue,
         control.reconciler,
@@ -259,7 +273,7 @@ def _control_half(
     for note in (*discovery.notes, *state.opening.notes):
         on_event(Noted(text=note))
     for source in discovery.models:
-        on_event(_found(source))
+        on_event(_found(source, _spec(source, settings)))
     for model in state.opening.models.values():
         for version in model.versions.values():
             if version.stored is not None:
@@ -269,7 +283,11 @@ def _control_half(
 
 
 async def _configure(
-    control: ControlHalf, configurator: Configurator, given: GivenConfiguration | None, on_event: OnEvent
+    control: ControlHalf,
+    configurator: Configurator,
+    given: GivenConfiguration | None,
+    settings: Settings,
+    on_event: OnEvent,
 ) -> None:
     """Have the list of models served that the command was given. Raises StartupError."""
 
@@ -286,9 +304,18 @@ async def _configure(
         note(text)
     for found in configurator.found:
         for source in found.models:
-            on_event(_found(source))
+            on_event(_found(source, _spec(source, settings)))
     if given is not None and given.file and given.poll_s:
         control.watch(ConfigurationFile(given, configurator, note).run())
+
+
+def _builder(settings: EnvironmentSettings, directory: DataDirectory, store: Store) -> Builder:
+    chosen = settings.environments_dir
+    shelf = Shelf(Path(chosen).expanduser().absolute() if chosen else directory.folder("environments"))
+    shelf.sweep()
+    uv = Uv(settings, installer_variables(settings, os.environ), shelf.cache)
+    interpreters = Interpreters(settings.interpreters, os.environ.get("PATH", os.defpath))
+    return Builder(settings, shelf, uv, interpreters, StoredLocks(store))
 
 
 async def _at_the_end(stop: Callable[[], None]) -> None:
@@ -468,13 +495,13 @@ def _front_end_made_of(argument: FrontEndArgument, slab_fd: int, control: Contro
 # Models
 
 
-def _found(source: ModelSource) -> ModelFound:
+def _found(source: ModelSource, spec: ReplicaSpec) -> ModelFound:
     return ModelFound(
         name=source.name,
         version=source.version,
         runtime=source.recognition.runtime,
         source=source.source,
-        environment=source.environment,
+        environment=source.environment if spec.environment is None else spec.environment.label,
         label=source.recognition.label,
         notes=source.notes,
     )
@@ -487,7 +514,7 @@ def _kept(spec: ReplicaSpec, stored: VersionRecord) -> ModelFound:
         version=stored.version,
         runtime=spec.runtime,
         source=f"the repository ({stored.source})",
-        environment=spec.python,
+        environment=spec.python if spec.environment is None else spec.environment.label,
     )
 
 
@@ -500,7 +527,13 @@ def _spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
         max_queue_rows=serving.max_queue_rows,
     )
     replicas = settings.replicas
-    spec = replica_spec(source, threads=replicas.threads, batching=batching, warm_up_rounds=replicas.warm_up_rounds)
+    spec = replica_spec(
+        source,
+        threads=replicas.threads,
+        batching=batching,
+        warm_up_rounds=replicas.warm_up_rounds,
+        environments=settings.environments,
+    )
     if spec.runtime not in BODY_RUNTIMES:
         return spec
     words = settings.torchserve
@@ -532,6 +565,8 @@ def _unknown_status(failed: FailedSource) -> VersionStatus:
 def _tell(status: VersionStatus, on_event: OnEvent) -> None:
     if status.state in SERVING and status.info is not None:
         on_event(ModelReady(status=status, info=status.info))
+    elif status.state is VersionState.BUILDING:
+        on_event(EnvironmentBuilding(status=status))
     elif status.state in (VersionState.FAILED, VersionState.CRASHLOOP):
         on_event(ModelFailed(status=status))
 

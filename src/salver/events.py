@@ -28,6 +28,12 @@ class Noted(msgspec.Struct, frozen=True):
     text: str
 
 
+class EnvironmentBuilding(msgspec.Struct, frozen=True, kw_only=True):
+    """The packages of a version are being installed; `status` says how far that is."""
+
+    status: VersionStatus
+
+
 class ModelReady(msgspec.Struct, frozen=True, kw_only=True):
     """A version is loaded, warmed and answers."""
 
@@ -71,4 +77,6 @@ class Stopped(msgspec.Struct, frozen=True):
     """The last event."""
 
 
-ServerEvent: TypeAlias = ModelFound | Noted | ModelReady | ModelFailed | FirstRunKey | Listening | Stopping | Stopped
+ServerEvent: TypeAlias = (
+    ModelFound | Noted | EnvironmentBuilding | ModelReady | ModelFailed | FirstRunKey | Listening | Stopping | Stopped
+)

@@ -202,6 +202,7 @@ class VersionState(enum.Enum):
     """Where a version is in its life. ``models/states.py`` has the legal moves and the drawing."""
 
     QUEUED = "QUEUED"
+    BUILDING = "BUILDING"
     STARTING = "STARTING"
     READY = "READY"
     DEGRADED = "DEGRADED"

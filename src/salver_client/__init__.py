@@ -5,6 +5,13 @@ It needs nothing of the server's code.
 
 from salver_client.changes import How
 from salver_client.client import AsyncClient, Client
+from salver_client.environments import (
+    BuiltEnvironment,
+    Environment,
+    EnvironmentDetail,
+    EnvironmentLock,
+    PrunedEnvironments,
+)
 from salver_client.errors import SalverClientError
 from salver_client.results import (
     AuditLine,
@@ -30,8 +37,12 @@ from salver_client.results import (
 __all__ = [
     "AsyncClient",
     "AuditLine",
+    "BuiltEnvironment",
     "Client",
     "CreatedKey",
+    "Environment",
+    "EnvironmentDetail",
+    "EnvironmentLock",
     "Failure",
     "How",
     "Key",
@@ -39,6 +50,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "Prediction",
+    "PrunedEnvironments",
     "Ranked",
     "Readiness",
     "Replica",

@@ -11,10 +11,17 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from salver_client import calls, changes, steps
+from salver_client import calls, changes, environments, steps
 from salver_client.artefacts import Artefact, opened
 from salver_client.calls import Call, Reply
 from salver_client.changes import LEFT, How, Left
+from salver_client.environments import (
+    BuiltEnvironment,
+    Environment,
+    EnvironmentDetail,
+    EnvironmentLock,
+    PrunedEnvironments,
+)
 from salver_client.errors import SalverClientError
 from salver_client.inputs import Form, Inputs
 from salver_client.results import (
@@ -230,6 +237,36 @@ class Client:
         """Delete a version, or without one the model, for good."""
         return self._ask(changes.delete(model, version, how))
 
+    def environments(self) -> tuple[Environment, ...]:
+        """The environments that are built, the oldest first."""
+        return self._ask(environments.environments())
+
+    def environment(self, id: str) -> EnvironmentDetail:
+        """One environment with its packages and its lock; the beginning of its id is enough."""
+        return self._ask(environments.environment(id))
+
+    def lock_environment(
+        self, requirements: Sequence[str], *, python: str = "", constraints: Sequence[str] = ()
+    ) -> EnvironmentLock:
+        """Resolve requirements to exact versions with hashes; the server keeps the lock."""
+        return self._ask(environments.lock(requirements, python, constraints))
+
+    def build_environment(
+        self,
+        requirements: Sequence[str] = (),
+        *,
+        python: str = "",
+        constraints: Sequence[str] = (),
+        lock: str = "",
+        plan: bool = False,
+    ) -> BuiltEnvironment:
+        """Build an environment of requirements, or of a lock, before a model needs it."""
+        return self._ask(environments.build(requirements, python, constraints, lock, plan))
+
+    def prune_environments(self, *, plan: bool = False) -> PrunedEnvironments:
+        """Remove the environments that no version of a model uses."""
+        return self._ask(environments.prune(plan))
+
     def create_key(
         self,
         label: str,
@@ -413,6 +450,31 @@ class AsyncClient:
 
     async def delete(self, model: str, version: int | None = None, *, how: How = HOW) -> Outcome:
         return await self._ask(changes.delete(model, version, how))
+
+    async def environments(self) -> tuple[Environment, ...]:
+        return await self._ask(environments.environments())
+
+    async def environment(self, id: str) -> EnvironmentDetail:
+        return await self._ask(environments.environment(id))
+
+    async def lock_environment(
+        self, requirements: Sequence[str], *, python: str = "", constraints: Sequence[str] = ()
+    ) -> EnvironmentLock:
+        return await self._ask(environments.lock(requirements, python, constraints))
+
+    async def build_environment(
+        self,
+        requirements: Sequence[str] = (),
+        *,
+        python: str = "",
+        constraints: Sequence[str] = (),
+        lock: str = "",
+        plan: bool = False,
+    ) -> BuiltEnvironment:
+        return await self._ask(environments.build(requirements, python, constraints, lock, plan))
+
+    async def prune_environments(self, *, plan: bool = False) -> PrunedEnvironments:
+        return await self._ask(environments.prune(plan))
 
     async def create_key(
         self,

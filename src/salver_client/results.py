@@ -232,6 +232,7 @@ class StoredVersion:
     created_at: datetime | None
     created_by: str
     failure: Failure | None
+    reason: str = ""
 
     @classmethod
     def of(cls, json: Json) -> StoredVersion:
@@ -247,6 +248,7 @@ class StoredVersion:
             created_at=_moment(json["created_at"]),
             created_by=json["created_by"],
             failure=None if json["failure"] is None else Failure.of(json["failure"]),
+            reason=json.get("reason", ""),
         )
 
 

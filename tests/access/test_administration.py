@@ -73,7 +73,10 @@ def test_revoking_a_key_that_is_not_there_says_so(administration: Administration
         ({"label": ""}, "label is not right"),
         ({"label": "x" * 101}, "label is not right"),
         ({"label": "a\nb"}, "label is not right"),
-        ({"role": "root"}, "role is not right: it must be one of viewer, user, developer, operator, renewer, admin."),
+        (
+            {"role": "root"},
+            "role is not right: it must be one of viewer, user, developer, publisher, operator, renewer, admin.",
+        ),
         ({"role": "anonymous"}, "role is not right"),
         ({"models": ("",)}, "models is not right"),
         ({"models": ("x" * 129,)}, "models is not right"),

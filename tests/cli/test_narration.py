@@ -6,6 +6,7 @@ from salver.cli.narration import Narrator
 from salver.cli.terminal import console
 from salver.events import (
     Address,
+    EnvironmentBuilding,
     FirstRunKey,
     Listening,
     ModelFailed,
@@ -113,6 +114,13 @@ def test_a_failure_is_told_with_its_log_and_the_fix(told):
     lines = told(ModelFailed(status=failed))
     assert lines[0] == "failed   m version 1: [Errno 2] no such file"
     assert [line.strip() for line in lines[1:]] == ["| one", "| [bold]two[/bold]", "fix: Copy it."]
+
+
+def test_how_far_an_environment_is_is_told(told):
+    building = status(VersionState.BUILDING, reason="Its environment is being built: installing 2 packages.")
+    assert told(EnvironmentBuilding(status=building)) == [
+        "building m version 1: Its environment is being built: installing 2 packages."
+    ]
 
 
 def test_only_the_end_of_a_long_log_is_told(told):

@@ -144,7 +144,7 @@ def test_a_worker_error_about_the_whole_file_is_shown_at_its_top() -> None:
             "`outputs[0].convert[0]`: a step is a table with one key, this one has none",
         ),
         ("[[inputs]]\nname='a'\n[[inputs]]\nname='a'", 4, "two of the inputs are named `a`"),
-        ("[environment]\npython = 'venv/bin/python'", 2, "must be an interpreter's absolute path, or the name of a"),
+        ("[environment]\npython = 'venv/bin/python'", 2, "must be a version, an interpreter's absolute path, or the"),
         ("[environment]\n[environment.variables]\nA = '1'\nB = 2", 4, "`environment.variables.B`: expected text"),
         ("environment = 3", 1, "`environment`: expected a table"),
         ("[environment]\nvariables = 3", 2, "`environment.variables`: expected a table"),

@@ -14,6 +14,7 @@ from salver.models.entry import version_info
 from salver.models.reconciler import Reconciler
 from salver.models.wanted import all_wanted
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec, Worker, WorkerLost
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.memory import READY, MemoryEngine, MemoryWorker
 from salver.types import (
     BatchSettings,
@@ -56,6 +57,7 @@ class Stage:
             self,
             self.told.append,
             lambda spec, failure: msgspec.structs.replace(failure, message=f"{spec.id}: {failure.message}"),
+            MemoryEnvironments(),
         )
         self.reconciler.want(all_wanted(specs))
 

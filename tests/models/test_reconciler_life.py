@@ -18,6 +18,7 @@ from salver.models.wanted import WantedModel, all_wanted
 from salver.processes.audience import TELL_TIMEOUT_S, Audience
 from salver.processes.channel import ChannelClosed
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.types import (
     BatchSettings,
@@ -73,7 +74,12 @@ class LifeOfAServer(RuleBasedStateMachine):
             self.audience = Audience(lambda: self.reconciler.models(), lambda: self.reconciler.ready_workers(), tuple)
             limits = ReplicaSettings(heartbeat_timeout_s=5.0, load_timeout_s=NEVER, backoff_max_s=8.0)
             self.reconciler = Reconciler(
-                self.engine, limits, self.audience, self.told.append, lambda spec, failure: failure
+                self.engine,
+                limits,
+                self.audience,
+                self.told.append,
+                lambda spec, failure: failure,
+                MemoryEnvironments(),
             )
             self.reconciler.on_failure = self.note_failure
             specs = [spec_of(number, count) for number, count in enumerate(replicas, 1)]

@@ -17,6 +17,7 @@ from salver.models.reconciler import Reconciler
 from salver.models.wanted import WantedModel
 from salver.processes.audience import Audience
 from salver.replicas.base import Failure, ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.link import Link
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.serving.batching.ticket import FOREVER, Ticket
@@ -156,7 +157,9 @@ async def play(wanted: list[tuple[WantedModel, float]], turns: tuple[int, int]) 
     engine = MemoryEngine(loads)
     audience = Audience(lambda: reconciler.models(), lambda: reconciler.ready_workers(), tuple)
     failures: dict[int, VersionFailure] = {}
-    reconciler = Reconciler(engine, ReplicaSettings(), audience, lambda _: None, lambda _, failure: failure)
+    reconciler = Reconciler(
+        engine, ReplicaSettings(), audience, lambda _: None, lambda _, failure: failure, MemoryEnvironments()
+    )
     reconciler.on_failure = lambda id, failure: (  # noqa: A006
         failures.pop(id.version, None) if failure is None else failures.update({id.version: failure})
     )

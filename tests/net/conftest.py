@@ -23,7 +23,7 @@ from salver.net.base import NetSettings
 from salver.net.edge import Edge
 from salver.net.http import LaneProtocol
 from salver.net.ports import open_port
-from salver.operations import access, inference, models, server, statistics
+from salver.operations.catalogue import OPERATIONS
 from salver.processes.base import ControlRequest, Door
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.replicas.slab import Slab
@@ -48,7 +48,6 @@ from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver_worker import frames
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
 WIDE = 16384
 """Values in a row of the model `wide`: 64 KiB."""
 WAIT_S = 30.0

@@ -16,14 +16,14 @@ from salver.access.limits import RateLimiter
 from salver.access.permit import ANYONE
 from salver.access.roles import ANONYMOUS, GRANTS, KEY_ROLES
 from salver.errors import Code, RequestError, SalverError, StartupError
-from salver.operations import access, inference, models, server, statistics
+from salver.operations import inference
 from salver.operations.base import Answer, Call, Credentials, Route
+from salver.operations.catalogue import OPERATIONS as CATALOGUE
 from salver.operations.gate import NOBODY, Gate, checked_request_id
 from salver.telemetry.accesslog import AccessLog
 from salver.telemetry.counters import Counters
 from salver.telemetry.meter import Meter
 
-CATALOGUE = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
 PUBLIC = {"server.live", "server.ready", "server.describe"}
 FAR = Credentials(None, "10.0.0.1", is_loopback=False)
 NEAR = Credentials(None, "127.0.0.1", is_loopback=True)

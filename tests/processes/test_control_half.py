@@ -20,6 +20,7 @@ from salver.processes.base import ControlRequest
 from salver.processes.control import ControlHalf
 from salver.processes.queries import RESULTS
 from salver.replicas.base import ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.store.base import AuditLine, KeyRecord
 from salver.store.memory import MemoryStore
@@ -49,6 +50,7 @@ class Stage:
             self.audit,
             lambda status: None,
             lambda spec, failure: failure,
+            MemoryEnvironments(),
         )
         self.front_end = ToldFrontEnd()
 

@@ -20,7 +20,7 @@ from salver.access.base import AccessSettings
 from salver.errors import StartupError
 from salver.models.entry import version_info
 from salver.net.base import NetSettings
-from salver.operations import access, inference, models, server, statistics
+from salver.operations.catalogue import OPERATIONS
 from salver.processes.audience import Audience
 from salver.processes.frontend import FrontEnd, FrontEndSettings
 from salver.replicas.base import ReplicaSpec
@@ -85,7 +85,7 @@ class Stage:
             (),
             lambda door: pytest.fail("there is no door"),
             Slab(1024 * 1024),
-            (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS),
+            OPERATIONS,
             self.control,  # type: ignore[arg-type]
             lambda front_end: {"native": NativeWire(1024 * 1024)},
             AccessLog(None, loop),

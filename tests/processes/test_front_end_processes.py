@@ -30,6 +30,7 @@ from salver.processes.control import ControlHalf
 from salver.processes.doors import ALL_WIRES
 from salver.processes.fleet import FrontEndProcesses
 from salver.replicas.base import ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.memory import MemoryEnvironments
 from salver.replicas.memory import MemoryEngine, MemoryWorker
 from salver.replicas.slab import Slab
 from salver.settings import Settings
@@ -56,6 +57,7 @@ class Stage:
             self.audit,
             lambda status: None,
             lambda spec, failure: failure,
+            MemoryEnvironments(),
         )
         self.control.reconciler.want(all_wanted([SPEC]))
         self.is_ending = False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from salver.errors import Code, LoadError
-from salver.replicas.environments import interpreter
+from salver.replicas.environments.interpreters import interpreter
 
 
 def test_an_absolute_path_is_taken_as_it_is() -> None:

@@ -87,7 +87,8 @@ def test_a_key_under_the_wrong_table_is_told_where_it_belongs():
 
 
 def test_an_unknown_table_is_refused_with_the_known_ones():
-    known = "access, models, net, openinference, processes, replicas, serving, telemetry, tfserving, torchserve"
+    tables = "access environments models net openinference processes replicas serving telemetry tfserving torchserve"
+    known = ", ".join(tables.split())
     assert refusal("[colours]").fix == f"Known are: {known}."
 
 

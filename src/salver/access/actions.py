@@ -45,6 +45,15 @@ PERMISSIONS = (
         description="Replace the list of models that are served from folders of the machine.",
         reach=Reach.SERVER,
     ),
+    Permission(
+        name="environments.list", description="See environments: interpreters and packages.", reach=Reach.SERVER
+    ),
+    Permission(
+        name="environments.build",
+        description="Have packages installed that nobody approved before, by building or publishing.",
+        reach=Reach.SERVER,
+    ),
+    Permission(name="environments.prune", description="Remove environments that nothing uses.", reach=Reach.SERVER),
     Permission(name="metrics.read", description="Read counters and gauges of the whole server.", reach=Reach.SERVER),
     Permission(name="keys.create", description="Make keys, with no more rights than one's own.", reach=Reach.SERVER),
     Permission(name="keys.list", description="See which keys exist; never a key itself.", reach=Reach.SERVER),

@@ -20,7 +20,8 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 _READ = frozenset({"models.list", "models.get", "metrics.read"})
 _PREDICT = _READ | {"models.predict"}
 
-_OPERATE = _READ | {"models.publish", "models.promote", "models.operate", "models.delete"}
+_PUBLISH = _READ | {"models.publish", "models.promote", "environments.list"}
+_OPERATE = _PUBLISH | {"models.operate", "models.delete", "environments.build", "environments.prune"}
 
 ANONYMOUS = Role(
     name="anonymous",
@@ -38,6 +39,11 @@ KEY_ROLES = (
     Role(name="user", description="An application that calls models.", permissions=_PREDICT),
     Role(
         name="developer", description="Builds models and tries them; may not change what is live.", permissions=_PREDICT
+    ),
+    Role(
+        name="publisher",
+        description="Publishes models and chooses what answers; installs no packages but those that are approved.",
+        permissions=_PUBLISH,
     ),
     Role(name="operator", description="Runs the server and its models; may not call them.", permissions=_OPERATE),
     Role(

@@ -31,6 +31,7 @@ COMMANDS = {
     "unload": "Unload a model without forgetting it.",
     "delete": "Delete a version or a model for good.",
     "import": "Bring the set-up of another server here.",
+    "env": "List, build and remove environments that models run in.",
     "keys": "Make, list and revoke API keys.",
     "state": "Back up, restore and check what the server keeps.",
     "config": "Show each setting's value and where it came from.",

@@ -11,6 +11,7 @@ from salver.cli.curl import curl_commands
 from salver.cli.signatures import signature_text
 from salver.events import (
     Address,
+    EnvironmentBuilding,
     FirstRunKey,
     Listening,
     ModelFailed,
@@ -51,6 +52,10 @@ class Narrator:
                     self._note(f"note: {note}")
             case Noted():
                 self._say("note", event.text)
+            case EnvironmentBuilding():
+                self._say(
+                    "building", f"{event.status.id.model} version {event.status.id.version}: {event.status.reason}"
+                )
             case ModelReady():
                 self._ready(event)
             case ModelFailed():

@@ -48,7 +48,7 @@ def _row(version: StoredVersion) -> tuple[str, ...]:
         version.created_by,
         version.source,
         version.digest[:DIGEST_DIGITS],
-        version.failure.message if version.failure else "",
+        version.failure.message if version.failure else version.reason,
     )
 
 

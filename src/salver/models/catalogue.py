@@ -18,7 +18,7 @@ from salver.errors import Code, RequestError
 from salver.models import desired, edits
 from salver.models.admission import check_first, check_name, check_number, check_revision
 from salver.models.edits import Edit, MakeEdit
-from salver.models.intake import Intake, Publication
+from salver.models.intake import Intake, IsApproved, Publication, approve_all
 from salver.models.known import KnownModel, KnownVersion, MakeSpec, broken_version, given_version
 from salver.models.manifestfile import ManifestFile
 from salver.models.outcome import Asked, Outcome, VersionList
@@ -26,6 +26,7 @@ from salver.models.sources import FailedSource, ModelSource
 from salver.models.stock import Stock, stored_version
 from salver.models.wanted import WantedModel
 from salver.models.wanting import outcome_of, state_of, version_list, wanted_model
+from salver.replicas.environments.base import EnvironmentRequest
 from salver.store.base import CatalogueChange, ModelRecord, Store
 from salver.types import ModelStatus, ModelVersion, Scale, VersionFailure
 
@@ -52,13 +53,14 @@ class Catalogue:
         make_spec: MakeSpec,
         models: Mapping[str, KnownModel],
         *,
+        is_approved: IsApproved = approve_all,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._stock = stock
         self._lives = lives
         self._make_spec = make_spec
-        self._intake = Intake(stock, make_spec, clock)
+        self._intake = Intake(stock, make_spec, clock, is_approved)
         self._models = dict(models)
         self._clock = clock
         self._shelving = asyncio.Lock()
@@ -83,6 +85,12 @@ class Catalogue:
     def versions(self, name: str) -> VersionList:
         """Every version of a model. Raises RequestError(MODEL_NOT_FOUND)."""
         return version_list(self._known(name), self._status(name))
+
+    def environments(self) -> dict[ModelVersion, EnvironmentRequest]:
+        """What every version that there is, loaded or not, wants to run in, where that is more than an interpreter."""
+        versions = [version for model in self._models.values() for version in model.versions.values()]
+        wanted = ((version.spec.id, version.spec.environment) for version in versions)
+        return {id: request for id, request in wanted if request is not None}
 
     # What sleeps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import msgspec
@@ -32,6 +33,12 @@ class Entry:
         """Whether its group was started, or will be with all others."""
         self.is_failure_kept = False
         self.is_over = False
+        self.environment = "" if group.spec.environment is None else group.spec.environment.label
+        """What it runs in, in words; empty: the interpreter as it is."""
+        self.is_waiting = False
+        """Whether its environment was built, and its workers were not started yet."""
+        self.building: asyncio.Task[None] | None = None
+        """What brings its environment about."""
 
     @property
     def id(self) -> ModelVersion:
@@ -54,6 +61,7 @@ class Entry:
             is_serving=self.is_serving,
             has_served=self.has_served,
             is_failure_kept=self.is_failure_kept,
+            is_waiting=self.is_waiting,
             is_over=self.is_over,
         )
 
@@ -62,6 +70,11 @@ class Entry:
         """The last lines of its workers' logs, or of those that failed before this life."""
         kept = () if self.failure is None else self.failure.log_tail
         return self.group.log_tail or kept
+
+    def end_building(self) -> None:
+        """Nobody waits for its environment any more."""
+        if self.building is not None:
+            self.building.cancel()
 
     def note_failure(self, failure: VersionFailure) -> None:
         self.failure = failure
@@ -75,7 +88,7 @@ class Entry:
             state=self.state,
             runtime=spec.runtime,
             source=spec.source,
-            environment=spec.python,
+            environment=self.environment or spec.python,
             replicas_wanted=0 if self.state is VersionState.UNLOADED else spec.replicas,
             replicas=() if is_at_rest else self.group.statuses,
             reason=self.reason,

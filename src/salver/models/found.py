@@ -10,6 +10,7 @@ import msgspec
 from salver.errors import Code, LoadError
 from salver.models.archive import unpack
 from salver.models.archivesettings import ArchiveSettings, read_archive_settings
+from salver.models.environmentfiles import surroundings_of
 from salver.models.foreign.base import ForeignFile
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
@@ -46,17 +47,25 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
     artifact = _opened(found.recognition, artifacts)
     settings = _settings(artifact, archive)
     home = artifact if found.file is None else Path(found.file.path)
+    folder = (home if home.is_dir() else home.parent).absolute()
+    recognition = msgspec.structs.replace(found.recognition, artifact=artifact.absolute())
+    beside = (artifact if artifact.is_dir() else artifact.parent).absolute()
+    is_alone = found.file is None and found.path.is_file() and archive is None
+    around = surroundings_of(tuple(dict.fromkeys((beside, folder))), recognition, manifest, is_alone=is_alone)
     return ModelSource(
         name=name,
         version=_version(found),
         source=str(found.path),
-        folder=(home if home.is_dir() else home.parent).absolute(),
-        recognition=msgspec.structs.replace(found.recognition, artifact=artifact.absolute()),
+        folder=folder,
+        recognition=recognition,
         manifest=settings.words.under(manifest),
         manifest_file=found.file,
         details={} if archive is None or archive.version is None else {"archive_version": archive.version},
-        notes=tuple(text for text in (note, *found.notes, *settings.notes, *_archive_notes(archive)) if text),
+        notes=tuple(
+            text for text in (note, *found.notes, *settings.notes, *_archive_notes(archive), *around.notes) if text
+        ),
         archive_config=settings.config,
+        wish=around.wish,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -13,8 +14,12 @@ from salver.errors import Code, RequestError
 from salver.models.admission import check_own_name, next_version
 from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
 from salver.models.stock import Stock, Stocked
+from salver.replicas.environments.base import EnvironmentRequest
 from salver.store.base import VersionRecord
 from salver.types import ModelVersion, own_name_or_number
+
+IsApproved: TypeAlias = Callable[[EnvironmentRequest], Awaitable[bool]]
+"""Whether the packages were wanted before by somebody who may have them installed."""
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +41,15 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     is_beside: bool = False
     """Whether it is served beside the versions that there are, under the number that its artefact names; `replicas` are
     its own then."""
+    may_install: bool = True
+    """Whether it may need packages that nobody approved before."""
 
 
 class Intake:
     """Waits for the disk in threads."""
 
-    def __init__(self, stock: Stock, make_spec: MakeSpec, clock: Callable[[], float]) -> None:
+    def __init__(self, stock: Stock, make_spec: MakeSpec, clock: Callable[[], float], is_approved: IsApproved) -> None:
+        self._is_approved = is_approved
         self._stock = stock
         self._make_spec = make_spec
         self._clock = clock
@@ -65,11 +73,25 @@ class Intake:
             if publication.is_beside:
                 check_own_name(model.name, stocked.own_name, _own_names(model))
                 number = stocked.number_among(model.numbers)
-            return _free(model, self._published(stocked, number, by, publication.told))
+            version = _free(model, self._published(stocked, number, by, publication.told))
+            await self._check_environment(version, publication)
+            return version
         except RequestError:
             if stocked.published.digest not in used:
                 await asyncio.to_thread(self._stock.forget, stocked.published.digest)
             raise
+
+    async def _check_environment(self, version: KnownVersion, publication: Publication) -> None:
+        """Raises RequestError when packages would be installed that whoever publishes may not have installed."""
+        wanted = version.spec.environment
+        if wanted is None or publication.may_install or await self._is_approved(wanted):
+            return
+        raise RequestError(
+            Code.PERMISSION_DENIED,
+            f"This version needs packages that nobody approved yet: {wanted.label}.",
+            fix="Use requirements that `salver env list` shows, or have somebody with the permission "
+            "environments.build run `salver env build` with the model's folder.",
+        )
 
     def _take(self, name: str, publication: Publication, used: Container[str]) -> Stocked:
         """Blocks for the disk."""
@@ -106,3 +128,8 @@ def _free(model: KnownModel, version: KnownVersion) -> KnownVersion:
             fix="Leave the version out to get the next number, or choose one that is free.",
         )
     return version
+
+
+async def approve_all(_request: EnvironmentRequest) -> bool:
+    """Where nobody installs anything."""
+    return True

@@ -2,7 +2,8 @@
 
 ::
 
-    start ──► load, example, recorded requests ──► serves ──► point requests to it ──► told ──► drain the old ──► stop
+    build its environment ──► start ──► load, example, recorded requests ──► serves ──► point requests to it ──► told
+                                                                                       ──► drain the old ──► stop
 
 Nothing here remembers: whoever acts asks again after everything that happens, and is told the next things to do, or
 none. The laws, which the tests prove:
@@ -12,7 +13,8 @@ none. The laws, which the tests prove:
 - A wanted version that does not serve, for whatever reason, has a stand-in: one that served before it and would
   otherwise end. So a version that fails costs nothing, whatever the policy says. One that was deleted stands in only
   for what still loads; for a model that was unloaded nothing does.
-- With `Preserve.RESOURCES` nothing is started beside what has to go: that ends first.
+- With `Preserve.RESOURCES` nothing is started beside what has to go: that ends first. An environment takes no memory,
+  and is built before anything goes for it.
 - A life is one form of one version: the same version with other files, or with anything else changed but the number of
   replicas, is a new life, which takes over from the old one as a new version does.
 """
@@ -58,6 +60,8 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     has_served: bool = False
     is_failure_kept: bool = False
     """Whether its failure was among those that are wanted to be kept."""
+    is_waiting: bool = False
+    """Whether its environment was built, and none of its workers was started yet."""
     is_over: bool = False
     """Whether none of its workers is left, for good."""
 
@@ -115,6 +119,12 @@ class Wake(msgspec.Struct, frozen=True):
     spec: ReplicaSpec
 
 
+class Launch(msgspec.Struct, frozen=True):
+    """Start the workers of a life whose environment was built."""
+
+    number: int
+
+
 class Scale(msgspec.Struct, frozen=True):
     """Have more replicas, or fewer: those that go finish what they have."""
 
@@ -140,7 +150,7 @@ class Forget(msgspec.Struct, frozen=True):
     number: int
 
 
-Action = Start | Rest | Wake | Scale | Point | Drain | Forget
+Action = Start | Rest | Wake | Launch | Scale | Point | Drain | Forget
 
 
 def decide(now: Situation) -> tuple[Action, ...]:
@@ -160,8 +170,18 @@ def _actions(now: Situation) -> Iterator[Action]:
     ending = [life for life in now.lives if life.is_ending or (life in going and life.runs)]
     for spec in now.wanted.specs:
         action = _lead_to(spec, now)
-        if action is not None and not (ending and now.saves_memory and isinstance(action, Start | Wake)):
+        if action is not None and not (ending and now.saves_memory and _takes_memory(action)):
             yield action
+
+
+def _takes_memory(action: Action) -> bool:
+    """A life that needs an environment begins with building it."""
+    match action:
+        case Start(spec) | Wake(_, spec):
+            return spec.environment is None
+        case Launch():
+            return True
+    return False
 
 
 # Versions that are wanted
@@ -189,6 +209,8 @@ def _lead_to(spec: ReplicaSpec, now: Situation) -> Action | None:
         return None
     if life.state is UNLOADED:
         return None if is_asleep else Wake(life.number, spec)
+    if life.is_waiting:
+        return Launch(life.number)
     if life.state is not FAILED and life.spec.replicas != spec.replicas:
         return Scale(life.number, spec.replicas)
     return None
@@ -207,7 +229,7 @@ def _outdated(now: Situation) -> Iterator[Life]:
     for spec in now.wanted.specs:
         version, fitting = spec.id.version, _fitting(spec, now)
         takes_over = fitting.is_serving if fitting is not None else version in now.wanted.asleep
-        saves_memory = now.saves_memory and version not in now.wanted.failures
+        saves_memory = now.saves_memory and version not in now.wanted.failures and not _is_built_first(spec, now)
         for life in now.lives:
             if life.version != version or life.is_ending:
                 continue
@@ -251,12 +273,21 @@ def _has_one_on_its_way(now: Situation) -> bool:
 
 
 def _missing(now: Situation) -> int:
-    """How many wanted versions should serve and do not. Where memory is to be saved, only those that failed count."""
+    """How many wanted versions should serve and do not. Where memory is to be saved, only those count that failed,
+    or whose environment is built first."""
     there = _serving(now) | set(now.wanted.asleep)
     missing = {spec.id.version for spec in now.wanted.specs} - there
     if now.saves_memory:
-        missing &= {*now.wanted.failures, *(life.version for life in now.lives if life.state is FAILED)}
+        built_first = (spec.id.version for spec in now.wanted.specs if _is_built_first(spec, now))
+        failed = (life.version for life in now.lives if life.state is FAILED)
+        missing &= {*now.wanted.failures, *failed, *built_first}
     return len(missing)
+
+
+def _is_built_first(spec: ReplicaSpec, now: Situation) -> bool:
+    """Whether the version's environment is on its way, and so nothing needs to go for it yet."""
+    life = _fitting(spec, now)
+    return spec.environment is not None and (life is None or life.state is VersionState.BUILDING)
 
 
 # Where requests are led

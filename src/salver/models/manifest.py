@@ -27,7 +27,11 @@ class EnvironmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """`[environment]`: in what the model's process runs."""
 
     python: str | None = None
-    """An interpreter's absolute path, or a command's name; None: the one that runs the server."""
+    """A version or a range of them, an interpreter's absolute path, or a command's name; None: the server's own."""
+    requirements: str | tuple[str, ...] | None = None
+    """A file of the model's folder, or the requirements themselves; None: as the files beside the model say."""
+    lock: str | None = None
+    """A file of the model's folder with exact versions and hashes: nothing is resolved then."""
     threads: _AtLeastOne | None = None
     variables: dict[str, str] = {}
 

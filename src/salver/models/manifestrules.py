@@ -14,6 +14,7 @@ from salver.models.manifest import ExampleSection, Manifest, Step
 from salver.models.manifestwords import Problem, closest, in_words
 from salver.models.naming import NAME_RULE, is_name
 from salver.models.tomllines import KeyPath
+from salver.replicas.environments.pythons import is_range
 from salver_worker.runtimes.specs import SPECS
 
 MAX_DEPTH = 32
@@ -60,9 +61,15 @@ def _runtime_problems(name: str | None) -> Iterator[Problem]:
 
 def _environment_problems(manifest: Manifest) -> Iterator[Problem]:
     python = manifest.environment.python
-    if python is not None and not (python.startswith(("/", "~")) or _COMMAND.fullmatch(python)):
-        text = "`environment.python` must be an interpreter's absolute path, or the name of a command"
+    if python is not None and not (python.startswith(("/", "~")) or _COMMAND.fullmatch(python) or is_range(python)):
+        text = "`environment.python` must be a version, an interpreter's absolute path, or the name of a command"
         yield Problem(("environment", "python"), text)
+    wanted = manifest.environment.requirements
+    if isinstance(wanted, str):
+        yield from _outside(("environment", "requirements"), wanted)
+    yield from _outside(("environment", "lock"), manifest.environment.lock)
+    if wanted is not None and manifest.environment.lock is not None:
+        yield Problem(("environment", "lock"), "`environment` has both requirements and a lock, and one is enough")
     for name, value in manifest.environment.variables.items():
         path = ("environment", "variables", name)
         if not _VARIABLE_NAME.fullmatch(name):

@@ -55,6 +55,8 @@ class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     created_by: str
     failure: VersionFailure | None
+    reason: str = ""
+    """How far its environment is, or why it does not serve; empty when it does, or is not loaded."""
 
 
 class VersionList(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
 from salver.models import lifeline
+from salver.models.building import Unbuilt, build
 from salver.models.cast import Cast
 from salver.models.entry import Entry, kept_failure, version_info
 from salver.models.lifeline import Action
 from salver.models.states import SERVING, Event, next_state
 from salver.models.wanted import WantedModel
 from salver.replicas.base import Engine, Failure, Ready, ReplicaSettings, ReplicaSpec, Worker
+from salver.replicas.environments.base import EnvironmentRequest, Environments
 from salver.replicas.supervisor import ReplicaGroup
 from salver.telemetry.measures import Measure
 from salver.types import (
@@ -61,6 +63,7 @@ class Reconciler:
         publisher: Publisher,
         on_change: Callable[[VersionStatus], None],
         explain: Callable[[ReplicaSpec, Failure], Failure],
+        environments: Environments,
     ) -> None:
         self.on_failure: FailureListener = _kept_by_nobody
         self._engine = engine
@@ -68,6 +71,7 @@ class Reconciler:
         self._publisher = publisher
         self._on_change = on_change
         self._explain = explain
+        self._environments = environments
         self._casts: dict[str, Cast] = {}
         self._entries: dict[ReplicaGroup, Entry] = {}
         self._life_numbers = itertools.count(1)
@@ -109,7 +113,7 @@ class Reconciler:
         self._is_started = True
         for entry in self._entries.values():
             if entry.has_begun:
-                entry.group.start()
+                self._launch(entry)
             elif entry.state is VersionState.FAILED:
                 self._on_change(entry.status())
         self._publish_soon()
@@ -121,6 +125,7 @@ class Reconciler:
         ending = [entry for entry in self._entries.values() if entry.is_ending]
         for entry in self._entries.values():
             entry.group.retire()
+            entry.end_building()
             if entry not in ending:
                 self._move(entry, Event.DRAIN)
         await asyncio.gather(*(entry.group.stop() for entry in self._entries.values()), *self._tasks)
@@ -164,6 +169,11 @@ class Reconciler:
         living = [(group, entry) for group, entry in self._entries.items() if not entry.is_ending]
         return [(entry.id, worker) for group, entry in living for worker in group.ready_workers()]
 
+    def environments(self) -> tuple[EnvironmentRequest, ...]:
+        """What workers run in, or are about to; also those of versions that end."""
+        requests = (entry.group.spec.environment for entry in self._entries.values())
+        return tuple(request for request in requests if request is not None)
+
     def group_of(self, replica_id: str) -> ReplicaGroup | None:
         return next((group for group in self._entries if group.worker(replica_id)), None)
 
@@ -193,6 +203,10 @@ class Reconciler:
                 entry.group.scale(spec.replicas)
                 self._move(entry, Event.WOKEN)
                 self._begin(entry)
+            case lifeline.Launch(number):
+                entry = cast.entry(number)
+                entry.is_waiting = False
+                entry.group.start()
             case lifeline.Scale(number, replicas):
                 self._scale(cast.entry(number), replicas)
             case lifeline.Drain(number):
@@ -212,7 +226,36 @@ class Reconciler:
     def _begin(self, entry: Entry) -> None:
         entry.has_begun = True
         if self._is_started:
+            self._launch(entry)
+
+    def _launch(self, entry: Entry) -> None:
+        """Start its workers; where it needs an environment, when that is there."""
+        request = entry.group.spec.environment
+        if request is None:
             entry.group.start()
+            return
+        self._move(entry, Event.BUILD)
+        entry.reason = "Its environment is being built."
+        entry.building = self._spawn(self._build(entry, request))
+
+    async def _build(self, entry: Entry, request: EnvironmentRequest) -> None:
+        outcome = await build(self._environments, request, lambda text: self._building(entry, text))
+        if entry.is_ending or outcome is None:
+            return
+        if isinstance(outcome, Unbuilt):
+            self._cannot_load(entry, outcome.failure, outcome.lines)
+            return
+        entry.group.python, entry.environment, entry.reason = outcome.python, outcome.label, ""
+        entry.is_waiting = True
+        self._move(entry, Event.BUILT)
+        self._reconcile(self._casts[entry.id.model])
+
+    def _building(self, entry: Entry, text: str) -> None:
+        """How far its environment is."""
+        if entry.state is VersionState.BUILDING:
+            entry.reason = f"Its environment is being built: {text}."
+            self._on_change(entry.status())
+            self._publish_soon()
 
     def _rest(self, entry: Entry, failure: VersionFailure | None) -> None:
         if failure is None:
@@ -238,6 +281,7 @@ class Reconciler:
 
     def _drain(self, cast: Cast, entry: Entry) -> None:
         entry.group.retire()
+        entry.end_building()
         self._move(entry, Event.DRAIN)
         if self._is_started and entry.has_begun:
             self._spawn(self._end(cast, entry))
@@ -264,10 +308,11 @@ class Reconciler:
             task.cancel()
         await asyncio.wait([going, stopping])
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # What happens (replicas.supervisor.Listener)
 
@@ -323,9 +368,13 @@ class Reconciler:
         self._happened(group, Event.CRASH_LOOPED)
 
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
-        entry = self._entries[group]
+        self._cannot_load(self._entries[group], failure, group.log_tail)
+
+    def _cannot_load(self, entry: Entry, failure: Failure, log_tail: tuple[str, ...]) -> None:
+        """It cannot be loaded, whoever found out."""
+        group = entry.group
         failure = self._explain(group.spec, failure)
-        entry.note_failure(kept_failure(failure, group.log_tail))
+        entry.note_failure(kept_failure(failure, log_tail))
         log.error(
             "load_failed",
             extra={

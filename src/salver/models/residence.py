@@ -26,7 +26,7 @@ RETRY_S = 0.05
 """Time between two looks for room, while versions that may go later are being loaded."""
 MIB = 1024 * 1024
 WORKER_BYTES = 40 * MIB
-LOADING = (VersionState.QUEUED, VersionState.STARTING)
+LOADING = (VersionState.QUEUED, VersionState.BUILDING, VersionState.STARTING)
 
 CountBatches = Callable[[], Awaitable[Sequence[BatchCount]]]
 """What every version's queues did so far, of all front ends."""

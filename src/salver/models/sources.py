@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from salver.errors import Code, LoadError, StartupError
+from salver.models.environmentfiles import EnvironmentWish
 from salver.models.foreign.base import Declared, ForeignFile
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
@@ -34,6 +35,8 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     """What the user should know: a name that was changed, a file that is not read."""
     archive_config: Mapping[str, Any] = {}
     """The settings of an archive of TorchServe, which its handler is given whole."""
+    wish: EnvironmentWish | None = None
+    """What it wants to run in; None: the interpreter as it is."""
 
     @property
     def id(self) -> ModelVersion:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 
+from salver.models.environmentfiles import EnvironmentWish
+from salver.models.ownpackages import Fit
 from salver.models.sources import ModelSource
 from salver.replicas.base import ReplicaSpec
+from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
+from salver.replicas.environments.pythons import is_found_by_version
 from salver.types import BatchSettings
 
 
-def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings, warm_up_rounds: int = 1) -> ReplicaSpec:
+def replica_spec(
+    source: ModelSource,
+    *,
+    threads: int,
+    batching: BatchSettings,
+    warm_up_rounds: int = 1,
+    environments: EnvironmentSettings | None = None,
+) -> ReplicaSpec:
     """What model.toml leaves open is as the arguments say, and in the server's own Python."""
     manifest = source.manifest
     environment = manifest.environment
@@ -19,7 +30,8 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings, 
         path=str(source.recognition.artifact),
         folder=str(source.folder),
         manifest=source.worker_manifest(),
-        python=environment.python or sys.executable,
+        python=sys.executable if is_found_by_version(environment.python or "") else environment.python or "",
+        environment=wanted_environment(source.wish, environments or EnvironmentSettings()),
         threads=environment.threads or threads,
         warm_up_rounds=warm_up_rounds,
         variables=environment.variables,
@@ -33,3 +45,15 @@ def replica_spec(source: ModelSource, *, threads: int, batching: BatchSettings, 
         config={} if source.declared is None else source.declared.config,
         source=source.source,
     )
+
+
+def wanted_environment(wish: EnvironmentWish | None, settings: EnvironmentSettings) -> EnvironmentRequest | None:
+    """What is to be built for a version; None where it runs in the interpreter as it is."""
+    if wish is None or (wish.request.is_inferred and settings.infer_environments == "never"):
+        return None
+    if settings.always_build_environments:
+        return wish.request
+    enough = {Fit.FITS}
+    if wish.request.is_inferred and settings.infer_environments == "missing":
+        enough.add(Fit.DIFFERENT)
+    return None if wish.fit in enough else wish.request

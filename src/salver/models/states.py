@@ -2,15 +2,17 @@
 
 ::
 
+    QUEUED ──build──► BUILDING ──built──► QUEUED      only where packages are asked for that the server itself lacks
+
     QUEUED ──worker started──► STARTING ──ready──► READY ──replica lost, failed──► DEGRADED ──recovered──► READY
                                 │   ▲                │                                │
                      crash looped   └──────────────died───────────────────────────────┘
                                 ▼
                             CRASHLOOP ──ready──► READY        tries again after growing pauses until a worker is ready
 
-    QUEUED, STARTING, CRASHLOOP            ──failed──► FAILED ──worker started──► STARTING      a retry was asked for
+    QUEUED, BUILDING, STARTING, CRASHLOOP  ──failed──► FAILED ──worker started──► STARTING      a retry was asked for
     STARTING, READY, DEGRADED, CRASHLOOP   ──drain───► DRAINING ──stopped, died──► STOPPED
-    QUEUED, FAILED, UNLOADED               ──drain───► STOPPED                    nothing runs that could be drained
+    QUEUED, BUILDING, FAILED, UNLOADED     ──drain───► STOPPED                    nothing runs that could be drained
     QUEUED ──asleep──► UNLOADED ──woken──► QUEUED                                 loaded when somebody asks for it
 
 READY and DEGRADED serve, and so does DRAINING for what it has already taken. A version has FAILED as soon as one of its
@@ -26,6 +28,7 @@ from salver.errors import Code, SalverError
 from salver.types import VersionState
 
 QUEUED = VersionState.QUEUED
+BUILDING = VersionState.BUILDING
 STARTING = VersionState.STARTING
 READY = VersionState.READY
 DEGRADED = VersionState.DEGRADED
@@ -39,6 +42,10 @@ UNLOADED = VersionState.UNLOADED
 class Event(enum.Enum):
     """What happens to a version. A replica that serves is one whose model is loaded and gave its example's answer."""
 
+    BUILD = "build"
+    """Its environment is resolved and installed before anything of it runs."""
+    BUILT = "built"
+    """Its environment is there."""
     WORKER_STARTED = "worker started"
     """A process was started that will load the version."""
     READY = "ready"
@@ -69,6 +76,12 @@ MOVES: dict[VersionState, dict[Event, VersionState]] = {
         Event.FAILED: FAILED,
         Event.DRAIN: STOPPED,
         Event.ASLEEP: UNLOADED,
+        Event.BUILD: BUILDING,
+    },
+    BUILDING: {
+        Event.BUILT: QUEUED,
+        Event.FAILED: FAILED,
+        Event.DRAIN: STOPPED,
     },
     STARTING: {
         Event.WORKER_STARTED: STARTING,

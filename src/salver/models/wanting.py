@@ -12,7 +12,7 @@ from salver.models.outcome import Outcome, StoredVersion, VersionList
 from salver.models.planning import ModelState, plan
 from salver.models.states import SERVING
 from salver.models.wanted import WantedModel
-from salver.types import ModelStatus, VersionState
+from salver.types import ModelStatus, VersionStatus
 
 
 def state_of(model: KnownModel, status: ModelStatus | None) -> ModelState:
@@ -75,23 +75,24 @@ def outcome_of(
 
 def version_list(model: KnownModel, status: ModelStatus | None) -> VersionList:
     """Every version, highest first, loaded or not."""
-    states = {} if status is None else {version.id.version: version.state for version in status.versions}
+    running = {} if status is None else {version.id.version: version for version in status.versions}
     default = None if status is None else status.default_version
     return VersionList(
         model=model.name,
         revision=model.record.revision,
         versions=tuple(
-            _stored_version(model, number, states.get(number), is_default=number == default) for number in model.numbers
+            _stored_version(model, number, running.get(number), is_default=number == default)
+            for number in model.numbers
         ),
     )
 
 
-def _stored_version(model: KnownModel, number: int, state: VersionState | None, *, is_default: bool) -> StoredVersion:
+def _stored_version(model: KnownModel, number: int, status: VersionStatus | None, *, is_default: bool) -> StoredVersion:
     version, record = model.versions[number], model.record
     stored = version.stored
     return StoredVersion(
         version=number,
-        state=state,
+        state=None if status is None else status.state,
         is_default=is_default,
         labels=tuple(sorted(label for label, named in record.labels.items() if named == number)),
         weight=0 if record.route is None else record.route.weights.get(number, 0),
@@ -101,4 +102,5 @@ def _stored_version(model: KnownModel, number: int, state: VersionState | None, 
         created_at=0.0 if stored is None else stored.created_at,
         created_by="" if stored is None else stored.created_by,
         failure=version.failure,
+        reason="" if status is None else status.reason,
     )

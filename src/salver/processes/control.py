@@ -20,6 +20,7 @@ from salver.operations import access, server
 from salver.processes.audience import Audience
 from salver.processes.base import ControlRequest
 from salver.replicas.base import Engine, Failure, ReplicaSettings, ReplicaSpec
+from salver.replicas.environments.base import Environments
 from salver.store.base import AuditLine, KeyRecord
 from salver.telemetry import logging as event_log
 from salver.telemetry.counters import BatchCount, Report, merged
@@ -43,15 +44,17 @@ class ControlHalf:
         audit: AuditLog,
         on_change: Callable[[VersionStatus], None],
         explain: Callable[[ReplicaSpec, Failure], Failure],
+        environments: Environments,
     ) -> None:
         self._administration = administration
         self._audit = audit
         self.front_ends = Audience(
             lambda: self.reconciler.models(), lambda: self.reconciler.ready_workers(), administration.keys
         )
-        self.reconciler = Reconciler(engine, replica_settings, self.front_ends, on_change, explain)
+        self.reconciler = Reconciler(engine, replica_settings, self.front_ends, on_change, explain, environments)
         self._watching: list[asyncio.Task[None]] = []
         self.key_file: KeyFile | None = None
+        self._environments = environments
         self.residence: Residence | None = None
         """Wakes what is loaded on demand."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -217,6 +220,7 @@ class ControlHalf:
         for task in self._watching:
             task.cancel()
         await self.reconciler.stop()
+        await self._environments.stop()
 
 
 def _has_ended(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from salver.access.audit import AuditEvent, AuditLog
+from salver.access.permit import is_allowed
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
@@ -25,6 +26,7 @@ from salver.models.ownwords import own_name, with_settings
 from salver.models.places import Places
 from salver.models.remotes.references import without_secrets
 from salver.operations import models
+from salver.operations.environments import BUILD
 from salver.processes.base import ControlRequest
 from salver.types import ModelRoute, VersionFailure
 
@@ -134,9 +136,11 @@ class Management:
         wanted = msgspec.msgpack.decode(request.parameters, type=models.PublishVersion)
         if wanted.location:
             only = wanted.model if request.principal.models else None
-            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted, only))
+            may_install = is_allowed(request.principal, BUILD.permission)
+            return await self._made(request, wanted, lambda asked: self._fetched(asked, wanted, only, may_install))
         artefact = self._upload(wanted.upload) if wanted.upload else None
-        publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False)
+        may_install = is_allowed(request.principal, BUILD.permission)
+        publication = publication_of(wanted, artefact, wanted.file_name, is_copied=False, may_install=may_install)
         return await self._made(request, wanted, lambda asked: self._catalogue.publish(asked, publication))
 
     async def _configure(self, request: ControlRequest) -> Configured:
@@ -166,12 +170,16 @@ class Management:
             await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(self._audit.record, event)))
         return made
 
-    async def _fetched(self, asked: Asked, wanted: models.PublishVersion, only: str | None) -> Outcome:
+    async def _fetched(
+        self, asked: Asked, wanted: models.PublishVersion, only: str | None, may_install: bool
+    ) -> Outcome:
         """`only` is the model that whoever asks may know, if he may not know all."""
         found = await asyncio.to_thread(self._places.find, wanted.location, only)
         if asked.is_plan:
             name = without_secrets(wanted.location)
-            return await self._catalogue.publish(asked, publication_of(wanted, None, name, is_copied=True))
+            return await self._catalogue.publish(
+                asked, publication_of(wanted, None, name, is_copied=True, may_install=may_install)
+            )
         async with self._fetching:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
             try:
@@ -180,7 +188,7 @@ class Management:
                     own = await asyncio.to_thread(own_name, artefact)
                     asked = msgspec.structs.replace(asked, model=own or asked.model)
                 kept = await asyncio.to_thread(with_settings, artefact, folder, wanted.settings)
-                publication = publication_of(wanted, kept, artefact.name, is_copied=True)
+                publication = publication_of(wanted, kept, artefact.name, is_copied=True, may_install=may_install)
                 return await self._catalogue.publish(asked, publication)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder)
@@ -225,7 +233,7 @@ def _bare(failure: VersionFailure | None) -> VersionFailure | None:
 
 
 def publication_of(
-    wanted: models.PublishVersion, artefact: Path | None, file_name: str, *, is_copied: bool
+    wanted: models.PublishVersion, artefact: Path | None, file_name: str, *, is_copied: bool, may_install: bool
 ) -> Publication:
     return Publication(
         artefact=artefact,
@@ -237,6 +245,7 @@ def publication_of(
         is_first=wanted.is_first,
         replicas=wanted.replicas,
         is_beside=wanted.is_beside,
+        may_install=may_install,
     )
 
 

@@ -12,7 +12,7 @@ from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
 from salver.models.states import ENDING, SERVING
-from salver.operations import access, models, server, statistics
+from salver.operations import access, environments, models, server, statistics
 from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
@@ -33,6 +33,11 @@ RESULTS: dict[str, Any] = {
     statistics.OF_ALL.name: statistics.Statistics,
     models.VERSIONS.name: models.VersionList,
     models.CONFIGURE.name: models.Configured,
+    environments.LIST.name: tuple[environments.EnvironmentRow, ...],
+    environments.GET.name: environments.EnvironmentDetail,
+    environments.LOCK.name: environments.LockedEnvironment,
+    environments.BUILD.name: environments.BuiltEnvironment,
+    environments.PRUNE.name: environments.PrunedEnvironments,
     **{operation.name: models.Outcome for operation in models.CHANGES},
 }
 """What the operations of the control half answer."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
+from salver.replicas.environments.base import EnvironmentRequest
 from salver.telemetry.measures import Measure
 from salver.types import BatchSettings, ModelVersion, PayloadKind, Signature
 
@@ -53,6 +54,8 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of model.toml that the worker acts on."""
     python: str
     """The interpreter: an absolute path, or a command's name."""
+    environment: EnvironmentRequest | None = None
+    """Packages to build an environment of, whose interpreter stands instead of `python`; None: `python` as it is."""
     threads: int = 1
     warm_up_rounds: int = 1
     variables: dict[str, str] = {}

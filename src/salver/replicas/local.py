@@ -21,7 +21,7 @@ import salver_worker
 from salver.errors import Code, LoadError
 from salver.replicas.base import Failure, LoadFailed, Ready, ReplicaSpec, WorkerLost
 from salver.replicas.control import ControlLink
-from salver.replicas.environments import interpreter
+from salver.replicas.environments.interpreters import interpreter
 from salver.replicas.output import Output
 from salver.telemetry.measures import Measure
 from salver.types import ModelVersion

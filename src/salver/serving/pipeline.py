@@ -20,7 +20,7 @@ from salver.types import ModelRoute, ModelStatus, ModelVersion, VersionInfo, Ver
 OVER = (VersionState.STOPPED, VersionState.UNLOADED)
 """States without a worker."""
 GONE = (VersionState.DRAINING, *OVER)
-WAITED_FOR = (VersionState.QUEUED, VersionState.STARTING, *GONE)
+WAITED_FOR = (VersionState.QUEUED, VersionState.BUILDING, VersionState.STARTING, *GONE)
 """States in which a version on demand will serve for whoever waits."""
 DOWN = (VersionState.CRASHLOOP, VersionState.FAILED)
 """States in which a route passes a version over. One that lost its workers a moment ago keeps its callers."""
@@ -28,6 +28,7 @@ DOWN = (VersionState.CRASHLOOP, VersionState.FAILED)
 _READ_THE_REASON = "Ask for another version, or read the reason that `salver models NAME` shows."
 _NOT_READY: dict[VersionState, tuple[str, str]] = {
     VersionState.QUEUED: ("it waits to be loaded", Code.MODEL_NOT_READY.fix),
+    VersionState.BUILDING: ("its environment is being built", Code.MODEL_NOT_READY.fix),
     VersionState.STARTING: ("it is being loaded", Code.MODEL_NOT_READY.fix),
     VersionState.READY: ("this front end does not know it yet", Code.MODEL_NOT_READY.fix),
     VersionState.DEGRADED: ("this front end does not know it yet", Code.MODEL_NOT_READY.fix),

@@ -14,6 +14,7 @@ from salver.models.base import ModelSettings
 from salver.net.base import NetSettings
 from salver.processes.base import ProcessSettings
 from salver.replicas.base import ReplicaSettings
+from salver.replicas.environments.base import EnvironmentSettings
 from salver.serving.base import ServingSettings
 from salver.settings.values import as_text, expectation, is_list
 from salver.telemetry.base import TelemetrySettings
@@ -31,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     serving: ServingSettings = ServingSettings()
     models: ModelSettings = ModelSettings()
     replicas: ReplicaSettings = ReplicaSettings()
+    environments: EnvironmentSettings = EnvironmentSettings()
     access: AccessSettings = AccessSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     processes: ProcessSettings = ProcessSettings()

@@ -77,6 +77,7 @@ class StoredVersionDocument(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Moment | None
     created_by: str
     failure: FailureDocument | None
+    reason: str
 
 
 class VersionsDocument(msgspec.Struct, frozen=True, kw_only=True):

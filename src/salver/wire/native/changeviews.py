@@ -47,6 +47,7 @@ def stored_version_document(version: models.StoredVersion) -> StoredVersionDocum
         created_at=moment(version.created_at) if version.digest else None,
         created_by=version.created_by,
         failure=None if version.failure is None else failure_document(version.failure),
+        reason=printable(version.reason),
     )
 
 

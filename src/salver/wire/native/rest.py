@@ -14,6 +14,7 @@ from salver.wire.native.changes import change_endpoints
 from salver.wire.native.documents import AddressDocument, ServerDocument
 from salver.wire.native.endpoint import Endpoint, always, answer_headers, get, json_answer
 from salver.wire.native.endpoints import access_endpoints, health_endpoints, model_endpoints
+from salver.wire.native.environments import environment_endpoints
 from salver.wire.native.errors import error_answer
 from salver.wire.native.openapi.server import server_openapi
 from salver.wire.native.predict import NativePredictRoute
@@ -42,6 +43,7 @@ class NativeWire:
             ),
             *model_endpoints(),
             *change_endpoints(),
+            *environment_endpoints(),
             *health_endpoints(),
             *access_endpoints(),
         )

@@ -17,6 +17,7 @@ LOAD_WAIT_S = 120.0
 """Triton answers once the model is loaded."""
 STATES: dict[VersionState, str] = {
     VersionState.QUEUED: "LOADING",
+    VersionState.BUILDING: "LOADING",
     VersionState.STARTING: "LOADING",
     VersionState.READY: "READY",
     VersionState.DEGRADED: "READY",

@@ -16,6 +16,7 @@ from salver.wire.tfserving.texts import missing_text
 
 STATES: dict[VersionState, str] = {
     VersionState.QUEUED: "START",
+    VersionState.BUILDING: "LOADING",
     VersionState.STARTING: "LOADING",
     VersionState.READY: "AVAILABLE",
     VersionState.DEGRADED: "AVAILABLE",

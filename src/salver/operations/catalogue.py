@@ -1,0 +1,14 @@
+"""Every operation that there is. Whoever adds a file of rows adds it here, and nowhere else."""
+
+from __future__ import annotations
+
+from salver.operations import access, environments, inference, models, server, statistics
+
+OPERATIONS = (
+    *inference.OPERATIONS,
+    *models.OPERATIONS,
+    *environments.OPERATIONS,
+    *server.OPERATIONS,
+    *access.OPERATIONS,
+    *statistics.OPERATIONS,
+)
