@@ -21,9 +21,9 @@ sys.path.append(str(Path(__file__).parent))
 
 from support_wires import HEALTH, INFERENCE, grpc_methods, http_wires, operation_of
 
-from salver.app import OPERATIONS
 from salver.errors import Code, SalverError
 from salver.operations.base import Answer, Request, Route
+from salver.operations.catalogue import OPERATIONS
 from salver.operations.methods import GrpcStatus, OrdinaryMethod
 from salver.wire.base import Wire
 
