@@ -19,11 +19,12 @@ from starlette.routing import compile_path
 
 sys.path.append(str(Path(__file__).parent))
 
-from support_wires import INFERENCE, grpc_methods, http_wires
+from support_wires import HEALTH, INFERENCE, grpc_methods, http_wires, operation_of
 
-from salver.app import OPERATIONS
 from salver.errors import Code, SalverError
 from salver.operations.base import Answer, Request, Route
+from salver.operations.catalogue import OPERATIONS
+from salver.operations.methods import GrpcStatus, OrdinaryMethod
 from salver.wire.base import Wire
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,9 +92,8 @@ def _operations() -> Iterator[str]:
 
 
 def _reached(wires: list[Wire], protocol: str) -> set[str]:
-    """The operations that some address of the wires names: its routes, its gRPC methods, its prediction calls."""
+    """The operations that some address of the wires names: its routes, its prediction calls, its calls over gRPC."""
     reached = {route.operation for wire in wires for route in wire.routes}
-    reached |= set(grpc_methods().get(protocol, {}).values())
     path = CALLS / f"{protocol}.toml"
     if path.is_file():
         reached |= {found.operation for _, _, found in calls(protocol) if found.operation}
@@ -119,19 +119,19 @@ def _calls() -> Iterator[str]:
 def calls(protocol: str) -> Iterator[tuple[str, str, Found]]:
     """Each call of the protocol's original, what it is, and what became of it."""
     document = tomllib.loads((CALLS / f"{protocol}.toml").read_text())
-    wires, methods = http_wires()[protocol], grpc_methods().get(protocol, {})
+    wires = http_wires()[protocol]
     for row in document["calls"]:
-        found = _found(row["call"], wires, methods, tuple(row.get("headers", {}).items()))
+        found = _found(protocol, row["call"], wires, tuple(row.get("headers", {}).items()))
         if row.get("refused") and not found.is_answered:
             found = Found(None, f"refused, as the original does: {found.told}", is_alike=True)
         yield row["call"], row["is"], found
 
 
-def _found(call: str, wires: dict[str, Wire], methods: dict[str, str], headers: Headers) -> Found:
+def _found(protocol: str, call: str, wires: dict[str, Wire], headers: Headers) -> Found:
     method, _, rest = call.partition(" ")
     address, _, port = rest.partition(" ")
     if method == "gRPC":
-        return Found(methods.get(address))
+        return called(protocol, address)
     wire = wires.get(port.strip("()") or INFERENCE)
     if wire is None:
         return Found(None, "there is no such port")
@@ -144,14 +144,29 @@ def asked(wire: Wire, method: str, target: str, headers: Headers = ()) -> Found:
     if predicted is not None:
         return Found(predicted.operation)
     path, _, query = target.partition("?")
-    if not wire.owns(path):
-        return Found(None)
     base = Request(method=method, path=path, raw_path=path, query=tuple(parse_qsl(query)), headers=headers)
     for route in wire.routes:
         parameters = _parameters(route, method, path)
         if parameters is not None:
             return _read(wire, route, msgspec.structs.replace(base, path_params=parameters))
-    return _told(wire.unmatched(base))
+    return _told(wire.unmatched(base)) if wire.owns(path) else Found(None)
+
+
+def called(protocol: str, path: str) -> Found:
+    """What the protocol's wires over gRPC make of an empty message to a method."""
+    request = Request(method="POST", path=path, raw_path=path)
+    for wire, method in grpc_methods(protocol):
+        if method.path != path:
+            continue
+        try:
+            if isinstance(method, OrdinaryMethod):
+                method.open(request)
+        except SalverError as error:
+            answer = wire.error(error)
+            if answer.status == GrpcStatus.UNIMPLEMENTED:
+                return Found(None, f"UNIMPLEMENTED {answer.body.decode()}")
+        return Found(operation_of(method))
+    return Found(HEALTH.get(path))
 
 
 def _parameters(route: Route, method: str, path: str) -> dict[str, str] | None:

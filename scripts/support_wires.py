@@ -3,51 +3,82 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
+from salver.net.grpc.health import CHECK, WATCH
+from salver.operations import server
 from salver.operations.inference import PREDICT
-from salver.wire.base import Wire
+from salver.operations.methods import Method, OrdinaryMethod
+from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
+from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.grpc import OpenInferenceGrpcWire
+from salver.wire.openinference.metrics import OpenInferenceMetricsWire
 from salver.wire.openinference.rest import OpenInferenceWire
+from salver.wire.tfserving.grpc import TfServingGrpcWire
 from salver.wire.tfserving.rest import TfServingWire
-from salver.wire.torchserve.inference import MmsWire
-from salver.wire.torchserve.management import MmsManagementWire
+from salver.wire.torchserve.base import TorchServeSettings
+from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
 
 MAX_BODY_BYTES = 1024
 INFERENCE, MANAGEMENT, METRICS = "", "management", "metrics"
 """The ports of a protocol that has several."""
+MONITORING = "/monitoring/prometheus/metrics"
+"""Where TensorFlow Serving's own metrics are, in these wires."""
 
-_GRPC = {"tfserving": "salver.wire.tfserving.grpc:TfServingGrpcWire"}
-"""Classes of wires over gRPC, by the protocol that they belong to."""
+_TORCHSERVE = TorchServeSettings(ts_open_inference_protocol=True)
+_VERSION = VersionStatus(
+    id=ModelVersion("m", 1), state=VersionState.READY, runtime="", source="", environment="", replicas_wanted=1
+)
+_MODEL = ModelStatus(name="m", versions=(_VERSION,), default_version=1)
+
+
+def served() -> Mapping[str, ModelStatus]:
+    """The one model that the calls are about."""
+    return {"m": _MODEL}
 
 
 def http_wires() -> dict[str, dict[str, Wire]]:
     """By protocol and port."""
-    mms: dict[str, Wire] = {INFERENCE: MmsWire(lambda: None), MANAGEMENT: MmsManagementWire()}
+    handlers = {wire.name: wire for wire in handler_wires(_TORCHSERVE, lambda: None, served)}
+    tfserving = TfServingWire(max_body_bytes=MAX_BODY_BYTES, monitoring_path=MONITORING)
     return {
-        "tfserving": {INFERENCE: TfServingWire(max_body_bytes=MAX_BODY_BYTES)},
-        "mms": mms,
-        "torchserve": mms,
-        "openinference": {INFERENCE: OpenInferenceWire(max_body_bytes=MAX_BODY_BYTES)},
+        "tfserving": {INFERENCE: tfserving},
+        "mms": {INFERENCE: handlers["mms"], MANAGEMENT: handlers["mms-management"]},
+        "torchserve": {
+            INFERENCE: handlers["torchserve"],
+            MANAGEMENT: handlers["torchserve-management"],
+            METRICS: handlers["torchserve-metrics"],
+        },
+        "openinference": {
+            INFERENCE: OpenInferenceWire(max_body_bytes=MAX_BODY_BYTES),
+            METRICS: OpenInferenceMetricsWire(),
+        },
         "native": {INFERENCE: NativeWire(MAX_BODY_BYTES)},
     }
 
 
-def grpc_methods() -> Mapping[str, dict[str, str]]:
-    """By protocol, the operation of each method's path."""
-    found: dict[str, dict[str, str]] = {}
-    for protocol, place in _GRPC.items():
-        module, _, name = place.partition(":")
-        try:
-            wire = getattr(importlib.import_module(module), name)(max_body_bytes=MAX_BODY_BYTES)
-        except ModuleNotFoundError:
-            continue  # a release without this wire
-        found[protocol] = {method.path: _operation(method) for method in wire.methods}
-    return found
+def grpc_wires() -> dict[str, tuple[GrpcWire, ...]]:
+    """By protocol, those of all its ports."""
+    return {
+        "tfserving": (TfServingGrpcWire(max_body_bytes=MAX_BODY_BYTES),),
+        "openinference": (OpenInferenceGrpcWire(),),
+        "torchserve": tuple(
+            wire for wire in handler_grpc_wires(_TORCHSERVE, served) if wire.name.startswith("torchserve")
+        ),
+    }
 
 
-def _operation(method: Any) -> str:
-    """What is no ordinary method is a prediction."""
-    return getattr(method, "operation", PREDICT.name)
+def grpc_methods(protocol: str) -> Iterator[tuple[GrpcWire, Method]]:
+    """Each method of the protocol with the wire that has it."""
+    for wire in grpc_wires().get(protocol, ()):
+        for method in wire.methods:
+            yield wire, method
+
+
+HEALTH: Mapping[str, str] = {CHECK: server.READY.name, WATCH: server.READY.name}
+"""Methods that every port of gRPC has, whatever its protocols, with their operations."""
+
+
+def operation_of(method: Method) -> str:
+    return method.operation if isinstance(method, OrdinaryMethod) else PREDICT.name

@@ -152,7 +152,7 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, tuple[str, ...]] = {}
     """By output, the names of the places in its last dimension."""
     config: dict[str, Any] = {}
-    """What another server's own file says of the model, as that server would show it: Triton's ModelConfig, say."""
+    """What a config.pbtxt says of the model, in the form of Triton's ModelConfig: what is set, and no more."""
 
     def signature(self, name: str = "") -> Signature | None:
         return self.signatures.get(name or DEFAULT_SIGNATURE)

@@ -28,8 +28,8 @@ def data() -> Path:
 
 @pytest.fixture
 def read() -> Read:
-    def run(path: Path, kind: str | None = None, root: Path | None = None) -> Imported:
-        return read_setup(path, kind, root)
+    def run(path: Path, kind: str | None = None, root: Path | None = None, **files: Path) -> Imported:
+        return read_setup(path, kind, root, files)
 
     return run
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from salver.errors import StartupError
+from salver.errors import LoadError, StartupError
 from salver.importers.base import Fate, Imported, ImportedModel
 from salver.importers.report import commands, lines, summary
+from salver.importers.tomltext import settings_text
 from salver.types import PolicyKind
 
 
@@ -83,6 +85,31 @@ def test_a_base_path_is_one_model(read, container: Path) -> None:
     assert read(container / "models" / "simple", kind="tfserving").models[0].is_whole
 
 
+def test_files_that_only_flags_name_are_settings(read, write, container: Path) -> None:
+    batching = write(
+        "batching", "max_batch_size { value: 32 } batch_timeout_micros { value: 2500 } num_batch_threads { value: 4 }"
+    )
+    monitoring = write("monitoring", 'prometheus_config { enable: true path: "/numbers" }')
+    folder = container / "models" / "half"
+    imported = read(folder, batching_parameters_file=batching, monitoring_config_file=monitoring)
+    words = {"max_batch_rows": 32, "max_batch_delay_ms": 2.5, "max_queue_rows": 320, "tfs_monitoring_path": "/numbers"}
+    assert imported.settings == {"compat": ["tfserving"], "watch_s": 1.0, **words}
+    text, unknown = settings_text(imported.settings, "note")
+    assert (unknown, tomllib.loads(text)["tfserving"]) == ((), {"tfs_monitoring_path": "/numbers"})
+    fate = {remark.option: remark.fate for remark in imported.remarks}
+    assert (fate["batching_parameters_file"], fate["monitoring_config_file"]) == (Fate.MAPPED, Fate.MAPPED)
+    assert fate["batching_parameters_file num_batch_threads"] is Fate.UNSUPPORTED
+    off = read(folder, monitoring_config_file=write("off", "prometheus_config { }"))
+    assert off.settings["tfs_monitoring_path"] == ""
+    with pytest.raises(LoadError, match="line 1, column 1: there is no field 'max'"):
+        read(folder, batching_parameters_file=write("broken", "max: 3"))
+
+
+def test_files_of_tensorflow_serving_are_for_its_set_ups(read, write, store: Path) -> None:
+    with pytest.raises(StartupError, match="--monitoring-config-file is for set-ups of TensorFlow Serving"):
+        read(store, monitoring_config_file=write("monitoring", ""))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -153,6 +180,11 @@ def test_a_snapshot_says_versions_workers_and_batches(read, write, store: Path) 
     }
     imported = read(write("srv/config.properties", f"model_store=store\nmodel_snapshot={json.dumps(snapshot)}\n"))
     assert imported.server == "TorchServe"
+    assert imported.settings["doors"][2:] == [
+        "mms-metrics@127.0.0.1:8082",
+        "mms-grpc@127.0.0.1:7070",
+        "mms-grpc-management@127.0.0.1:7071",
+    ]
     echo = model(imported, "echo")
     (version,) = echo.versions
     assert (version.number, echo.labels) == (2, {"stable": 2})
@@ -209,13 +241,15 @@ def test_mlservers_folder_brings_the_servers_settings_too(read, write, data: Pat
         shutil.copy(data / "sklearn" / "mnist_svm_mlserver.joblib", tmp_path / "ml/models/mnist" / version / "m.joblib")
     write("ml/models/boost/model-settings.json", '{"name": "boost", "implementation": "mlserver_xgboost.XGBoostModel"}')
     write(
-        "ml/settings.json", '{"http_port": 9000, "server_name": "ours", "debug": true, "metrics_port": 1, "kafka": 1}'
+        "ml/settings.json",
+        '{"http_port": 9000, "grpc_port": 9001, "server_name": "ours", "debug": true, "metrics_port": 1, "kafka": 1}',
     )
     imported = read(tmp_path / "ml")
     assert (imported.server, served(imported)) == ("MLServer", ["mnist/1", "mnist/2"])
-    assert imported.settings == {"port": 9000, "v2_server_name": "ours", "log_level": "debug"}
+    assert imported.settings == {"port": 9000, "grpc_port": 9001, "v2_server_name": "ours", "log_level": "debug"}
     assert {remark.option: remark.fate for remark in imported.remarks} == {
         "http_port": Fate.MAPPED,
+        "grpc_port": Fate.MAPPED,
         "server_name": Fate.MAPPED,
         "debug": Fate.MAPPED,
         "metrics_port": Fate.NEEDLESS,
@@ -224,7 +258,9 @@ def test_mlservers_folder_brings_the_servers_settings_too(read, write, data: Pat
     boost = model(imported, "boost").problem
     assert boost is not None
     assert "XGBoost" in boost.message
-    assert fates(model(imported, "mnist"))["parameters.environment_tarball"] is Fate.UNSUPPORTED
+    remark = next(each for each in model(imported, "mnist").remarks if each.option == "parameters.environment_tarball")
+    assert remark.fate is Fate.UNSUPPORTED
+    assert "unpack e.tgz and name its Python" in remark.text
 
 
 def test_two_folders_of_one_version_are_none(read, write, data: Path, tmp_path: Path) -> None:
@@ -241,7 +277,9 @@ def test_an_mlflow_model_is_one_model(read, write, data: Path, tmp_path: Path) -
     shutil.copy(data / "sklearn" / "iris_svc_kserve.joblib", tmp_path / "iris" / "model.pkl")
     imported = read(tmp_path / "iris")
     assert (imported.server, served(imported)) == ("MLflow", ["iris/1"])
-    assert fates(imported.models[0])["flavors.python_function.env"] is Fate.UNSUPPORTED
+    env = next(each for each in imported.models[0].remarks if each.option == "flavors.python_function.env")
+    assert env.fate is Fate.UNSUPPORTED
+    assert env.text.startswith("the packages of conda.yaml are not installed")
     write("iris/MLmodel", "flavors: {xgboost: {data: m.xgb}}")
     problem = read(tmp_path / "iris").models[0].problem
     assert problem is not None

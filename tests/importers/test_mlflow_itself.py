@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 1.0]])
 model = LogisticRegression().fit(x, [0, 1, 0, 1])
 signature = infer_signature(x, model.predict(x))
-mlflow.sklearn.save_model(model, sys.argv[1], signature=signature, serialization_format=sys.argv[2])
+for form in ("skops", "cloudpickle"):
+    mlflow.sklearn.save_model(model, f"{sys.argv[1]}/{form}/iris", signature=signature, serialization_format=form)
 """
 
 
@@ -35,12 +36,19 @@ def mlflow_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+@pytest.fixture(scope="session")
+def saved(mlflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One model in each form, all from one start of MLflow, which takes most of the time."""
+    folder = tmp_path_factory.mktemp("saved")
+    subprocess.run([mlflow_python, "-c", SAVE, folder], check=True, timeout=300, cwd=folder)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("form", ["skops", "cloudpickle"])
-def test_what_mlflow_saves_is_served(mlflow_python: Path, read, tmp_path: Path, form: str) -> None:
-    model = tmp_path / "iris"
-    subprocess.run([mlflow_python, "-c", SAVE, model, form], check=True, timeout=200, cwd=tmp_path)
+def test_what_mlflow_saves_is_served(saved: Path, read, tmp_path: Path, form: str) -> None:
+    model = saved / form / "iris"
     (found,) = discover([str(model)], tmp_path / "artifacts").models
     assert (found.name, found.recognition.runtime) == ("iris", "sklearn")
     imported = read(model)

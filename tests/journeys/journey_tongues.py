@@ -29,6 +29,10 @@ class Ask(NamedTuple):
     label: str | None = None
     splice: str | None = None
 
+    def spliced(self, text: str) -> str:
+        """JSON with what is spliced in, where the hole is."""
+        return text if self.splice is None else text.replace(f'"{HOLE}"', self.splice)
+
 
 class Said(NamedTuple):
     """What came back: outputs as nested values, or the words of an error."""
@@ -44,6 +48,7 @@ class Tongue(NamedTuple):
     name: str
     wire: str
     send: Callable[[str, Ask], Said | None]
+    is_grpc: bool = False
 
 
 def shape_of(values: Any) -> list[int]:
@@ -67,10 +72,7 @@ def nested(values: list[Any], shape: list[int]) -> Any:
 
 def posted(url: str, document: Any, ask: Ask, read: Callable[[Any], dict[str, Any]], word: str) -> Said:
     """A body of JSON, and an answer of JSON whose errors have their words under `word`."""
-    body = json.dumps(document)
-    if ask.splice is not None:
-        assert f'"{HOLE}"' in body
-        body = body.replace(f'"{HOLE}"', ask.splice)
+    body = ask.spliced(json.dumps(document))
     answer = requests.post(url, data=body.encode(), headers={"Content-Type": "application/json"}, timeout=60)
     return heard(answer, lambda: read(answer.json()), word)
 
@@ -151,8 +153,7 @@ def openinference_json(url: str, ask: Ask) -> Said | None:
 
 def openinference_binary(url: str, ask: Ask) -> Said | None:
     """Raw values cannot be ragged, nor NaN in JSON, nor nested."""
-    is_ragged = any(len(flat(values)) != _count(shape_of(values)) for _, values in ask.inputs.values())
-    if ask.label is not None or ask.splice is not None or is_ragged or has_base64(ask):
+    if ask.label is not None or ask.splice is not None or is_ragged(ask) or has_base64(ask):
         return None
     parts = [raw(datatype, flat(values)) for datatype, values in ask.inputs.values()]
     tensors = [
@@ -176,6 +177,10 @@ def infer_address(url: str, ask: Ask) -> str:
 
 def has_base64(ask: Ask) -> bool:
     return any(isinstance(leaf, dict) for _, values in ask.inputs.values() for leaf in flat(values))
+
+
+def is_ragged(ask: Ask) -> bool:
+    return any(len(flat(values)) != _count(shape_of(values)) for _, values in ask.inputs.values())
 
 
 def _count(shape: list[int]) -> int:

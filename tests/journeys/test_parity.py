@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from journey_grpc_tongues import GRPC_TONGUES
 from journey_models import write_model
 from journey_server import Server, eventually, serving
 from journey_tongues import HOLE, NUMBERS, TONGUES, Ask, Said, Tongue
+
+EVERY = (*TONGUES, *GRPC_TONGUES)
 
 MIRROR = """
 import numpy as np
@@ -71,7 +74,7 @@ BAD = (
     Case("unknown model", simple()._replace(model="nobody"), "MODEL_NOT_FOUND", "nobody"),
     Case("unknown version", simple(version=9), "VERSION_NOT_FOUND", "9"),
     Case("unknown label", simple(label="nowhere"), "LABEL_NOT_FOUND", "nowhere"),
-    Case("oversize", simple([ONES] * 30_000, [TWOS] * 30_000), "PAYLOAD_TOO_LARGE", is_counted=False),
+    Case("oversize", simple([ONES] * 40_000, [TWOS] * 40_000), "PAYLOAD_TOO_LARGE", is_counted=False),
     Case("broken base64", Ask("words", {"word": ("BYTES", [{"b64": "%%%"}])}), "INVALID_INPUT"),
     Case("deep JSON", simple([[*ONES[:15], HOLE]], splice="[" * 5000 + "]" * 5000), "INVALID_INPUT"),
     Case("NaN", simple([[*ONES[:15], HOLE]], splice="NaN"), "INVALID_INPUT"),
@@ -79,12 +82,14 @@ BAD = (
 
 SILENT = {
     ("tfserving, columns", "wrong dtype"): "the original's text names the value, not the input",
+    ("tfserving, gRPC", "wrong dtype"): "the original's text has the number of the input",
     ("tfserving, columns", "ragged"): "the original's text names the level of the list",
     ("openinference, JSON", "ragged"): "the original's text names the field",
 }
 """Where the words are the original's and need not have the case's word."""
 TAKEN = {
     ("tfserving, columns", "another input"): "the original looks for the inputs of the signature and for no others",
+    ("torchserve, gRPC", "another input"): "as with fields of a form, those that the model does not know are left out",
 }
 """Where the original takes what others refuse."""
 
@@ -95,7 +100,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Iterato
     shutil.copytree(test_data / "triton" / "simple", folder / "simple")
     mirror = write_model(folder / "mirror", MIRROR)
     words = write_model(folder / "words", WORDS)
-    with serving(mirror, words, folder / "simple", folder=folder, max_body_mb=BODY_LIMIT_MB) as server:
+    with serving(mirror, words, folder / "simple", folder=folder, grpc_port=0, max_body_mb=BODY_LIMIT_MB) as server:
         yield server
 
 
@@ -118,13 +123,14 @@ def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
 
 
 def asked(server: Server, tongue: Tongue, ask: Ask) -> Said:
-    said = tongue.send(server.url, ask)
+    urls = (url for url in server.urls if url.startswith("grpc://") is tongue.is_grpc)
+    said = tongue.send(next(urls), ask)
     if said is None:
         pytest.skip(f"{tongue.name} cannot say this")
     return said
 
 
-@pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.name)
+@pytest.mark.parametrize("tongue", EVERY, ids=lambda tongue: tongue.name)
 @pytest.mark.parametrize("rows", [1, 2, 7, 100])
 def test_every_datatype_comes_back_with_the_same_values_and_counts(served, tongue: Tongue, rows: int) -> None:
     inputs: dict[str, tuple[str, Any]] = {name: (name, [list(EXTREMES[name])] * rows) for name in NUMBERS}
@@ -136,14 +142,14 @@ def test_every_datatype_comes_back_with_the_same_values_and_counts(served, tongu
     assert grown(before, counted(served, tongue)) == {"OK": 1, "rows": rows}
 
 
-@pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.name)
+@pytest.mark.parametrize("tongue", EVERY, ids=lambda tongue: tongue.name)
 @pytest.mark.parametrize("version", [None, 1])
 def test_a_real_model_gives_the_same_answer(served, tongue: Tongue, version: int | None) -> None:
     said = asked(served, tongue, simple([ONES, TWOS], [TWOS, TWOS], version=version))
     assert said.outputs == {"OUTPUT0": [[3] * 16, [4] * 16], "OUTPUT1": [[-1] * 16, [0] * 16]}
 
 
-@pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.name)
+@pytest.mark.parametrize("tongue", EVERY, ids=lambda tongue: tongue.name)
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
 def test_what_is_wrong_has_the_same_code_word_and_count(served, tongue: Tongue, case: Case) -> None:
     before = counted(served, tongue)

@@ -487,9 +487,18 @@ def connect() -> Iterator[Callable[[Server], Client]]:
 
 def predict(value: float = 1.0, *headers: str, model: str = "m", extra: bytes = b"", wire: str = "native") -> bytes:
     """A prediction for [value, value], with further header lines."""
-    path = f"/api/v1/models/{model}/predict" if wire == "native" else f"/v1/models/{model}:predict"
-    body = b'{"instances":[[%r,%r]]}' % (value, value) + extra
-    return post(path, body, "Content-Type: application/json", *headers)
+    path, body = question([[value, value]], wire, model)
+    return post(path, body + extra, "Content-Type: application/json", *headers)
+
+
+def question(rows: list[list[float]], wire: str, model: str = "m") -> tuple[str, bytes]:
+    """Where a wire is asked for a prediction of these rows of `x`, and how."""
+    values = b",".join(b"[%b]" % b",".join(b"%r" % value for value in row) for row in rows)
+    if wire != "openinference":
+        path = f"/api/v1/models/{model}/predict" if wire == "native" else f"/v1/models/{model}:predict"
+        return path, b'{"instances":[%b]}' % values
+    tensor = b'{"name":"x","datatype":"FP32","shape":[%d,%d],"data":[%b]}' % (len(rows), len(rows[0]), values)
+    return f"/v2/models/{model}/infer", b'{"inputs":[%b]}' % tensor
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
@@ -517,6 +526,7 @@ class Say:
     """The words that requests are made of."""
 
     predict = staticmethod(predict)
+    question = staticmethod(question)
     version = staticmethod(version_of)
     fails = ModelFails
     post = staticmethod(post)

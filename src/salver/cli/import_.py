@@ -36,6 +36,16 @@ WAIT_S = 60.0
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where the absolute paths in SOURCE lie on this machine, as the file system of a container does.",
 )
+@click.option(
+    "--batching-parameters-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What TensorFlow Serving's flag of this name names.",
+)
+@click.option(
+    "--monitoring-config-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What TensorFlow Serving's flag of this name names.",
+)
 @click.option("--strict", is_flag=True, help="Fail too when an option that may be missed is not mapped.")
 @json_option
 @server_options
@@ -48,6 +58,8 @@ def command(
     plan: bool,
     kind: str | None,
     root: Path | None,
+    batching_parameters_file: Path | None,
+    monitoring_config_file: Path | None,
     strict: bool,
     as_json: bool,
     url: str | None,
@@ -65,13 +77,16 @@ def command(
     \b
     Examples:
       salver import models.config
+      salver import models.config --batching-parameters-file batching.config --into salver/
       salver import model_store/ --into salver/
       salver import repository/ --push --plan
     """
     from salver.importers import report, writing
     from salver.importers.known import read_setup
 
-    imported = read_setup(source, kind, root)
+    files = {"batching_parameters_file": batching_parameters_file, "monitoring_config_file": monitoring_config_file}
+    given = {flag: path for flag, path in files.items() if path is not None}
+    imported = read_setup(source, kind, root, given)
     if into is not None:
         writing.check_apart(imported, into)
     if as_json:

@@ -17,7 +17,7 @@ from salver.models.given import GivenModel, GivenModels
 from salver.models.places import inside
 from salver.models.runwords import RunWords
 from salver.net.edge import is_loopback
-from salver.processes.doors import KNOWN_WIRES, wanted_doors
+from salver.processes.doors import KNOWN_NAMES, wanted_doors
 from salver.settings import Resolution, SettingsFile, resolve, setting_named
 from salver.wire.torchserve.config import ALL, Configuration, configuration, with_environment
 from salver.wire.torchserve.configkeys import Server
@@ -61,7 +61,7 @@ def read_start_line(command: str, arguments: argparse.Namespace, environment: Ma
     found = configuration(properties, server, name)
     is_old = any(flag.is_old for flag in flags)
     values = {**found.settings, **_by_flags(server, arguments)}
-    values["doors"] = _old_doors(arguments) if is_old else found.addresses.doors(KNOWN_WIRES)
+    values["doors"] = _old_doors(arguments) if is_old else found.addresses.doors(KNOWN_NAMES)
     _check_store(server, arguments, values, is_old)
     given = _given(arguments, found, values["model_store"], is_old)
     resolved = _resolved(name, values, environment)

@@ -23,6 +23,7 @@ from salver.importers.found import sources
 from salver.models.manifest import Manifest
 from salver.models.marfile import version_number
 from salver.models.runwords import RunWords
+from salver.processes.doors import KNOWN_NAMES
 from salver.wire.torchserve.config import Configuration, configuration, with_environment
 from salver.wire.torchserve.configkeys import KEYS, Server, key_named
 from salver.wire.torchserve.properties import parse_properties, with_variables
@@ -33,7 +34,6 @@ ENDINGS = (".mar", ".model", ".tgz", ".tar.gz", ".war")
 CONFIG = "config.properties"
 
 _ROW_KEYS = {"defaultVersion", "marName", "minWorkers", "batchSize", "maxBatchDelay", "responseTimeout"}
-_WIRES = frozenset({"mms", "mms-management"})
 _HTTPS = re.compile(r"https://", re.IGNORECASE)
 
 
@@ -60,7 +60,7 @@ def read(path: Path, around: Surroundings) -> Imported:
         settings={
             **found.settings,
             "model_store": str(store) if store else "",
-            "doors": list(found.addresses.doors(_WIRES)),
+            "doors": list(found.addresses.doors(KNOWN_NAMES)),
         },
         remarks=(*_remarks(properties, server), *_rows(properties), *refused),
     )

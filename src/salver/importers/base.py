@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,6 +84,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     root: Path | None = None
     """Where the paths of the file lie on this machine: a container's file system."""
     environment: dict[str, str] = {}
+    files: Mapping[str, Path] = {}
+    """Files that belong to the set-up and that nothing in it names, by the flag that the original names them with."""
 
     def place(self, path: str, beside: Path) -> Path | None:
         """What a path of the file means here: below the root, as it is, beside the file, or by its last name there."""

@@ -38,7 +38,7 @@ class Triton:
             models=tuple(_triton(folder, around) for folder in folders),
             settings={"compat": ["openinference"]},
             remarks=(
-                Remark("ports", Fate.MAPPED, "net.compat = openinference opens 8000"),
+                Remark("ports", Fate.MAPPED, "net.compat = openinference opens 8000, for gRPC 8001, for metrics 8002"),
                 Remark("flags", Fate.UNSUPPORTED, text),
             ),
         )
@@ -148,6 +148,7 @@ def _with_file(path: Path, name: str, depth: int) -> Iterator[Path]:
 _MAPPED = {
     "host": ("host", "net.host"),
     "http_port": ("port", "net.port"),
+    "grpc_port": ("grpc_port", "net.grpc_port"),
     "server_name": ("v2_server_name", "openinference.v2_server_name"),
     "server_version": ("v2_server_version", "openinference.v2_server_version"),
 }

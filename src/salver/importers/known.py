@@ -26,16 +26,20 @@ ACCEPTED = (
 )
 
 
-def read_setup(path: Path, kind: str | None, root: Path | None) -> Imported:
+def read_setup(path: Path, kind: str | None, root: Path | None, files: Mapping[str, Path] | None = None) -> Imported:
     """Everything that the set-up at `path` says; nothing of it is changed. Reads the disk.
 
-    Raises StartupError when nobody knows it, or when its own file cannot be understood.
+    `files` belong to it by flags of the original's command. Raises StartupError when nobody knows it, when its own file
+    cannot be understood, or when `files` are of another server than it.
     """
     if not path.exists():
         raise unreadable(path, "there is no such file or folder", "Check the path.")
     importer = IMPORTERS[kind] if kind is not None else _importer(path)
+    if files and importer is not tfserving:
+        flags = ", ".join(f"--{flag.replace('_', '-')}" for flag in files)
+        raise unreadable(path, f"{flags} is for set-ups of TensorFlow Serving", "Leave it out.")
     with tempfile.TemporaryDirectory(prefix="salver-import-") as scratch:
-        around = Surroundings(scratch=Path(scratch), root=root, environment=dict(os.environ))
+        around = Surroundings(scratch=Path(scratch), root=root, environment=dict(os.environ), files=files or {})
         return importer.read(path, around)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from salver.importers.base import (
     Fate,
@@ -16,8 +17,10 @@ from salver.importers.base import (
     unreadable,
 )
 from salver.importers.found import sources
+from salver.models.configfile import read_file
 from salver.models.naming import choose_name
 from salver.models.policy import policy_versions
+from salver.models.servingfiles import read_batching, read_monitoring
 from salver.models.textproto import MAX_CHARACTERS, UINT32, Message, TextProtoError, parse
 from salver.models.versions import numbered
 from salver.types import PolicyKind, VersionPolicy
@@ -29,6 +32,8 @@ START_BYTES = 65536
 """Of a file, to see whether it is one of these."""
 POLL_S = 1.0
 """How often TensorFlow Serving looks for new versions unless it is told otherwise."""
+BATCHING, MONITORING = "batching_parameters_file", "monitoring_config_file"
+"""Flags of the command that name files."""
 
 _KNOWN = (
     "name", "base_path", "model_type", "model_platform", "model_version_policy", "version_labels", "logging_config",
@@ -49,27 +54,59 @@ def fits(path: Path) -> bool:
 
 def read(path: Path, around: Surroundings) -> Imported:
     if path.is_dir():
-        return _imported(path, [_model(path.resolve().name, path, VersionPolicy(), {}, (), around)])
+        return _imported(path, [_model(path.resolve().name, path, VersionPolicy(), {}, (), around)], around)
     raw = path.read_bytes()[: MAX_CHARACTERS + 1]
     try:
-        return _imported(path, list(_models(parse(raw.decode()), path, around)))
+        return _imported(path, list(_models(parse(raw.decode()), path, around)), around)
     except (TextProtoError, UnicodeDecodeError) as error:
         raise unreadable(path, str(error), "Correct the file; it is protobuf's text format.") from error
 
 
-def _imported(path: Path, models: list[ImportedModel]) -> Imported:
+def _imported(path: Path, models: list[ImportedModel], around: Surroundings) -> Imported:
     text = "the command's flags stand in no file; `salver tensorflow-model-server` takes them as they are"
+    settings, remarks = _files(around.files)
     return Imported(
         server=SERVER,
         source=str(path),
         models=tuple(models),
-        settings={"compat": ["tfserving"], "watch_s": POLL_S},
+        settings={"compat": ["tfserving"], "watch_s": POLL_S, **settings},
         remarks=(
-            Remark("ports", Fate.MAPPED, "net.compat = tfserving opens 8501"),
+            Remark("ports", Fate.MAPPED, "net.compat = tfserving opens 8501, for gRPC 8500"),
             Remark("file_system_poll_wait_seconds", Fate.MAPPED, f"models.watch_s = {POLL_S:g}, as its default is"),
+            *remarks,
             Remark("other flags", Fate.UNSUPPORTED, text),
         ),
     )
+
+
+def _files(files: Mapping[str, Path]) -> tuple[dict[str, Any], list[Remark]]:
+    """What the files say that flags name, as settings. Raises LoadError(SETTINGS_INVALID) with the line."""
+    settings: dict[str, Any] = {}
+    remarks = []
+    if BATCHING in files:
+        place = str(files[BATCHING])
+        batching = read_batching(read_file(place), place)
+        words = {
+            "max_batch_rows": batching.max_batch_rows,
+            "max_batch_delay_ms": batching.max_batch_delay_ms,
+            "max_queue_rows": batching.max_queue_rows,
+        }
+        settings |= words
+        remarks += [Remark(BATCHING, Fate.MAPPED, f"serving.{name} = {value:g}") for name, value in words.items()]
+        remarks += [_noted(note) for note in batching.notes]
+    if MONITORING in files:
+        place = str(files[MONITORING])
+        address = read_monitoring(read_file(place), place)
+        settings["tfs_monitoring_path"] = address
+        text = f"tfserving.tfs_monitoring_path = {address}" if address else "metrics at the REST port are off"
+        remarks.append(Remark(MONITORING, Fate.MAPPED, text))
+    return settings, remarks
+
+
+def _noted(note: str) -> Remark:
+    """What a parameters file asks for and does not get, or gets in another way."""
+    option, _, text = note.partition(": ")
+    return Remark(f"{BATCHING} {option}", Fate.UNSUPPORTED, text)
 
 
 def _models(document: Message, path: Path, around: Surroundings) -> Iterator[ImportedModel]:

@@ -47,6 +47,8 @@ GRPC_NAMES = {f"{name}-grpc": name for name in ("tfserving", "openinference", "m
 KNOWN_WIRES = frozenset({*ALL_WIRES, "mms-metrics"}).union(
     *(wires for ports in COMPAT_PORTS.values() for _, wires in ports)
 )
+KNOWN_NAMES = KNOWN_WIRES | GRPC_NAMES.keys()
+"""All that may stand before the `@` of an exact address."""
 NO_PORT = -1
 
 

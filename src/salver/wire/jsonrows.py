@@ -49,3 +49,13 @@ def shared_out(texts: list[bytes], rows: list[int]) -> list[bytes]:
         shares.append(b",".join(texts[start : start + count]))
         start += count
     return shares
+
+
+def parts(outputs: dict[str, Array], rows: list[int]) -> list[dict[str, Array]]:
+    """The outputs of each request."""
+    shares: list[dict[str, Array]] = []
+    start = 0
+    for count in rows:
+        shares.append({name: array[start : start + count] for name, array in outputs.items()})
+        start += count
+    return shares

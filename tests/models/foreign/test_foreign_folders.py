@@ -205,7 +205,7 @@ def test_mlservers_folder_is_a_model_with_its_own_name_and_version(find: Find, m
         assert (str(model.id), model.recognition.runtime) == ("mnist-svm/3", "sklearn")
         assert model.recognition.artifact == mnist / "mnist-svm.joblib"
         assert model.manifest.batching.max_batch_rows == 16
-        assert replica_spec(model, threads=1, batching=BatchSettings()).config["name"] == "mnist-svm"
+        assert replica_spec(model, threads=1, batching=BatchSettings()).config == {}
 
 
 def test_mlserver_looks_for_a_model_where_only_a_folder_is_named(find: Find, mnist: Path, make_file: MakeFile) -> None:

@@ -53,7 +53,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     label_files: dict[str, str] = {}
     """By output, the file with one label on each line."""
     config: dict[str, Any] = {}
-    """The file as its own server would show it."""
+    """Triton's file as Triton would show it: what is set, and no more."""
     remarks: tuple[Remark, ...] = ()
 
     @property

@@ -81,6 +81,12 @@ def _special(flavours: Mapping[str, Any]) -> str:
     return f"{GENERAL} ({loader})" if loader else GENERAL
 
 
+def _environment_files(env: object) -> list[str]:
+    """The files that describe the environment: one, or one for each manager of environments."""
+    named = env.values() if isinstance(env, dict) else [env]
+    return [name for name in named if isinstance(name, str)]
+
+
 def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], runtime: str) -> Iterator[Remark]:
     for name, flavour in flavours.items():
         if name == runtime:
@@ -90,7 +96,8 @@ def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], runtime: 
                 yield Remark(f"flavors.{name}.serialization_format", Fate.MAPPED, text)
         elif name == GENERAL:
             if flavour.get("env"):
-                text = "the packages are not installed; name a Python that has them in environment.python"
+                files = ", ".join(_environment_files(flavour["env"])) or "it"
+                text = f"the packages of {files} are not installed; name a Python that has them in environment.python"
                 yield Remark(f"flavors.{name}.env", Fate.UNSUPPORTED, text)
             yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} says the same more closely")
         else:

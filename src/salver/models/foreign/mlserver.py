@@ -87,7 +87,6 @@ def declared(raw: bytes, path: str) -> Declared:
             ),
         ),
         checks={"file": FILE_NAME, "rename": _RENAMED} if runtime == "sklearn" else {},
-        config=document,
         remarks=tuple(_remarks(document, runtime)),
     )
 
@@ -167,7 +166,8 @@ def _parameters(value: Any) -> Iterator[Remark]:
         elif name == "content_type":
             yield Remark(option, Fate.NEEDLESS, "tensors are read by the datatype that the model's signature has")
         elif name in ("environment_tarball", "environment_path"):
-            text = "the model runs in the server's Python unless environment.python names another"
+            what = "unpack" if name == "environment_tarball" else "keep"
+            text = f"the model runs in the server's Python; {what} {inner} and name its Python in environment.python"
             yield Remark(option, Fate.UNSUPPORTED, text)
         elif name.endswith("inference_pool_gid"):
             yield Remark(option, Fate.NEEDLESS, "every model has processes of its own")

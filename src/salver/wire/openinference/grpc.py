@@ -19,6 +19,7 @@ from salver.wire.openinference.grpcerrors import grpc_error
 from salver.wire.openinference.grpcinfer import GrpcInferRoute, GrpcStreamRoute, Plans
 from salver.wire.openinference.grpcmessages import parse, settings_message, version_of
 from salver.wire.openinference.infer import NAME
+from salver.wire.openinference.modelconfig import model_config
 from salver.wire.openinference.pb import inference_pb2 as pb
 from salver.wire.openinference.refusals import NO_REPOSITORY_NAME
 from salver.wire.openinference.request import NO_SHARED_MEMORY
@@ -171,8 +172,8 @@ def write_metadata(result: ModelStatus, asked: Any) -> Any:
 
 
 def write_config(result: ModelStatus, asked: Any) -> Any:
-    config = metadata.model_config(result, version_of(asked.version))
-    return ParseDict({"config": config}, pb.ModelConfigResponse(), ignore_unknown_fields=True)
+    config = model_config(result, version_of(asked.version))
+    return ParseDict({"config": config}, pb.ModelConfigResponse())
 
 
 # Statistics

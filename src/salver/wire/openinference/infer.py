@@ -14,6 +14,7 @@ from salver.wire.jsonbody import unpacked
 from salver.wire.openinference.addresses import InferAddress
 from salver.wire.openinference.binary import LENGTH_HEADER
 from salver.wire.openinference.bodies import BodyPlan, body_answer
+from salver.wire.openinference.burst import V2Burst, has_bursts
 from salver.wire.openinference.codec import Plan
 from salver.wire.openinference.compression import compressed, wanted_encoding
 from salver.wire.openinference.errors import Subject, error_answer
@@ -36,12 +37,12 @@ class V2InferRoute:
         self.version = address.version
         self._max_body_bytes = max_body_bytes
         self._plan: Plan | BodyPlan | None = None
+        self._bursts: dict[str, V2Burst] = {}
+        """By what answers may be compressed with."""
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> V2Request:
         """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | PAYLOAD_TOO_LARGE | UNSUPPORTED_MEDIA_TYPE)."""
-        plan = self._plan
-        if plan is None or plan.version is not version:
-            plan = self._plan = plan_for(version)
+        plan = self._planned(version)
         body: Any = exchange.body
         encoding = exchange.header(b"content-encoding")
         if encoding is not None:
@@ -66,8 +67,23 @@ class V2InferRoute:
         found = call.version if call is not None else 0
         return error_answer(error, Subject(self.model, found or self.version))
 
-    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> None:
-        """Each request is taken by itself."""
+    def burst_codec(self, exchange: Exchange, version: VersionInfo) -> V2Burst | None:
+        if exchange.header(b"content-encoding") is not None or exchange.header(LENGTH_NAME) is not None:
+            return None
+        if version.payload is PayloadKind.BODY or not has_bursts(version):
+            return None
+        plan = self._planned(version)
+        assert isinstance(plan, Plan)
+        encoding = wanted_encoding(exchange.header(b"accept-encoding"))
+        return self._bursts.setdefault(encoding, V2Burst(plan, encoding))
+
+    def _planned(self, version: VersionInfo) -> Plan | BodyPlan:
+        """What is worked out for the version. Raises RequestError(SIGNATURE_NOT_FOUND)."""
+        plan = self._plan
+        if plan is None or plan.version is not version:
+            plan = self._plan = plan_for(version)
+            self._bursts = {}
+        return plan
 
 
 def plan_for(version: VersionInfo) -> Plan | BodyPlan:

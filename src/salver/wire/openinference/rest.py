@@ -26,6 +26,7 @@ from salver.wire.openinference.errors import (
 )
 from salver.wire.openinference.generation import V2GenerateRoute
 from salver.wire.openinference.infer import NAME, V2InferRoute
+from salver.wire.openinference.modelconfig import model_config
 from salver.wire.openinference.refusals import refusal_of
 from salver.wire.openinference.serversettings import (
     TRACE_OFF,
@@ -159,7 +160,7 @@ def write_metadata(result: ModelStatus, request: Request) -> Answer:
 
 
 def write_config(result: ModelStatus, request: Request) -> Answer:
-    return json_answer(metadata.model_config(result, subject_of(request).version))
+    return json_answer(model_config(result, subject_of(request).version))
 
 
 def write_model_ready(result: ModelStatus, request: Request) -> Answer:

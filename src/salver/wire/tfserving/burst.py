@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from salver.operations.base import Answer
-from salver.types import Array, InferRequest, InferResponse
-from salver.wire.jsonrows import row_texts, shared_out
+from salver.types import InferRequest, InferResponse
+from salver.wire.jsonrows import parts, row_texts, shared_out
 from salver.wire.tfserving.errors import Headers
 from salver.wire.tfserving.outputs import encode_outputs
 from salver.wire.tfserving.plan import DefaultPlan
@@ -35,13 +35,3 @@ class TfBurst:
             if texts is not None:
                 return self._answer, [b'{"predictions":[%b]}' % text for text in shared_out(texts, rows)]
         return self._answer, [encode_outputs(part, is_row=True) for part in parts(outputs, rows)]
-
-
-def parts(outputs: dict[str, Array], rows: list[int]) -> list[dict[str, Array]]:
-    """The outputs of each request."""
-    shares: list[dict[str, Array]] = []
-    start = 0
-    for count in rows:
-        shares.append({name: array[start : start + count] for name, array in outputs.items()})
-        start += count
-    return shares
