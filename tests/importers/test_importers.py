@@ -278,8 +278,8 @@ def test_an_mlflow_model_is_one_model(read, write, data: Path, tmp_path: Path) -
     imported = read(tmp_path / "iris")
     assert (imported.server, served(imported)) == ("MLflow", ["iris/1"])
     env = next(each for each in imported.models[0].remarks if each.option == "flavors.python_function.env")
-    assert env.fate is Fate.UNSUPPORTED
-    assert env.text.startswith("the packages of conda.yaml are not installed")
+    assert env.fate is Fate.MAPPED
+    assert env.text.startswith("conda.yaml: the files beside the model say")
     write("iris/MLmodel", "flavors: {xgboost: {data: m.xgb}}")
     problem = read(tmp_path / "iris").models[0].problem
     assert problem is not None
