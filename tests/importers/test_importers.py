@@ -260,7 +260,7 @@ def test_mlservers_folder_brings_the_servers_settings_too(read, write, data: Pat
     assert "XGBoost" in boost.message
     remark = next(each for each in model(imported, "mnist").remarks if each.option == "parameters.environment_tarball")
     assert remark.fate is Fate.UNSUPPORTED
-    assert "unpack e.tgz and name its Python" in remark.text
+    assert remark.text.startswith("e.tgz is not used; write a requirements.txt")
 
 
 def test_two_folders_of_one_version_are_none(read, write, data: Path, tmp_path: Path) -> None:
@@ -278,8 +278,8 @@ def test_an_mlflow_model_is_one_model(read, write, data: Path, tmp_path: Path) -
     imported = read(tmp_path / "iris")
     assert (imported.server, served(imported)) == ("MLflow", ["iris/1"])
     env = next(each for each in imported.models[0].remarks if each.option == "flavors.python_function.env")
-    assert env.fate is Fate.UNSUPPORTED
-    assert env.text.startswith("the packages of conda.yaml are not installed")
+    assert env.fate is Fate.MAPPED
+    assert env.text.startswith("conda.yaml: the files beside the model say")
     write("iris/MLmodel", "flavors: {xgboost: {data: m.xgb}}")
     problem = read(tmp_path / "iris").models[0].problem
     assert problem is not None

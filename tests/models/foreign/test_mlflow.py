@@ -33,7 +33,7 @@ def test_the_preferred_flavour_is_served_and_the_rest_told_of() -> None:
         "flavors.onnx": Fate.MAPPED,
         "flavors.sklearn": Fate.NEEDLESS,
         "flavors.python_function": Fate.NEEDLESS,
-        "flavors.python_function.env": Fate.UNSUPPORTED,
+        "flavors.python_function.env": Fate.MAPPED,
         "artifact_path": Fate.NEEDLESS,
         "signature": Fate.NEEDLESS,
         "saved_input_example_info": Fate.UNSUPPORTED,

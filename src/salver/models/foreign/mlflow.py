@@ -96,9 +96,9 @@ def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], runtime: 
                 yield Remark(f"flavors.{name}.serialization_format", Fate.MAPPED, text)
         elif name == GENERAL:
             if flavour.get("env"):
-                files = ", ".join(_environment_files(flavour["env"])) or "it"
-                text = f"the packages of {files} are not installed; name a Python that has them in environment.python"
-                yield Remark(f"flavors.{name}.env", Fate.UNSUPPORTED, text)
+                files = ", ".join(_environment_files(flavour["env"])) or "what it names"
+                text = f"{files}: the files beside the model say what its environment is built of"
+                yield Remark(f"flavors.{name}.env", Fate.MAPPED, text)
             yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} says the same more closely")
         else:
             yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} is served")

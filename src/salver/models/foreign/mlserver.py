@@ -166,8 +166,7 @@ def _parameters(value: Any) -> Iterator[Remark]:
         elif name == "content_type":
             yield Remark(option, Fate.NEEDLESS, "tensors are read by the datatype that the model's signature has")
         elif name in ("environment_tarball", "environment_path"):
-            what = "unpack" if name == "environment_tarball" else "keep"
-            text = f"the model runs in the server's Python; {what} {inner} and name its Python in environment.python"
+            text = f"{inner} is not used; write a requirements.txt beside the model, or name a Python in a model.toml"
             yield Remark(option, Fate.UNSUPPORTED, text)
         elif name.endswith("inference_pool_gid"):
             yield Remark(option, Fate.NEEDLESS, "every model has processes of its own")
