@@ -54,7 +54,7 @@ from salver.models.states import SERVING
 from salver.models.stock import Stock
 from salver.models.watch import Watch
 from salver.net.ports import join_port
-from salver.operations import access, inference, models, server, statistics
+from salver.operations import access, inference, models, server, statistics, workflows
 from salver.processes.base import Control, Door
 from salver.processes.collector import settle_down
 from salver.processes.control import ControlHalf
@@ -65,6 +65,7 @@ from salver.processes.management import Management
 from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
 from salver.processes.telling import Telling
+from salver.processes.workflows import Workflows
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.local import LocalEngine
 from salver.replicas.slab import Slab
@@ -84,7 +85,14 @@ from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
 from salver_worker.runtimes.specs import SPECS
 
-OPERATIONS = (*inference.OPERATIONS, *models.OPERATIONS, *server.OPERATIONS, *access.OPERATIONS, *statistics.OPERATIONS)
+OPERATIONS = (
+    *inference.OPERATIONS,
+    *models.OPERATIONS,
+    *server.OPERATIONS,
+    *access.OPERATIONS,
+    *statistics.OPERATIONS,
+    *workflows.OPERATIONS,
+)
 BODY_RUNTIMES = frozenset(spec.name for spec in SPECS if spec.payload == PayloadKind.BODY.value)
 OnEvent = Callable[[ServerEvent], None]
 
@@ -246,6 +254,8 @@ def _control_half(
         allow_unavailable=configuration is not None and configuration.allow_unavailable,
     )
     control.add_operations(management.bodies())
+    flows = _workflows(settings, control, state, management, uploads)
+    control.add_operations(flows.bodies())
     control.add_operations(Telling(control.front_ends.reports, control.reconciler.models).bodies())
     control.residence = Residence(
         catalogue,
@@ -297,6 +307,24 @@ async def _at_the_end(stop: Callable[[], None]) -> None:
         await asyncio.get_running_loop().create_future()
     finally:
         stop()
+
+
+def _workflows(
+    settings: Settings, control: ControlHalf, state: State, management: Management, uploads: Path
+) -> Workflows:
+    """What workflows there are, which front ends hear of when they come."""
+    folder = settings.torchserve.workflow_store or settings.models.model_store
+    bodies = management.bodies()
+    flows = Workflows(
+        state.store,
+        state.audit,
+        lambda request: bodies[request.operation](request),
+        control.front_ends.set_workflows,
+        uploads,
+        Path(folder).expanduser() if folder else None,
+    )
+    control.front_ends.workflows = flows.known
+    return flows
 
 
 def _places(settings: ModelSettings, fetcher: HttpFetcher) -> Places:

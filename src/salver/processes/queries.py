@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
 from salver.models.states import ENDING, SERVING
-from salver.operations import access, models, server, statistics
+from salver.models.workflows.base import Workflow
+from salver.operations import access, models, server, statistics, workflows
 from salver.operations.base import Body, Call
 from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
@@ -33,6 +34,8 @@ RESULTS: dict[str, Any] = {
     statistics.OF_ALL.name: statistics.Statistics,
     models.VERSIONS.name: models.VersionList,
     models.CONFIGURE.name: models.Configured,
+    workflows.REGISTER.name: Workflow,
+    workflows.DELETE.name: Workflow,
     **{operation.name: models.Outcome for operation in models.CHANGES},
 }
 """What the operations of the control half answer."""
@@ -41,8 +44,16 @@ RESULTS: dict[str, Any] = {
 class Queries:
     """Bodies by operation name."""
 
-    def __init__(self, pipeline: Pipeline, control: Control, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        control: Control,
+        is_draining: Callable[[], bool],
+        *,
+        workflows: Callable[[], Mapping[str, Workflow]] = dict,
+    ) -> None:
         self._pipeline = pipeline
+        self._workflows = workflows
         self._control = control
         self._is_draining = is_draining
         self.wire_names: tuple[str, ...] = ()
@@ -51,6 +62,8 @@ class Queries:
         return {
             models.LIST.name: self._list_models,
             models.GET.name: self._get_model,
+            workflows.LIST.name: self._list_workflows,
+            workflows.GET.name: self._get_workflow,
             server.LIVE.name: self._health,
             server.READY.name: self._health,
             server.DESCRIBE.name: self._describe,
@@ -82,6 +95,16 @@ class Queries:
         if not found:
             raise RequestError(Code.VERSION_NOT_FOUND, f"The model {parameters.model!r} has no version {version}.")
         return self._with_live_links(msgspec.structs.replace(status, versions=found))
+
+    async def _list_workflows(self, call: Call, parameters: workflows.ListWorkflows) -> tuple[Workflow, ...]:
+        known = self._workflows()
+        return tuple(known[name] for name in visible(call.principal, sorted(known)))
+
+    async def _get_workflow(self, call: Call, parameters: workflows.GetWorkflow) -> Workflow:
+        found = self._workflows().get(parameters.name)
+        if found is None:
+            raise RequestError(Code.MODEL_NOT_FOUND, f"Workflow not found: {parameters.name}")
+        return found
 
     def _with_live_links(self, status: ModelStatus) -> ModelStatus:
         """What no live link reaches from here is not called ready, whatever was last published."""

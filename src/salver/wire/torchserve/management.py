@@ -15,9 +15,11 @@ from salver.wire.torchserve.errors import error_answer
 from salver.wire.torchserve.listing import default_version, describe_document, list_document, version_documents
 from salver.wire.torchserve.registration import Registration
 from salver.wire.torchserve.versions import UNKNOWN, Directory, nothing_served, number_of
+from salver.wire.torchserve.workflows import WorkflowCalls
 
 MODEL_ADDRESS = re.compile(r"/models(/[^/]+)?/?")
 VERSION_ADDRESS = re.compile(r"/models(/[^/]+){0,2}/?|/models/[^/]+/[^/]+/set-default")
+WORKFLOW_ADDRESS = re.compile(r"/workflows(/[^/]+)?/?")
 ALL = "all"
 
 
@@ -37,7 +39,9 @@ class MmsManagementWire:
         self.name = name or f"{dialect.name}-management"
         self._dialect = dialect
         self._changes = Registration(dialect, served, is_allowed=is_allowed, default_workers=default_workers)
+        self._workflows = WorkflowCalls(dialect, is_allowed=is_allowed) if dialect.has_versions else None
         self._routes = (
+            *(() if self._workflows is None else self._workflows.routes()),
             _row("GET", "/models", models.LIST.name, lambda _: models.ListModels(), write_list),
             *self._descriptions(),
             *self._changes.routes(),
@@ -70,11 +74,14 @@ class MmsManagementWire:
 
     def unmatched(self, request: Request) -> Answer:
         addresses = VERSION_ADDRESS if self._dialect.has_versions else MODEL_ADDRESS
-        if request.path == "/" or addresses.fullmatch(request.path) is not None:
+        is_workflow = self._workflows is not None and WORKFLOW_ADDRESS.fullmatch(request.path) is not None
+        if request.path == "/" or is_workflow or addresses.fullmatch(request.path) is not None:
             return self._refused(RequestError(Code.METHOD_NOT_ALLOWED, NOT_ALLOWED), request)
         return self._refused(RequestError(Code.ROUTE_NOT_FOUND, NOT_FOUND), request)
 
     def error(self, error: SalverError, request: Request) -> Answer:
+        if self._workflows is not None and WORKFLOW_ADDRESS.fullmatch(request.path):
+            return self._workflows.error(error, request)
         return self._changes.error(error, request)
 
     def _refused(self, error: SalverError, request: Request) -> Answer:
