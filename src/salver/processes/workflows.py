@@ -28,6 +28,8 @@ from salver.types import VersionState
 
 KEPT = "workflows"
 """The named value of the store."""
+DELETION_S = 30.0
+"""How long models that go may take to finish what they have, before a deletion is answered all the same."""
 Body = Callable[[ControlRequest], Awaitable[Any]]
 
 
@@ -244,14 +246,15 @@ class Workflows:
         return workflow
 
     async def _remove_models(self, request: ControlRequest, workflow: Workflow) -> None:
-        """What somebody deleted before is no matter."""
-        for node in workflow.nodes:
-            wanted = models.DeleteModel(model=workflow.model(node), wait_s=0.0)
-            try:
-                await self._changed_model(request, models.DELETE.name, wanted)
-            except SalverError as error:
-                if error.code is not Code.MODEL_NOT_FOUND:
-                    raise
+        """All at once. What somebody deleted before is no matter."""
+        await asyncio.gather(*(self._remove_model(request, workflow.model(node)) for node in workflow.nodes))
+
+    async def _remove_model(self, request: ControlRequest, model: str) -> None:
+        try:
+            await self._changed_model(request, models.DELETE.name, models.DeleteModel(model=model, wait_s=DELETION_S))
+        except SalverError as error:
+            if error.code is not Code.MODEL_NOT_FOUND:
+                raise
 
     async def _changed_model(self, request: ControlRequest, operation: str, wanted: models.Change) -> Outcome:
         parameters = msgspec.Raw(msgspec.msgpack.encode(wanted))

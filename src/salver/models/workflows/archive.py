@@ -63,7 +63,7 @@ class OpenedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
 
 def open_workflow(archive: Path, scratch: Path, name: str | None, url: str) -> OpenedWorkflow:
     """The workflow in an archive, unpacked below `scratch`; `name` wins over the archive's own. Raises LoadError."""
-    folder = archive if archive.is_dir() else unpack(archive, scratch)
+    folder = archive if archive.is_dir() else _unpacked(archive, scratch, url)
     words = _words(folder, url)
     own_name = name or words.workflow_name or ""
     if not own_name:
@@ -78,6 +78,14 @@ def open_workflow(archive: Path, scratch: Path, name: str | None, url: str) -> O
     document = read_document(_read(spec, url), f"{url}: {spec.name}", "the workflow's specification")
     workflow = workflow_of(document, own_name, url, functions, f"{url}: {spec.name}")
     return OpenedWorkflow(workflow=workflow, folder=folder, handler=handler)
+
+
+def _unpacked(archive: Path, scratch: Path, url: str) -> Path:
+    try:
+        return unpack(archive, scratch)
+    except LoadError as error:
+        message = error.message.replace(str(archive), url)  # where the workflow store is, is nobody else's business
+        raise LoadError(Code.MANIFEST_INVALID, message, fix=_FIX) from error
 
 
 def _words(folder: Path, url: str) -> _Words:

@@ -29,7 +29,8 @@ def workflow_of(
 ) -> Workflow:
     """The workflow that the specification describes; `place` is what messages call its file.
 
-    `functions` are those of the handler file; None where nobody can say which there are. Raises LoadError, GraphRefused.
+    `functions` are those of the handler file; None where nobody can say which there are. Raises LoadError, and
+    GraphRefused for a graph without an order.
     """
     models = _mapping(document, "models", place)
     words = _words(NodeWords(), models, "models", place)

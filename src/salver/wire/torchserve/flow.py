@@ -16,7 +16,7 @@ from salver.errors import Code, RequestError, SalverError
 from salver.operations import workflows
 from salver.operations.base import Answer, AnsweredCall, Exchange, PredictRoute
 from salver.operations.inference import PREDICT
-from salver.serving.payload import as_bytes, batch_group, body_to_inputs
+from salver.serving.payload import batch_group, body_to_inputs
 from salver.types import DEFAULT_SIGNATURE, Body, InferRequest, InferResponse, Part, VersionInfo
 from salver.wire.headers import for_model
 from salver.wire.torchserve.answers import pretty, usual_headers
@@ -64,7 +64,7 @@ class WorkflowRoute:
 
 
 class NodeRoute:
-    """One node. `given` is what those before it answered; the first node, which has none before it, gets the request."""
+    """One node. `given` is what those before it answered; the first node, which has none, gets the request."""
 
     operation = PREDICT.name
     version: int | None = None
@@ -114,7 +114,7 @@ def _value(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         try:
-            return as_bytes(body).decode()
+            return body.decode()
         except UnicodeDecodeError as error:
             raise RequestError(
                 Code.OUTPUT_INVALID,

@@ -21,7 +21,7 @@ from salver.wire.torchserve.flow import WorkflowRoute
 from salver.wire.torchserve.kserve import kserve_routes, takes_bodies
 from salver.wire.torchserve.versions import Directory, nothing_served, number_of
 
-OWN_PREFIXES = ("/predictions/", "/prediction/", "/invocations/", "/ping/", "/api-description/")
+OWN_PREFIXES = ("/predictions/", "/prediction/", "/invocations/", "/ping/", "/api-description/", "/wfpredict/")
 OWN_PATHS = frozenset({"/"} | {prefix[:-1] for prefix in OWN_PREFIXES})
 
 
