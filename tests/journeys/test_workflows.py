@@ -212,7 +212,7 @@ def test_workflows_are_listed_page_by_page_and_described(site: Site) -> None:
             "lacking",
             500,
             "WorkflowException",
-            "lacking__m failed to register. Details: Model not found at: nowhere.mar",
+            "lacking__m failed to register. Details: Model not found at: nowhere",
         ),
         ("broken", 500, "WorkflowException", "Failed to start workers for model broken__unloadable version: 1.0"),
     ],

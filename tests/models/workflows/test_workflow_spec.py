@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_functions_that_nobody_can_list_are_taken_at_their_word() -> None:
         ({"models": {"m": {"url": "m", "retry-attempts": "2"}}, "dag": DAG}, "retry-attempts of m must be a whole"),
         ({"models": MODELS, "dag": {"pre": "m"}}, "dag must have a list of nodes for pre"),
         ({"models": MODELS, "dag": {"nobody": ["m"]}}, "the node nobody, which is neither a model nor a function"),
-        ({"models": MODELS, "dag": {"m": ["a b"]}}, "'a b'"),
+        ({"models": MODELS, "dag": {"m": ["a b"]}}, "the node a b, which is neither"),
     ],
 )
 def test_what_is_wrong_is_said(document: Any, words: str) -> None:
@@ -83,7 +84,7 @@ def test_a_node_must_make_the_name_of_a_model() -> None:
 
 def test_a_graph_has_an_end() -> None:
     row = [f"f{number}" for number in range(MAX_NODES + 1)]
-    dag = {begin: [end] for begin, end in zip(row, row[1:], strict=False)}
+    dag = {begin: [end] for begin, end in itertools.pairwise(row)}
     assert f"{MAX_NODES} are the most" in refused({"models": {}, "dag": dag}, functions=None)
 
 
