@@ -28,6 +28,7 @@ from salver.net.http import LaneProtocol
 from salver.net.ordinary import OrdinaryRoad
 from salver.net.uploads import UploadProtocol, Uploads
 from salver.operations.base import Call, Operation
+from salver.operations.describing import Describing
 from salver.operations.flows import Flows
 from salver.operations.gate import Gate
 from salver.operations.inference import Predictions
@@ -112,7 +113,11 @@ class FrontEnd:
         self.new_request_id: Callable[[], str] = RequestIds().next
         self.is_draining = False
         queries = self._queries = Queries(
-            self.pipeline, control, lambda: self.is_draining, workflows=lambda: self.flows.known
+            self.pipeline,
+            control,
+            lambda: self.is_draining,
+            workflows=lambda: self.flows.known,
+            describe=lambda version, call: self._describing.ask(version, call),
         )
         self.gate = Gate(
             operations,
@@ -132,6 +137,7 @@ class FrontEnd:
         )
         self.flows = Flows(self.gate, self._predictions.start_as)
         self._predictions.others = self.flows
+        self._describing = Describing(self._predictions.start_as, loop)
         self.wires = make_wires(self)
         queries.wire_names = tuple(sorted(self.wires))
         self._make_grpc_wires = make_grpc_wires

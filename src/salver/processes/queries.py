@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from salver.models.states import ENDING, SERVING
 from salver.models.workflows.base import Workflow
 from salver.operations import access, models, server, statistics, workflows
 from salver.operations.base import Body, Call
+from salver.operations.inference import PREDICT
 from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
 from salver.store.base import AuditLine, KeyRecord
@@ -51,9 +53,12 @@ class Queries:
         is_draining: Callable[[], bool],
         *,
         workflows: Callable[[], Mapping[str, Workflow]] = dict,
+        describe: Callable[[ModelVersion, Call], Awaitable[bytes]] | None = None,
     ) -> None:
+        """`describe` asks a version what it says of itself."""
         self._pipeline = pipeline
         self._workflows = workflows
+        self._describe_version = describe
         self._control = control
         self._is_draining = is_draining
         self.wire_names: tuple[str, ...] = ()
@@ -90,11 +95,27 @@ class Queries:
                     Code.LABEL_NOT_FOUND, f"The model {parameters.model!r} has no label {parameters.label!r}."
                 )
         if version is None:
-            return self._with_live_links(status)
+            return await self._told(call, parameters, self._with_live_links(status))
         found = tuple(entry for entry in status.versions if entry.id.version == version)
         if not found:
             raise RequestError(Code.VERSION_NOT_FOUND, f"The model {parameters.model!r} has no version {version}.")
-        return self._with_live_links(msgspec.structs.replace(status, versions=found))
+        return await self._told(
+            call, parameters, self._with_live_links(msgspec.structs.replace(status, versions=found))
+        )
+
+    async def _told(self, call: Call, parameters: models.GetModel, status: ModelStatus) -> ModelStatus:
+        """The model, with what its versions say of themselves where that is asked for."""
+        if not parameters.is_customized or self._describe_version is None:
+            return status
+        if not is_allowed(call.principal, PREDICT.permission, status.name):
+            return status
+        serving = [entry for entry in status.versions if self._links(entry.id)]
+        said = await asyncio.gather(*(self._describe_version(entry.id, call) for entry in serving))
+        words = {entry.id: text for entry, text in zip(serving, said, strict=True)}
+        versions = tuple(
+            msgspec.structs.replace(entry, customized=words.get(entry.id, b"{}")) for entry in status.versions
+        )
+        return msgspec.structs.replace(status, versions=versions)
 
     async def _list_workflows(self, call: Call, parameters: workflows.ListWorkflows) -> tuple[Workflow, ...]:
         known = self._workflows()

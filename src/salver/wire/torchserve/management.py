@@ -38,6 +38,7 @@ class MmsManagementWire:
         """Unless `is_allowed`, models are neither registered nor removed over it."""
         self.name = name or f"{dialect.name}-management"
         self._dialect = dialect
+        self._served = served
         self._changes = Registration(dialect, served, is_allowed=is_allowed, default_workers=default_workers)
         self._workflows = WorkflowCalls(dialect, is_allowed=is_allowed) if dialect.has_versions else None
         self._routes = (
@@ -56,8 +57,8 @@ class MmsManagementWire:
             return (_row("GET", "/models/{model}", models.GET.name, read_model, write_model),)
         readiness = _row("GET", "/v1/models/{model}", models.GET.name, read_model, write_readiness)
         return (
-            _row("GET", "/models/{model}", models.GET.name, read_model, self._write_versions),
-            _row("GET", "/models/{model}/{version}", models.GET.name, read_model, self._write_versions),
+            _row("GET", "/models/{model}", models.GET.name, self._read_versions, self._write_versions),
+            _row("GET", "/models/{model}/{version}", models.GET.name, self._read_versions, self._write_versions),
             readiness,
             _row("GET", "/token", access.KEYS_RENEW.name, read_token, write_token),
         )
@@ -89,7 +90,20 @@ class MmsManagementWire:
 
     def _write_versions(self, result: ModelStatus, request: Request) -> Answer:
         """All versions, the one of the address, or the default one. Raises RequestError(VERSION_NOT_FOUND)."""
-        return json_answer(version_documents(result, self._versions(result, request)), request)
+        documents = version_documents(result, self._versions(result, request))
+        return json_answer(documents, request)
+
+    def _read_versions(self, request: Request) -> models.GetModel:
+        """Handlers are asked what they say of themselves one by one: those whose versions are told, and no others."""
+        name = request.path_params["model"]
+        if (request.query_value("customized") or "").lower() != "true":
+            return models.GetModel(model=name)
+        text = request.path_params.get("version")
+        model = self._served().get(name)
+        if text == ALL or model is None:
+            return models.GetModel(model=name, is_customized=True)
+        number = model.default_version if text is None else number_of(model, text)
+        return models.GetModel(model=name, version=number, is_customized=True)
 
     def _versions(self, model: ModelStatus, request: Request) -> tuple[VersionStatus, ...]:
         if request.path_params.get("version") == ALL:
