@@ -81,8 +81,8 @@ class ListModels(msgspec.Struct, frozen=True):
 class GetModel(msgspec.Struct, frozen=True):
     """Parameters of `models.get`. Its result is a ModelStatus; with `version`, of that version alone.
 
-    With `is_customized` the versions that serve are asked what they say of themselves; that needs `models.predict`, and
-    who may not predict hears nothing of it.
+    With `is_customized` the versions that serve are asked what they say of themselves; who has neither `models.predict`
+    nor `models.operate` hears nothing of it.
 
     Errors: MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_NOT_FOUND.
     """

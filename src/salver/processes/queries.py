@@ -43,6 +43,10 @@ RESULTS: dict[str, Any] = {
 """What the operations of the control half answer."""
 
 
+MAY_ASK_MODELS = (PREDICT.permission, models.SCALE.permission)
+"""Either of them lets a caller have a model's code say something of itself: it takes the time of a worker."""
+
+
 class Queries:
     """Bodies by operation name."""
 
@@ -107,7 +111,7 @@ class Queries:
         """The model, with what its versions say of themselves where that is asked for."""
         if not parameters.is_customized or self._describe_version is None:
             return status
-        if not is_allowed(call.principal, PREDICT.permission, status.name):
+        if not any(is_allowed(call.principal, permission, status.name) for permission in MAY_ASK_MODELS):
             return status
         serving = [entry for entry in status.versions if self._links(entry.id)]
         said = await asyncio.gather(*(self._describe_version(entry.id, call) for entry in serving))
