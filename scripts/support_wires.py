@@ -12,6 +12,7 @@ from salver.operations.methods import Method
 from salver.types import ModelStatus, ModelVersion, VersionState, VersionStatus
 from salver.wire.base import Wire
 from salver.wire.native.rest import NativeWire
+from salver.wire.openinference.metrics import OpenInferenceMetricsWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.base import TorchServeSettings
@@ -60,7 +61,10 @@ def http_wires() -> dict[str, dict[str, Wire]]:
         "tfserving": {INFERENCE: TfServingWire(max_body_bytes=MAX_BODY_BYTES)},
         "mms": mms,
         "torchserve": torchserve,
-        "openinference": {INFERENCE: OpenInferenceWire(max_body_bytes=MAX_BODY_BYTES)},
+        "openinference": {
+            INFERENCE: OpenInferenceWire(max_body_bytes=MAX_BODY_BYTES),
+            METRICS: OpenInferenceMetricsWire(),
+        },
         "native": {INFERENCE: NativeWire(MAX_BODY_BYTES)},
     }
 
