@@ -58,7 +58,7 @@ def http_wires() -> dict[str, dict[str, Wire]]:
         METRICS: MetricsWire(name="torchserve-metrics", has_measures=True),
     }
     return {
-        "tfserving": {INFERENCE: TfServingWire(max_body_bytes=MAX_BODY_BYTES)},
+        "tfserving": {INFERENCE: TfServingWire(max_body_bytes=MAX_BODY_BYTES, monitoring_path="/monitoring")},
         "mms": mms,
         "torchserve": torchserve,
         "openinference": {
