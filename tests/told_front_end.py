@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Collection, Sequence
 
+from salver.models.workflows.base import Workflow
 from salver.processes.channel import ChannelClosed
 from salver.store.base import KeyRecord
 from salver.telemetry.counters import Report
@@ -28,6 +29,7 @@ class ToldFrontEnd:
         """What it answers from now on."""
         self.models: tuple[ModelStatus, ...] = ()
         self.keys: tuple[KeyRecord, ...] = ()
+        self.workflows: tuple[Workflow, ...] = ()
         self.counted = Report()
         self.done: list[str] = []
         self.abandoned_because = ""
@@ -63,6 +65,11 @@ class ToldFrontEnd:
         await self._take_in()
         self.keys = tuple(keys)
         self.done.append("set_keys")
+
+    async def set_workflows(self, workflows: Sequence[Workflow]) -> None:
+        await self._take_in()
+        self.workflows = tuple(workflows)
+        self.done.append("set_workflows")
 
     async def set_log_level(self, level: str) -> None:
         await self._take_in()

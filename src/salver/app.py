@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from salver.access.administration import Administration
 from salver.access.audit import AuditLog
 from salver.access.keyfile import KeyFile
 from salver.access.permit import local_admin
-from salver.errors import Code, RequestError, SalverError, StartupError
+from salver.errors import Code, LoadError, RequestError, SalverError, StartupError
 from salver.events import (
     Address,
     EnvironmentBuilding,
@@ -33,6 +34,7 @@ from salver.events import (
     Stopping,
 )
 from salver.models.archive import remove_unfinished
+from salver.models.archivesettings import read_document
 from salver.models.base import ModelSettings
 from salver.models.catalogue import Catalogue
 from salver.models.configfile import ConfigurationFile, GivenConfiguration, discover_with_batching
@@ -67,6 +69,7 @@ from salver.processes.management import Management
 from salver.processes.orders import serve_front_end
 from salver.processes.signals import StopSignals
 from salver.processes.telling import Telling
+from salver.processes.workflows import Workflows
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.environments.base import EnvironmentSettings
 from salver.replicas.environments.book import StoredLocks
@@ -83,6 +86,7 @@ from salver.store.directory import DataDirectory, RunningServer
 from salver.store.sql import open_store
 from salver.telemetry import logging as event_log
 from salver.telemetry.accesslog import AccessLog
+from salver.telemetry.declared import DeclaredMetric, declared_metrics
 from salver.telemetry.sink import LineSink
 from salver.types import BatchSettings, ModelVersion, PayloadKind, VersionState, VersionStatus
 from salver.wire.base import GrpcWire, Wire
@@ -123,6 +127,7 @@ def serve(
     """
     event_log.configure(settings.telemetry.log_level)
     check_exposure(settings.net)
+    _declared(settings.torchserve.metrics_config)
     directory = DataDirectory(settings.processes.data_dir)
     directory.prepare()
     with directory.lock():
@@ -258,6 +263,8 @@ def _control_half(
         allow_unavailable=configuration is not None and configuration.allow_unavailable,
     )
     control.add_operations(management.bodies())
+    flows = _workflows(settings, control, state, management, uploads)
+    control.add_operations(flows.bodies())
     control.add_operations(Telling(control.front_ends.reports, control.reconciler.models).bodies())
     control.add_operations(
         EnvironmentOperations(builder, catalogue.environments, control.reconciler.environments, state.audit).bodies()
@@ -325,6 +332,24 @@ async def _at_the_end(stop: Callable[[], None]) -> None:
         await asyncio.get_running_loop().create_future()
     finally:
         stop()
+
+
+def _workflows(
+    settings: Settings, control: ControlHalf, state: State, management: Management, uploads: Path
+) -> Workflows:
+    """What workflows there are, which front ends hear of when they come."""
+    folder = settings.torchserve.workflow_store or settings.models.model_store
+    bodies = management.bodies()
+    flows = Workflows(
+        state.store,
+        state.audit,
+        lambda request: bodies[request.operation](request),
+        control.front_ends.set_workflows,
+        uploads,
+        Path(folder).expanduser() if folder else None,
+    )
+    control.front_ends.workflows = flows.known
+    return flows
 
 
 def _places(settings: ModelSettings, fetcher: HttpFetcher) -> Places:
@@ -431,7 +456,7 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
             allow_cors=settings.tfserving.tfs_cors,
             monitoring_path=settings.tfserving.tfs_monitoring_path,
         ),
-        *handler_wires(settings.torchserve, only_model, lambda: pipeline.models),
+        *handler_wires(settings.torchserve, only_model, lambda: pipeline.models, _declared_names(settings)),
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         MlServerWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         OpenInferenceMetricsWire(),
@@ -548,8 +573,41 @@ def _spec(source: ModelSource, settings: Settings) -> ReplicaSpec:
         "decode_input": words.decode_input_request,
         "envelope": words.service_envelope,
         "handler": None if is_named else words.default_service_handler or None,
+        "metrics": _for_worker(_declared(words.metrics_config)),
     }
     return msgspec.structs.replace(spec, manifest={**spec.manifest, "server": server})
+
+
+@functools.cache
+def _declared(path: str) -> tuple[DeclaredMetric, ...] | None:
+    """What TorchServe's metrics.yaml declares of handlers' metrics; None without such a file. Raises StartupError."""
+    if not path:
+        return None
+    try:
+        return declared_metrics(read_document(Path(path).expanduser().read_bytes(), path, "the metrics' configuration"))
+    except OSError as error:
+        why = error.strerror or str(error)
+    except LoadError as error:
+        why = error.message
+    except ValueError as error:
+        why = str(error)
+    raise StartupError(
+        Code.SETTINGS_INVALID, f"metrics_config: {path}: {why}.", fix="Correct the file, or leave metrics_config out."
+    )
+
+
+def _declared_names(settings: Settings) -> tuple[str, ...] | None:
+    metrics = _declared(settings.torchserve.metrics_config)
+    return None if metrics is None else tuple(metric.name for metric in metrics)
+
+
+def _for_worker(metrics: Sequence[DeclaredMetric] | None) -> dict[str, object]:
+    """As the file has it."""
+    rows: dict[str, list[dict[str, object]]] = {}
+    for metric in metrics or ():
+        row: dict[str, object] = {"name": metric.name, "unit": metric.unit, "dimensions": list(metric.dimensions)}
+        rows.setdefault(metric.kind, []).append(row)
+    return {"model_metrics": rows} if rows else {}
 
 
 def _unknown_status(failed: FailedSource) -> VersionStatus:

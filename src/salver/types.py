@@ -256,6 +256,8 @@ class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting_rows: int = 0
     """What waits in the queue of the front end that was asked."""
     batching: BatchSettings | None = None
+    customized: bytes = b""
+    """What its code says of itself, a JSON object; only where that was asked for."""
 
     @property
     def replicas_ready(self) -> int:

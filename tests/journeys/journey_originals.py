@@ -239,6 +239,49 @@ FAILING = "def handle(data, context):\n    if data:\n        raise RuntimeError(
 BROKEN = "def handle(data, context):\n    raise RuntimeError('no weights')\n"
 
 
+FUNCTIONS = """
+import json
+
+def body(row):
+    return bytes(row.get("data") or row.get("body") or b"")
+
+def told(value):
+    return {"type": type(value).__name__, "value": bytes(value).decode()}
+
+def pre(data, context):
+    return data and [b"pre:" + body(row) for row in data]
+
+def post(data, context):
+    if not data:
+        return None
+    own = context.get_request_header(0, "X-Told")
+    return [json.dumps({"post": {key: told(row[key]) for key in sorted(row)}, "header": own}) for row in data]
+
+def text(data, context):
+    return data and ["plain"] * len(data)
+
+def boom(data, context):
+    if data:
+        raise ValueError("secret words")
+"""
+_MODEL = "  m: {url: echo.mar}\n"
+_TWO = f"{_MODEL}  n: {{url: echo.mar}}\n"
+WORKFLOWS = {
+    "chain": f"models:\n  batch-size: 2\n{_MODEL}dag: {{pre: [m], m: [post]}}\n",
+    "fan": f"models:\n{_TWO}dag: {{pre: [m, n], m: [post], n: [post]}}\n",
+    "leaves": f"models:\n{_TWO}dag: {{pre: [m, n]}}\n",
+    "texts": f"models:\n{_MODEL}dag: {{pre: [m, text]}}\n",
+    "bang": f"models:\n{_MODEL}dag: {{boom: [m]}}\n",
+    "cyclic": f"models:\n{_MODEL}dag: {{pre: [m], m: [text], text: [m]}}\n",
+    "self": f"models:\n{_MODEL}dag: {{m: [m]}}\n",
+    "starts": f"models:\n{_MODEL}dag: {{pre: [m], text: [m]}}\n",
+    "strange": f"models:\n{_MODEL}dag: {{missing: [m]}}\n",
+    "lacking": "models:\n  m: {url: nowhere.mar}\ndag: {pre: [m]}\n",
+    "noyaml": "models: [\n",
+}
+"""Specifications by the workflow's name."""
+
+
 def write_store(folder: Path) -> Path:
     """A model store with what the calls ask for."""
     folder.mkdir()
@@ -251,7 +294,22 @@ def write_store(folder: Path) -> Path:
     ):
         write_archive(folder / file, name, version, source)
     (folder / "text.mar").write_text("no zip")
+    for name, spec in WORKFLOWS.items():
+        write_workflow(folder / f"{name}.war", name, spec)
+    (folder / "text.war").write_text("no zip")
     return folder
+
+
+def write_workflow(path: Path, name: str, spec: str) -> None:
+    manifest = {
+        "createdOn": "01/01/2026 00:00:00",
+        "workflow": {"workflowName": name, "specFile": "spec.yaml", "handler": "steps.py"},
+        "archiverVersion": "0.2.15",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("WAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.writestr("spec.yaml", spec)
+        archive.writestr("steps.py", FUNCTIONS)
 
 
 def write_archive(path: Path, name: str, version: str, source: str) -> None:

@@ -116,7 +116,9 @@ def pair(name: str, store: Path, folder: Path) -> Iterator[tuple[Ports, Ports, d
     ours_folder.mkdir()
     names = ("native", name, f"{name}-management", "torchserve-metrics", f"{name}-grpc", f"{name}-grpc-management")
     doors = ",".join(f"{wires}@127.0.0.1:0" for wires in names)
-    options = {} if name == "mms" else {"disable_token_authorization": "true", "enable_model_api": "true"}
+    options: dict[str, Any] = {}
+    if name == "torchserve":
+        options = {"disable_token_authorization": "true", "enable_model_api": "true", "workflow_store": store}
     with (
         serving(folder=ours_folder, wait="announced", doors=doors, model_store=store, anonymous="all") as ours,
         original(name, commands, theirs_folder, store, **options) as theirs,
@@ -230,6 +232,61 @@ def test_torchserve_answers_as_we_do(torchserve: tuple[Ports, Ports, dict[str, s
     ours, theirs, key = torchserve
     calls = [call._replace(differs=TORCHSERVE_DIFFERS.get(call.name, call.differs)) for call in TORCHSERVE_CALLS]
     wrong = sent(calls, ours, theirs, key)
+    assert wrong == [], "\n".join(wrong)
+
+
+WORDY = "what is wrong with the graph is said"
+WORKFLOW_CALLS = [
+    manage("no workflows", "GET", "/workflows"),
+    manage("register nothing", "POST", "/workflows"),
+    manage("register what is not there", "POST", "/workflows?url=nobody.war"),
+    manage("register what lies elsewhere", "POST", "/workflows?url=../x.war"),
+    manage("describe no workflow", "GET", "/workflows/nobody"),
+    manage("delete no workflow", "DELETE", "/workflows/nobody"),
+    manage("a verb for one that there is not", "PUT", "/workflows/nobody"),
+    manage("a verb for all that there is not", "PUT", "/workflows"),
+    infer("ask no workflow", "/wfpredict/nobody", b"abc"),
+    infer("ask none", "/wfpredict"),
+    manage("register", "POST", "/workflows?url=chain.war"),
+    manage("register again", "POST", "/workflows?url=chain.war"),
+    manage("register under another name", "POST", "/workflows?url=fan.war&workflow_name=other"),
+    manage("register several ends", "POST", "/workflows?url=leaves.war"),
+    manage("register what will fail", "POST", "/workflows?url=bang.war"),
+    manage("register what ends in text", "POST", "/workflows?url=texts.war"),
+    infer("a chain", "/wfpredict/chain", b"abc", {"X-Told": "yes"}),
+    infer("a chain with more of an address", "/wfpredict/chain/more", b"abc"),
+    infer("a chain asked with GET", "/wfpredict/chain", method="GET"),
+    infer("a chain with a form", "/wfpredict/chain", b"data=abc", FORM),
+    infer("a chain with JSON for bytes", "/wfpredict/chain", b'{"a": 1}', JSON),
+    infer("two before one", "/wfpredict/other", b"abc"),
+    infer("several ends", "/wfpredict/leaves", b"abc"),
+    infer(
+        "an end in text",
+        "/wfpredict/texts",
+        b"abc",
+        **dict.fromkeys(("status", "phrase", "closes", ".code", ".type", ".message", ".m", ".text"), "any value goes"),
+    ),
+    infer("a node that fails", "/wfpredict/bang", b"abc"),
+    manage("describe a workflow", "GET", "/workflows/other"),
+    manage("the first page", "GET", "/workflows?limit=1"),
+    manage("describe a model of one", "GET", "/models/other__m", **LISTED),
+    manage("register a loop", "POST", "/workflows?url=cyclic.war", **{".message": WORDY}),
+    manage("register a node after itself", "POST", "/workflows?url=self.war", **{".message": WORDY}),
+    manage("register two starts", "POST", "/workflows?url=starts.war", **{".message": WORDY}),
+    manage("register a strange node", "POST", "/workflows?url=strange.war", **{".message": WORDY, ".type": WORDY}),
+    manage("register without its model", "POST", "/workflows?url=lacking.war"),
+    manage("register no YAML", "POST", "/workflows?url=noyaml.war", **{".message": WORDY}),
+    manage("register no zip", "POST", "/workflows?url=text.war", **{".message": WORDY}),
+    *(manage(f"delete {name}", "DELETE", f"/workflows/{name}") for name in ("other", "leaves", "bang", "texts")),
+    manage("delete", "DELETE", "/workflows/chain"),
+    infer("ask what is gone", "/wfpredict/chain", b"abc"),
+    manage("none are left", "GET", "/workflows"),
+]
+
+
+def test_torchserve_has_workflows_as_we_do(torchserve: tuple[Ports, Ports, dict[str, str]]) -> None:
+    ours, theirs, key = torchserve
+    wrong = sent(WORKFLOW_CALLS, ours, theirs, key)
     assert wrong == [], "\n".join(wrong)
 
 

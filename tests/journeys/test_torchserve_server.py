@@ -28,7 +28,31 @@ def handle(data, context):
     context.metrics.add_counter("Words", 2, 0)
     sizes = context.metrics.add_metric_to_cache("Sizes", "MB", ["ModelName"], MetricTypes.HISTOGRAM)
     sizes.add_or_update(0.3, ["counting"])
+    context.metrics.get_metric("Loudness", MetricTypes.GAUGE).add_or_update(7, ["Model"])
+    context.metrics.add_counter("Silent", 1, 0)
     return ["counted"] * len(data)
+"""
+DESCRIBING = """
+class Handler:
+    def initialize(self, context):
+        self.context = context
+
+    def handle(self, data, context):
+        if context.get_request_header(0, "describe") == "True":
+            return [{"labels": ["cat", "dog"]}]
+        return ["answer"] * len(data)
+"""
+METRICS = """
+dimensions:
+  - &level "Level"
+  - &model_name "ModelName"
+model_metrics:
+  counter:
+    - {name: Words, unit: count, dimensions: [*model_name, *level]}
+  gauge:
+    - {name: Loudness, unit: dB, dimensions: [*level]}
+  histogram:
+    - {name: Sizes, unit: MB, dimensions: [*model_name]}
 """
 WIRES = ("native", "torchserve", "torchserve-management", "torchserve-metrics", "torchserve-grpc")
 INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
@@ -63,6 +87,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_archive(folder / "store" / "echo.mar", "echo", "1.0", ECHO)
     write_archive(folder / "store" / "echo-beta.mar", "echo", "1.5-beta", ECHO)
     write_archive(folder / "store" / "counting.mar", "counting", "1.0", COUNTING)
+    write_archive(folder / "store" / "describing.mar", "describing", "1.0", DESCRIBING)
+    (folder / "metrics.yaml").write_text(METRICS)
     return folder
 
 
@@ -75,6 +101,7 @@ def started(folder: Path) -> Any:
         token_authorization=True,
         anonymous="none",
         handler_metrics="prometheus",
+        metrics_config=folder / "metrics.yaml",
         heartbeat_s=0.2,
     )
 
@@ -83,7 +110,7 @@ def started(folder: Path) -> Any:
 def site(folder: Path) -> Iterator[Site]:
     with started(folder) as server:
         site = Site(server)
-        for url in ("echo.mar", "echo-beta.mar", "counting.mar"):
+        for url in ("echo.mar", "echo-beta.mar", "counting.mar", "describing.mar"):
             site.manage("POST", f"/models?url={url}&initial_workers=1").raise_for_status()
         yield site
 
@@ -139,6 +166,22 @@ def test_what_a_handler_counts_is_on_the_metrics_page(site: Site) -> None:
         return float(words) == 6.0 and len(buckets) == 15
 
     eventually(counted, 10, "what the handler counted is on the page")
+    names = {series.partition("{")[0]: float(value) for series, value in site.measured().items()}
+    assert names["Loudness"] == 7.0
+    assert "Silent" not in names
+
+
+def test_a_handler_says_of_itself_what_it_likes(site: Site) -> None:
+    for path, said in (
+        ("describing?customized=true", {"labels": ["cat", "dog"]}),
+        ("describing/1.0?customized=true", {"labels": ["cat", "dog"]}),
+        ("describing/all?customized=true", {"labels": ["cat", "dog"]}),
+        ("counting?customized=true", {}),
+    ):
+        (described,) = site.manage("GET", f"/models/{path}").json()
+        assert described["customizedMetadata"] == said
+    assert "customizedMetadata" not in site.manage("GET", "/models/describing").json()[0]
+    assert site.manage("GET", "/models/describing/9.0?customized=true").status_code == 404
 
 
 def test_grpc_asks_for_the_same_keys(site: Site) -> None:
@@ -174,6 +217,7 @@ def test_grpc_asks_for_the_same_keys(site: Site) -> None:
 
 def test_names_and_workers_survive_a_restart(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "store", tmp_path / "store")
+    shutil.copy(folder / "metrics.yaml", tmp_path)
     with started(tmp_path) as server:
         site = Site(server)
         assert site.manage("POST", "/models?url=echo.mar&batch_size=3").status_code == 200

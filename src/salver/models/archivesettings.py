@@ -15,6 +15,7 @@ MAX_BYTES = 1024 * 1024
 MAX_VALUES = 20_000
 """Values in the file, those that an alias stands for counted each time."""
 MAX_DEPTH = 64
+SETTINGS = "the archive's settings"
 
 UNFOLLOWED: Mapping[str, str] = {
     "startupTimeout": "the server's `load_timeout_s` is for all models",
@@ -51,25 +52,26 @@ def read_archive_settings(folder: Path, name: str) -> ArchiveSettings:
         raise _refused(name, f"cannot be read: {error.strerror}") from error
     if len(raw) > MAX_BYTES:
         raise _refused(name, f"is larger than {MAX_BYTES} bytes")
-    config = _parsed(raw, name)
+    config = read_document(raw, name)
     problems: list[str] = []
     words = _words(config, problems)
     problems += [f"{key} changes nothing: {why}" for key, why in UNFOLLOWED.items() if config.get(key) is not None]
     return ArchiveSettings(words=words, config=config, notes=tuple(f"{name}: {text}" for text in problems))
 
 
-def _parsed(raw: bytes, name: str) -> dict[str, Any]:
+def read_document(raw: bytes, name: str, about: str = SETTINGS) -> dict[str, Any]:
+    """A YAML mapping in what JSON has; `about` is what the file is to messages. Raises LoadError(MANIFEST_INVALID)."""
     import yaml
 
     try:
         document = yaml.safe_load(raw)
         plain = _plain(document, [MAX_VALUES], 0)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise _refused(name, f"is no YAML that can be read: {' '.join(str(error).split())}") from error
+        raise _refused(name, f"is no YAML that can be read: {' '.join(str(error).split())}", about) from error
     if plain is None:
         return {}
     if not isinstance(plain, dict):
-        raise _refused(name, "is no YAML mapping")
+        raise _refused(name, "is no YAML mapping", about)
     return plain
 
 
@@ -123,6 +125,8 @@ def _whole(config: Mapping[str, Any], key: str, least: int, problems: list[str])
     return value
 
 
-def _refused(name: str, why: str) -> LoadError:
-    fix = "Correct the file and pack the archive again, or leave the file out."
-    return LoadError(Code.MANIFEST_INVALID, f"{name}, the archive's settings, {why}", fix=fix)
+def _refused(name: str, why: str, about: str = SETTINGS) -> LoadError:
+    fix = "Correct the file and pack the archive again."
+    if about == SETTINGS:
+        fix = "Correct the file and pack the archive again, or leave the file out."
+    return LoadError(Code.MANIFEST_INVALID, f"{name}, {about}, {why}", fix=fix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from salver.operations import access, environments, inference, models, server, statistics
+from salver.operations import access, environments, inference, models, server, statistics, workflows
 
 OPERATIONS = (
     *inference.OPERATIONS,
@@ -11,4 +11,5 @@ OPERATIONS = (
     *server.OPERATIONS,
     *access.OPERATIONS,
     *statistics.OPERATIONS,
+    *workflows.OPERATIONS,
 )

@@ -22,6 +22,8 @@ NOBODY = Principal(id="nobody", role="")
 """Who asks for what anyone may ask, and who was not admitted."""
 
 
+ON_THE_LANE = frozenset({"models.predict", "workflows.predict"})
+"""Operations that are no body's: predictions have a way of their own."""
 HARMLESS = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -49,7 +51,7 @@ class Gate:
         new_request_id: Callable[[], str],
     ) -> None:
         self._operations = {operation.name: operation for operation in operations}
-        missing = sorted(self._operations.keys() - bodies.keys() - {"models.predict"})
+        missing = sorted(self._operations.keys() - bodies.keys() - ON_THE_LANE)
         if missing:
             raise StartupError(Code.INTERNAL, f"These operations have no body: {', '.join(missing)}.")
         self._bodies = bodies

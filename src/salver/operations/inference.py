@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Container
+from typing import Any, Protocol
 
 import msgspec
 
@@ -34,6 +35,12 @@ PREDICT = Operation(
 )
 OPERATIONS = (PREDICT,)
 MAX_STANDINGS = 4096
+
+
+class OtherPredictions(Protocol):
+    """Answers exchanges in another way (operations.flows.Flows)."""
+
+    def start(self, exchange: BurstExchange, route: Any) -> None: ...
 
 
 class Prediction(Ticket):
@@ -89,6 +96,8 @@ class Predictions(Owner):
         self._gate = gate
         self._loop = loop
         self._waker = waker
+        self.others: OtherPredictions | None = None
+        """Who answers the routes whose operation is not this one."""
         self._pipeline = pipeline
         self._default_deadline_s = default_deadline_s
         self._clock = gate.clock
@@ -132,6 +141,10 @@ class Predictions(Owner):
         if len(standing.arrivals) == 1:
             standing.queue.expect(standing)
 
+    def start_as(self, exchange: BurstExchange, route: PredictRoute, principal: Principal) -> None:
+        """Answer an exchange of whoever was asked already what he may; never raises."""
+        self._start_unknown(exchange, route, principal)
+
     def _start_unknown(
         self,
         exchange: BurstExchange,
@@ -140,6 +153,9 @@ class Predictions(Owner):
         cold_start_s: float = 0.0,
     ) -> None:
         """The first of its kind, or one of a kind of its own; `principal` is who asks, when that is known."""
+        if route.operation != PREDICT.name and self.others is not None:
+            self.others.start(exchange, route)
+            return
         try:
             if principal is None:
                 principal = self._gate.admit(PREDICT, exchange, route.model, route.wire, exchange.started_at)

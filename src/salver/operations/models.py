@@ -81,12 +81,16 @@ class ListModels(msgspec.Struct, frozen=True):
 class GetModel(msgspec.Struct, frozen=True):
     """Parameters of `models.get`. Its result is a ModelStatus; with `version`, of that version alone.
 
+    With `is_customized` the versions that serve are asked what they say of themselves; who has neither `models.predict`
+    nor `models.operate` hears nothing of it.
+
     Errors: MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_NOT_FOUND.
     """
 
     model: str
     version: int | None = None
     label: str | None = None
+    is_customized: bool = False
 
 
 ModelList = tuple[ModelStatus, ...]

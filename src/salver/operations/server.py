@@ -114,6 +114,8 @@ class GetMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Of TorchServe's page: what is shown; empty: all."""
     has_measures: bool = True
     """Of TorchServe's page: whether it has what the code of models measured."""
+    declared: tuple[str, ...] | None = None
+    """Of that, what may be shown; None: all."""
 
 
 class GetCounts(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from salver.errors import SalverError
+from salver.models.workflows.base import Workflow
 from salver.processes.base import FrontEndHandle
 from salver.processes.channel import ChannelClosed
 from salver.processes.ledger import Ledger
@@ -51,6 +52,8 @@ class Audience:
         """Workers that every front end of the list was given a link to."""
         self._log_level = ""
         """Empty as long as it is the one that front ends begin with."""
+        self.workflows: Sequence[Workflow] = ()
+        """What new front ends are told; set before the first one comes."""
         self._ledger = Ledger()
         self._link_numbers = itertools.count(1)
         self._telling = asyncio.Lock()
@@ -67,6 +70,8 @@ class Audience:
             if self._log_level:
                 await front_end.set_log_level(self._log_level)
             await front_end.publish(self._models())
+            if self.workflows:
+                await front_end.set_workflows(self.workflows)
             for version, worker in self._workers():
                 if worker.id in self._reached:  # the others are on their way to everybody
                     with contextlib.suppress(WorkerLost):
@@ -90,6 +95,12 @@ class Audience:
         async with self._telling:
             keys = await asyncio.to_thread(self._keys)
             await self._tell(lambda front_end: front_end.set_keys(keys))
+
+    async def set_workflows(self, workflows: Sequence[Workflow]) -> None:
+        """Every front end answers these workflows, and no others, when this returns."""
+        async with self._telling:
+            self.workflows = workflows
+            await self._tell(lambda front_end: front_end.set_workflows(workflows))
 
     async def set_log_level(self, level: str) -> None:
         async with self._telling:

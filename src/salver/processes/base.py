@@ -10,6 +10,7 @@ import msgspec
 
 from salver.access.audit import AuditEvent
 from salver.access.permit import Principal
+from salver.models.workflows.base import Workflow
 from salver.store.base import KeyRecord
 from salver.telemetry.counters import Report
 from salver.types import ModelStatus, ModelVersion
@@ -83,6 +84,9 @@ class FrontEndHandle(Protocol):
         """Returns when the front end answers from this state."""
 
     async def set_keys(self, keys: Sequence[KeyRecord]) -> None: ...
+
+    async def set_workflows(self, workflows: Sequence[Workflow]) -> None:
+        """Returns when the front end answers these workflows, and no others."""
 
     async def set_log_level(self, level: str) -> None:
         """Returns when events below the level are not logged any more."""

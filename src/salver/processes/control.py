@@ -26,7 +26,7 @@ from salver.telemetry import logging as event_log
 from salver.telemetry.counters import BatchCount, Report, merged
 from salver.telemetry.exposition import render
 from salver.telemetry.live import BUCKETS_S
-from salver.telemetry.torchservepage import torchserve_page
+from salver.telemetry.torchservepage import only, torchserve_page
 from salver.types import VersionStatus
 
 log = logging.getLogger("salver.control")
@@ -177,7 +177,7 @@ class ControlHalf:
     async def _page(self, total: Report, asked: server.GetMetrics) -> bytes:
         models = self.reconciler.models()
         if asked.form == "torchserve":
-            measures = self.reconciler.measures() if asked.has_measures else ()
+            measures = only(self.reconciler.measures() if asked.has_measures else (), asked.declared)
             return await asyncio.to_thread(torchserve_page, total, models, measures, asked.names)
         return await asyncio.to_thread(render, total, models, __version__, self._audit.lost)
 

@@ -21,12 +21,15 @@ from salver.access.base import AccessSettings
 from salver.access.keys import KeyRing
 from salver.access.limits import RateLimiter
 from salver.errors import SalverError
+from salver.models.workflows.base import Workflow
 from salver.net.base import NetSettings
 from salver.net.edge import Edge
 from salver.net.http import LaneProtocol
 from salver.net.ordinary import OrdinaryRoad
 from salver.net.uploads import UploadProtocol, Uploads
 from salver.operations.base import Call, Operation
+from salver.operations.describing import Describing
+from salver.operations.flows import Flows
 from salver.operations.gate import Gate
 from salver.operations.inference import Predictions
 from salver.operations.requestids import RequestIds
@@ -109,7 +112,13 @@ class FrontEnd:
         self._authenticator = Authenticator(settings.access, server_uid=os.getuid(), keys=KeyRing(()))
         self.new_request_id: Callable[[], str] = RequestIds().next
         self.is_draining = False
-        queries = self._queries = Queries(self.pipeline, control, lambda: self.is_draining)
+        queries = self._queries = Queries(
+            self.pipeline,
+            control,
+            lambda: self.is_draining,
+            workflows=lambda: self.flows.known,
+            describe=lambda version, call: self._describing.ask(version, call),
+        )
         self.gate = Gate(
             operations,
             queries.bodies(),
@@ -126,6 +135,9 @@ class FrontEnd:
             default_deadline_s=settings.deadline_s,
             waker=Parking(control.wake, loop),
         )
+        self.flows = Flows(self.gate, self._predictions.start_as)
+        self._predictions.others = self.flows
+        self._describing = Describing(self._predictions.start_as, loop)
         self.wires = make_wires(self)
         queries.wire_names = tuple(sorted(self.wires))
         self._make_grpc_wires = make_grpc_wires
@@ -144,6 +156,9 @@ class FrontEnd:
 
     async def set_keys(self, keys: Sequence[KeyRecord]) -> None:
         self._authenticator.keys = KeyRing(tuple(keys))
+
+    async def set_workflows(self, workflows: Sequence[Workflow]) -> None:
+        self.flows.known = {workflow.name: workflow for workflow in workflows}
 
     async def set_log_level(self, level: str) -> None:
         event_log.set_level(level)

@@ -14,6 +14,7 @@ import msgspec
 
 from salver.access.audit import AuditEvent
 from salver.errors import Code, RequestError
+from salver.models.workflows.base import Workflow
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
 from salver.processes.frontend import FrontEnd
@@ -112,6 +113,8 @@ class Orders:
                 await front_end.publish(raw_value(body, tuple[ModelStatus, ...]))
             case "set_keys":
                 await front_end.set_keys(raw_value(body, tuple[KeyRecord, ...]))
+            case "set_workflows":
+                await front_end.set_workflows(raw_value(body, tuple[Workflow, ...]))
             case "set_log_level":
                 await front_end.set_log_level(raw_value(body, str))
             case "let_go":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,8 +13,10 @@ from salver.access.permit import is_allowed, model_not_found, visible
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError
 from salver.models.states import ENDING, SERVING
-from salver.operations import access, environments, models, server, statistics
+from salver.models.workflows.base import Workflow
+from salver.operations import access, environments, models, server, statistics, workflows
 from salver.operations.base import Body, Call
+from salver.operations.inference import PREDICT
 from salver.processes.base import Control, ControlRequest
 from salver.serving.pipeline import Pipeline
 from salver.store.base import AuditLine, KeyRecord
@@ -38,16 +41,33 @@ RESULTS: dict[str, Any] = {
     environments.LOCK.name: environments.LockedEnvironment,
     environments.BUILD.name: environments.BuiltEnvironment,
     environments.PRUNE.name: environments.PrunedEnvironments,
+    workflows.REGISTER.name: Workflow,
+    workflows.DELETE.name: Workflow,
     **{operation.name: models.Outcome for operation in models.CHANGES},
 }
 """What the operations of the control half answer."""
 
 
+MAY_ASK_MODELS = (PREDICT.permission, models.SCALE.permission)
+"""Either of them lets a caller have a model's code say something of itself: it takes the time of a worker."""
+
+
 class Queries:
     """Bodies by operation name."""
 
-    def __init__(self, pipeline: Pipeline, control: Control, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        control: Control,
+        is_draining: Callable[[], bool],
+        *,
+        workflows: Callable[[], Mapping[str, Workflow]] = dict,
+        describe: Callable[[ModelVersion, Call], Awaitable[bytes]] | None = None,
+    ) -> None:
+        """`describe` asks a version what it says of itself."""
         self._pipeline = pipeline
+        self._workflows = workflows
+        self._describe_version = describe
         self._control = control
         self._is_draining = is_draining
         self.wire_names: tuple[str, ...] = ()
@@ -56,6 +76,8 @@ class Queries:
         return {
             models.LIST.name: self._list_models,
             models.GET.name: self._get_model,
+            workflows.LIST.name: self._list_workflows,
+            workflows.GET.name: self._get_workflow,
             server.LIVE.name: self._health,
             server.READY.name: self._health,
             server.DESCRIBE.name: self._describe,
@@ -82,11 +104,37 @@ class Queries:
                     Code.LABEL_NOT_FOUND, f"The model {parameters.model!r} has no label {parameters.label!r}."
                 )
         if version is None:
-            return self._with_live_links(status)
+            return await self._told(call, parameters, self._with_live_links(status))
         found = tuple(entry for entry in status.versions if entry.id.version == version)
         if not found:
             raise RequestError(Code.VERSION_NOT_FOUND, f"The model {parameters.model!r} has no version {version}.")
-        return self._with_live_links(msgspec.structs.replace(status, versions=found))
+        return await self._told(
+            call, parameters, self._with_live_links(msgspec.structs.replace(status, versions=found))
+        )
+
+    async def _told(self, call: Call, parameters: models.GetModel, status: ModelStatus) -> ModelStatus:
+        """The model, with what its versions say of themselves where that is asked for."""
+        if not parameters.is_customized or self._describe_version is None:
+            return status
+        if not any(is_allowed(call.principal, permission, status.name) for permission in MAY_ASK_MODELS):
+            return status
+        serving = [entry for entry in status.versions if self._links(entry.id)]
+        said = await asyncio.gather(*(self._describe_version(entry.id, call) for entry in serving))
+        words = {entry.id: text for entry, text in zip(serving, said, strict=True)}
+        versions = tuple(
+            msgspec.structs.replace(entry, customized=words.get(entry.id, b"{}")) for entry in status.versions
+        )
+        return msgspec.structs.replace(status, versions=versions)
+
+    async def _list_workflows(self, call: Call, parameters: workflows.ListWorkflows) -> tuple[Workflow, ...]:
+        known = self._workflows()
+        return tuple(known[name] for name in visible(call.principal, sorted(known)))
+
+    async def _get_workflow(self, call: Call, parameters: workflows.GetWorkflow) -> Workflow:
+        found = self._workflows().get(parameters.name)
+        if found is None:
+            raise RequestError(Code.MODEL_NOT_FOUND, f"Workflow not found: {parameters.name}")
+        return found
 
     def _with_live_links(self, status: ModelStatus) -> ModelStatus:
         """What no live link reaches from here is not called ready, whatever was last published."""

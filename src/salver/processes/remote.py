@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from salver.access.audit import AuditEvent
+from salver.models.workflows.base import Workflow
 from salver.processes.base import Control, ControlRequest
 from salver.processes.channel import Channel, ChannelClosed, raw_value
 from salver.processes.messages import Attachment, BatchName, Overdue, Sleeper, unknown
@@ -43,6 +44,9 @@ class RemoteFrontEnd:
 
     async def set_keys(self, keys: Sequence[KeyRecord]) -> None:
         await self._channel.request("set_keys", tuple(keys), type(None))
+
+    async def set_workflows(self, workflows: Sequence[Workflow]) -> None:
+        await self._channel.request("set_workflows", tuple(workflows), type(None))
 
     async def set_log_level(self, level: str) -> None:
         await self._channel.request("set_log_level", level, type(None))

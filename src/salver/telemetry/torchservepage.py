@@ -28,6 +28,7 @@ _CLASSES = {
 """The first digit of the status that an outcome has; 5 where it is not here."""
 
 Labels = Sequence[tuple[str, str]]
+Measured = Iterable[tuple[ModelVersion, tuple[Measure, ...]]]
 
 
 class Sample(NamedTuple):
@@ -42,10 +43,18 @@ class Sample(NamedTuple):
     """Behind the family's name."""
 
 
+def only(measures: Measured, names: Collection[str] | None) -> Measured:
+    """What has one of the names; all of it for None. `PredictionTime` is the server's own."""
+    if names is None:
+        return measures
+    shown = {*names, "PredictionTime"}
+    return [(id, tuple(measure for measure in found if measure.name in shown)) for id, found in measures]
+
+
 def torchserve_page(
     report: Report,
     models: Iterable[ModelStatus],
-    measures: Iterable[tuple[ModelVersion, tuple[Measure, ...]]],
+    measures: Measured,
     names: Collection[str],
 ) -> bytes:
     """Of the families that are named, or of all. Reads what the machine says of itself: not for an event loop."""

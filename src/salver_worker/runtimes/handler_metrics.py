@@ -93,6 +93,7 @@ class Metrics:
         self.request_ids = request_ids
         self.measures = Measures() if measures is None else measures
         self.cache: Dict[MetricTypes, Dict[str, Metric]] = {}
+        self._declared: Dict[str, MetricTypes] = {}
         self._lines: Dict[Tuple[str, str, str, str], Number] = {}
 
     def begin(self, request_ids: Mapping[int, str]) -> None:
@@ -186,6 +187,7 @@ class Metrics:
             for row in rows or ():
                 try:
                     self.add_metric_to_cache(row["name"], row["unit"], row["dimensions"], MetricTypes(kind))
+                    self._declared[row["name"]] = MetricTypes(kind)
                 except (KeyError, TypeError) as error:
                     raise ValueError("a metric of model_metrics lacks %s" % error) from error
 
@@ -204,7 +206,8 @@ class Metrics:
         is_counter = metric_type is MetricTypes.COUNTER
         self._lines[key] = self._lines.get(key, 0) + value if is_counter else value
         labels = tuple({str(each.name): str(each.value) for each in reversed(dimensions)}.items())[::-1]
-        self.measures.note(name, UNITS.get(unit, unit or "unit"), metric_type.value, labels, float(value))
+        kind = self._declared.get(name, metric_type)  # as in TorchServe, whatever call the handler made
+        self.measures.note(name, UNITS.get(unit, unit or "unit"), kind.value, labels, float(value))
 
     def note_prediction(self, milliseconds: float) -> None:
         """How long the last batch took, which both servers measure. Without a line: there are enough of them."""

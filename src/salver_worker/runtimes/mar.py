@@ -41,6 +41,8 @@ class ServerWords(NamedTuple):
     handler: str = ""
     """Of archives that name none."""
     envelope: str = ""
+    metrics: Mapping[str, Any] = {}
+    """What the server's metrics.yaml declares."""
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> ServerWords:
@@ -49,6 +51,7 @@ class ServerWords(NamedTuple):
             words.get("decode_input") is not False,
             words.get("handler") or "",
             words.get("envelope") or "",
+            words.get("metrics") or {},
         )
 
 
@@ -69,6 +72,7 @@ def load(request: LoadRequest) -> Archive:
         model_yaml_config=dict(request.manifest.get("archive_config") or {}),
     )
     envelope = str(model.get("envelope") or server.envelope)
+    context.metrics.declare(server.metrics)
     name = request.manifest.get("handler") or model.get("handler") or server.handler
     service = None if name else manifest.get("Model", {}).get("Service")
     if service:

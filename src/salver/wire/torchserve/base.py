@@ -32,7 +32,7 @@ class TorchServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     handler_metrics: Literal["log", "prometheus", "legacy"] = "log"
     """Where the metrics of handlers go: log, prometheus (the metrics API as well), legacy (log, by their old names)."""
     metrics_config: str = ""
-    """TorchServe's metrics.yaml: which metrics of handlers there are and of what type; empty takes all as they come."""
+    """TorchServe's metrics.yaml: which metrics of handlers are shown, and of what type; empty: all, as they come."""
     workflow_store: str = ""
     """Folder from which workflows may be registered by name; empty is `model_store`."""
     ts_open_inference_protocol: bool = False

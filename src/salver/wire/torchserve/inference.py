@@ -17,10 +17,11 @@ from salver.wire.torchserve.decoding import NO_HEADERS, Plan, decode, plan_for
 from salver.wire.torchserve.dialect import MMS, NOT_ALLOWED, NOT_FOUND, Dialect
 from salver.wire.torchserve.encoding import encode
 from salver.wire.torchserve.errors import Subject, error_answer
+from salver.wire.torchserve.flow import WorkflowRoute
 from salver.wire.torchserve.kserve import kserve_routes, takes_bodies
 from salver.wire.torchserve.versions import Directory, nothing_served, number_of
 
-OWN_PREFIXES = ("/predictions/", "/prediction/", "/invocations/", "/ping/", "/api-description/")
+OWN_PREFIXES = ("/predictions/", "/prediction/", "/invocations/", "/ping/", "/api-description/", "/wfpredict/")
 OWN_PATHS = frozenset({"/"} | {prefix[:-1] for prefix in OWN_PREFIXES})
 
 
@@ -101,6 +102,8 @@ class MmsWire:
             named = parse_qs(query.decode("latin-1")).get("model_name")
             only = named[-1] if named else self._only_model()
             asked = Asked(only, query=query) if only else None
+        elif self._dialect.has_versions and segments[1] == "wfpredict" and len(segments) > 2 and segments[2]:
+            return WorkflowRoute(segments[2], self.name, self._dialect)
         else:
             asked = self._read(segments, query)
         if asked is None:

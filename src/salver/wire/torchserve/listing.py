@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from salver.operations.models import ModelList
 from salver.types import BatchSettings, ModelStatus, ReplicaStatus, VersionStatus
 from salver.wire.torchserve.answers import without_nulls
@@ -104,6 +106,7 @@ def version_document(model: ModelStatus, version: VersionStatus) -> dict[str, An
             "remainingCapacity": max(0, batching.max_queue_rows - version.waiting_rows),
             "pendingRequests": version.waiting_rows,
         },
+        **({"customizedMetadata": orjson.loads(version.customized)} if version.customized else {}),
     }
 
 

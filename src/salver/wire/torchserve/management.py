@@ -15,9 +15,11 @@ from salver.wire.torchserve.errors import error_answer
 from salver.wire.torchserve.listing import default_version, describe_document, list_document, version_documents
 from salver.wire.torchserve.registration import Registration
 from salver.wire.torchserve.versions import UNKNOWN, Directory, nothing_served, number_of
+from salver.wire.torchserve.workflows import WorkflowCalls
 
 MODEL_ADDRESS = re.compile(r"/models(/[^/]+)?/?")
 VERSION_ADDRESS = re.compile(r"/models(/[^/]+){0,2}/?|/models/[^/]+/[^/]+/set-default")
+WORKFLOW_ADDRESS = re.compile(r"/workflows(/[^/]+)?/?")
 ALL = "all"
 
 
@@ -36,8 +38,11 @@ class MmsManagementWire:
         """Unless `is_allowed`, models are neither registered nor removed over it."""
         self.name = name or f"{dialect.name}-management"
         self._dialect = dialect
+        self._served = served
         self._changes = Registration(dialect, served, is_allowed=is_allowed, default_workers=default_workers)
+        self._workflows = WorkflowCalls(dialect, is_allowed=is_allowed) if dialect.has_versions else None
         self._routes = (
+            *(() if self._workflows is None else self._workflows.routes()),
             _row("GET", "/models", models.LIST.name, lambda _: models.ListModels(), write_list),
             *self._descriptions(),
             *self._changes.routes(),
@@ -52,8 +57,8 @@ class MmsManagementWire:
             return (_row("GET", "/models/{model}", models.GET.name, read_model, write_model),)
         readiness = _row("GET", "/v1/models/{model}", models.GET.name, read_model, write_readiness)
         return (
-            _row("GET", "/models/{model}", models.GET.name, read_model, self._write_versions),
-            _row("GET", "/models/{model}/{version}", models.GET.name, read_model, self._write_versions),
+            _row("GET", "/models/{model}", models.GET.name, self._read_versions, self._write_versions),
+            _row("GET", "/models/{model}/{version}", models.GET.name, self._read_versions, self._write_versions),
             readiness,
             _row("GET", "/token", access.KEYS_RENEW.name, read_token, write_token),
         )
@@ -70,11 +75,14 @@ class MmsManagementWire:
 
     def unmatched(self, request: Request) -> Answer:
         addresses = VERSION_ADDRESS if self._dialect.has_versions else MODEL_ADDRESS
-        if request.path == "/" or addresses.fullmatch(request.path) is not None:
+        is_workflow = self._workflows is not None and WORKFLOW_ADDRESS.fullmatch(request.path) is not None
+        if request.path == "/" or is_workflow or addresses.fullmatch(request.path) is not None:
             return self._refused(RequestError(Code.METHOD_NOT_ALLOWED, NOT_ALLOWED), request)
         return self._refused(RequestError(Code.ROUTE_NOT_FOUND, NOT_FOUND), request)
 
     def error(self, error: SalverError, request: Request) -> Answer:
+        if self._workflows is not None and WORKFLOW_ADDRESS.fullmatch(request.path):
+            return self._workflows.error(error, request)
         return self._changes.error(error, request)
 
     def _refused(self, error: SalverError, request: Request) -> Answer:
@@ -82,7 +90,20 @@ class MmsManagementWire:
 
     def _write_versions(self, result: ModelStatus, request: Request) -> Answer:
         """All versions, the one of the address, or the default one. Raises RequestError(VERSION_NOT_FOUND)."""
-        return json_answer(version_documents(result, self._versions(result, request)), request)
+        documents = version_documents(result, self._versions(result, request))
+        return json_answer(documents, request)
+
+    def _read_versions(self, request: Request) -> models.GetModel:
+        """Handlers are asked what they say of themselves one by one: those whose versions are told, and no others."""
+        name = request.path_params["model"]
+        if (request.query_value("customized") or "").lower() != "true":
+            return models.GetModel(model=name)
+        text = request.path_params.get("version")
+        model = self._served().get(name)
+        if text == ALL or model is None:
+            return models.GetModel(model=name, is_customized=True)
+        number = model.default_version if text is None else number_of(model, text)
+        return models.GetModel(model=name, version=number, is_customized=True)
 
     def _versions(self, model: ModelStatus, request: Request) -> tuple[VersionStatus, ...]:
         if request.path_params.get("version") == ALL:

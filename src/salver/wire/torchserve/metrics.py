@@ -16,10 +16,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class MetricsWire:
     """Every address of its port is its own."""
 
-    def __init__(self, *, name: str, has_measures: bool) -> None:
-        """`has_measures` is whether the page has what handlers measure."""
+    def __init__(self, *, name: str, has_measures: bool, declared: tuple[str, ...] | None = None) -> None:
+        """`has_measures` is whether the page has what handlers measure, and `declared` all that it may have of that."""
         self.name = name
         self._has_measures = has_measures
+        self._declared = declared
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -29,7 +30,9 @@ class MetricsWire:
 
     def _read(self, request: Request) -> server.GetMetrics:
         names = tuple(value for key, value in request.query if key == "name[]")
-        return server.GetMetrics(form="torchserve", names=names, has_measures=self._has_measures)
+        return server.GetMetrics(
+            form="torchserve", names=names, has_measures=self._has_measures, declared=self._declared
+        )
 
     def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None:
         return None

@@ -19,13 +19,18 @@ def names(settings: TorchServeSettings) -> tuple[tuple[str, Dialect], ...]:
 
 
 def handler_wires(
-    settings: TorchServeSettings, only_model: Callable[[], str | None], served: Directory
+    settings: TorchServeSettings,
+    only_model: Callable[[], str | None],
+    served: Directory,
+    declared: tuple[str, ...] | None = None,
 ) -> Iterator[Wire]:
+    """`declared` are the only metrics of handlers that are shown; None: all."""
     has_open_inference = settings.ts_open_inference_protocol
+    has_measures = settings.handler_metrics == "prometheus"
     for name, dialect in names(settings):
         yield MmsWire(only_model, dialect, served, name=name, has_open_inference=has_open_inference)
         yield management_wire(name, dialect, settings, served)
-        yield MetricsWire(name=f"{name}-metrics", has_measures=settings.handler_metrics == "prometheus")
+        yield MetricsWire(name=f"{name}-metrics", has_measures=has_measures, declared=declared)
 
 
 def management_wire(name: str, dialect: Dialect, settings: TorchServeSettings, served: Directory) -> MmsManagementWire:
