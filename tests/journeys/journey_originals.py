@@ -32,6 +32,8 @@ PACKAGES = {
     "torchserve": ("torchserve==0.12.0", "torch-workflow-archiver", "setuptools", "pyyaml", "pip"),
 }
 TORCH = "torch==2.13.0"
+_made: dict[str, Path] = {}
+"""The environments of this run: each is installed once."""
 
 
 def environment(name: str, folder: Path) -> Path:
@@ -41,6 +43,8 @@ def environment(name: str, folder: Path) -> Path:
     ready = Path(os.environ.get(ORIGINALS, "/nowhere")) / name / "bin"
     if ready.is_dir():
         return ready
+    if name in _made:
+        return _made[name]
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     python = folder / "bin" / "python"
     try:
@@ -51,7 +55,8 @@ def environment(name: str, folder: Path) -> Path:
     except (OSError, subprocess.CalledProcessError) as error:
         output = getattr(error, "output", b"") or b""
         pytest.skip(f"NO {name.upper()} from the package index: {error} {output[-500:]!r}")
-    return folder / "bin"
+    _made[name] = folder / "bin"
+    return _made[name]
 
 
 def _run(*command: str) -> None:

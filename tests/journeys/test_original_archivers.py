@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from journey_archivers import Sandbox, answer_of, comparable, compressions, installed
+from journey_originals import environment
 from journey_server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -45,12 +45,8 @@ def torch_archivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def torchserve() -> Path:
-    """TorchServe needs torch, which takes minutes to install: the folder of environments that are made already."""
-    command = Path(os.environ.get("SALVER_TEST_ORIGINALS", "/nowhere")) / "torchserve" / "bin" / "torchserve"
-    if not command.exists():
-        pytest.skip("NO TORCHSERVE: name a folder in SALVER_TEST_ORIGINALS that has an environment `torchserve`")
-    return command
+def torchserve(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment("torchserve", tmp_path_factory.mktemp("torchserve") / "environment") / "torchserve"
 
 
 @pytest.fixture
