@@ -52,7 +52,7 @@ def environment(name: str, folder: Path) -> Path:
         _run(uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES[name])
         if name == "torchserve":
             _run(str(python), "-m", "pip", "install", "--quiet", TORCH)
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         output = getattr(error, "output", b"") or b""
         pytest.skip(f"NO {name.upper()} from the package index: {error} {output[-500:]!r}")
     _made[name] = folder / "bin"

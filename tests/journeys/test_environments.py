@@ -21,6 +21,7 @@ from journey_server import Server, eventually
 from environment_bench import Bench, play, version_of
 from tiny_wheels import make_wheel
 
+pytestmark = pytest.mark.timeout(600)  # packages may have to be fetched
 CODE = """
     import sys
 

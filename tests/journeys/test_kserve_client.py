@@ -12,7 +12,7 @@ import pytest
 from journey_formats import write_line
 from journey_server import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 INSTALL_S = 300
 CALLS = Path(__file__).with_name("kserve_calls.py")
 

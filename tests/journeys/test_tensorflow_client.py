@@ -19,7 +19,7 @@ from journey_server import Server, eventually, serving
 from salver.wire.protopool import POOL
 from salver.wire.tfserving.pb import serving_pb2
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CLIENT = Path(__file__).with_name("tensorflow_client.py")
 PACKAGES = ("tensorflow-cpu==2.21.0", "grpcio>=1.74")
 STUBS = "tensorflow-serving-api==2.21.0"
