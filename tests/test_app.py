@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from salver.app import serve
+from salver.app.server import serve
 from salver.errors import Code, LoadError, SalverError, StartupError
 from salver.events import (
     FirstRunKey,

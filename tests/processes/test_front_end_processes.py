@@ -20,7 +20,7 @@ import uvloop
 
 from salver.access.administration import Administration
 from salver.access.audit import AuditLog
-from salver.app import FrontEndArgument
+from salver.app.frontends import FrontEndArgument
 from salver.errors import Code, StartupError
 from salver.models.wanted import all_wanted
 from salver.net.ports import open_port

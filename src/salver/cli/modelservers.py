@@ -119,7 +119,7 @@ def _start_behind(command: str, line: Sequence[str], pid_file: PidFile) -> int:
 
 
 def _serve(start: StartLine, pid_file: PidFile) -> int:
-    from salver.app import serve
+    from salver.app.server import serve
     from salver.cli.narration import Narrator
     from salver.cli.serve import chosen
     from salver.cli.terminal import console, show_warning

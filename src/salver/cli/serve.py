@@ -30,7 +30,7 @@ def command(context: click.Context, paths: tuple[str, ...]) -> int:
       salver serve spam=classifier.pkl --compat tfserving,mms
     """
     resolved = resolution(context)
-    from salver.app import serve
+    from salver.app.server import serve
     from salver.cli.narration import Narrator
     from salver.cli.terminal import console
 

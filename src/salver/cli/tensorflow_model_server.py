@@ -71,7 +71,7 @@ def command(context: click.Context, arguments: tuple[str, ...]) -> int:
     resolved = resolve(file, os.environ, start.flags)
     for warning in resolved.warnings:
         show_warning(warning)
-    from salver.app import serve
+    from salver.app.server import serve
     from salver.cli.narration import Narrator
     from salver.cli.terminal import console
     from salver.events import Noted

@@ -117,7 +117,7 @@ async def start_front_end(control: Control, slab: Slab) -> RemoteFrontEnd:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-P", "-m", "salver.app", str(theirs.fileno()), str(slab.fd)),
+                *("-P", "-m", "salver.app.frontends", str(theirs.fileno()), str(slab.fd)),
                 pass_fds=(theirs.fileno(), slab.fd),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
