@@ -11,7 +11,7 @@ import pytest
 from salver.errors import Code, LoadError
 from salver.models.artifact import find_artifact
 from salver.models.manifestfile import read_manifest
-from salver.models.recognisers import Recognition
+from salver.models.recognising.base import Recognition
 
 MakeFile = Callable[..., Path]
 PICKLE = pickle.dumps([1])

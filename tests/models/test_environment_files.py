@@ -266,22 +266,22 @@ def test_a_compressed_pickle_is_looked_through_too(tmp_path: Path, packing: str)
     import joblib
     from sklearn.linear_model import LogisticRegression
 
-    from salver.models.recorded import recorded_series
+    from salver.models.recorded import sklearn_series
 
     joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "m.pkl", compress=(packing, 3))
     own = importlib.metadata.version("scikit-learn")
-    assert recorded_series("sklearn", tmp_path / "m.pkl") == ".".join(own.split(".")[:2])
+    assert sklearn_series(tmp_path / "m.pkl") == ".".join(own.split(".")[:2])
 
 
 def test_a_skops_file_tells_it_too(tmp_path: Path) -> None:
     import skops.io
     from sklearn.linear_model import LogisticRegression
 
-    from salver.models.recorded import recorded_series
+    from salver.models.recorded import sklearn_series
 
     skops.io.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "m.skops")
     own = importlib.metadata.version("scikit-learn")
-    assert recorded_series("sklearn", tmp_path / "m.skops") == ".".join(own.split(".")[:2])
+    assert sklearn_series(tmp_path / "m.skops") == ".".join(own.split(".")[:2])
 
 
 def test_an_onnx_file_needs_a_runtime_that_knows_its_opset(make_file: MakeFile, onnx_model: bytes) -> None:
@@ -296,11 +296,12 @@ def test_an_onnx_file_needs_a_runtime_that_knows_its_opset(make_file: MakeFile, 
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken", b"PK\x03\x04 broken", b"BZh9 broken", b"\x80\x04."])
 def test_what_cannot_be_read_tells_nothing(make_file: MakeFile, content: bytes) -> None:
-    from salver.models.recorded import recorded_opset, recorded_series
+    from salver.models.recorded import recorded_opset, recorded_requirement, sklearn_series
 
     path = make_file("m.pkl", content)
-    assert recorded_series("sklearn", path) is None
-    assert recorded_series("onnx", path) is None
+    assert sklearn_series(path) is None
+    assert recorded_requirement("sklearn", path) is None
+    assert recorded_requirement("mar", path) is None
     assert recorded_opset(path) is None
 
 

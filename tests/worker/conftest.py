@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent))  # the modules beside this file are imported by name
+
 
 def _load_driver() -> ModuleType:
     name = "salver_test_driver"

@@ -1,149 +1,45 @@
-"""What every runtime must do, in a real worker over real sockets. A new runtime adds one row to CASES."""
+"""What every runtime must do, in a real worker over real sockets. A new runtime adds one file to the folder `cases`."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pytest
+from runtime_cases import all_cases
 
+from framework_environments import framework_python
 from salver_worker import frames
 from salver_worker.runtimes.specs import SPECS, spec_named
 
-Ask = Callable[[Any, Any, int], Any]
+BUILT_S = 1200
+CASES = all_cases()
 
 
-class Case(NamedTuple):
-    """One runtime: how to make a model of it, how to ask for rows, and questions that it must refuse."""
-
-    build: Callable[[Path], Path]
-    ask: Ask
-    rows: Callable[[Any], int]
-    refused: dict[str, tuple[Ask, str]]
+def marked(name: str, *more: str) -> Any:
+    """A parameter of the tests; slow where an environment has to be built first."""
+    marks = (pytest.mark.slow, pytest.mark.timeout(BUILT_S)) if CASES[name].requirements else ()
+    return pytest.param(name, *more, marks=marks, id="-".join((name, *more)))
 
 
-def build_echo(folder: Path) -> Path:
-    path = folder / "any.echo"
-    path.touch()
-    return path
-
-
-def build_function(folder: Path) -> Path:
-    path = folder / "app.py"
-    path.write_text(
-        "def predict(x):\n    if (x == 666).any():\n        raise ValueError('poison')\n    return x.sum(axis=1)"
-    )
-    return path
-
-
-def build_sklearn(folder: Path) -> Path:
-    import joblib
-    from sklearn.linear_model import LogisticRegression
-
-    x = np.array([[0.0, 0.0], [1.0, 1.0]] * 3)
-    path = folder / "model.joblib"
-    joblib.dump(LogisticRegression().fit(x, [0, 1] * 3), path)
-    return path
-
-
-def build_onnx(folder: Path) -> Path:
-    import onnx
-    from onnx import TensorProto, helper
-
-    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", infos[:1], infos[1:])
-    path = folder / "model.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-    return path
-
-
-def build_mar(folder: Path) -> Path:
-    source = """
-def handle(data, context):
-    if data is None:
-        return
-    if any(row["body"] == 666 for row in data):
-        raise ValueError("poison")
-    return [row["body"] for row in data]
-"""
-    (folder / "MAR-INF").mkdir()
-    (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps({"model": {"handler": "service"}}))
-    (folder / "service.py").write_text(source)
-    return folder
-
-
-def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: float = 1.0) -> Ask:
-    return lambda link, driver, rows: link.predict(driver.tensor(name, np.full((rows, columns), value), datatype))
-
-
-def ask_bodies(data: bytes) -> Ask:
-    return lambda link, driver, rows: link.ask(*[[("body", "application/json", data)]] * rows)
-
-
-def tensor_rows(answer: Any) -> int:
-    counts = {array.shape[0] for array in answer.arrays.values()}
-    assert len(counts) == 1
-    return int(counts.pop())
-
-
-def body_rows(answer: Any) -> int:
-    return len(answer.responses)
-
-
-def refused(right: str, wrong: str) -> dict[str, tuple[Ask, str]]:
-    return {
-        "datatype": (ask_tensors(wrong), "INVALID_INPUT"),
-        "rank": (lambda link, driver, rows: link.predict(driver.tensor("x", [1.0], right)), "INVALID_INPUT"),
-        "name": (ask_tensors(right, name="z"), "INVALID_INPUT"),
-        "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),
-    }
-
-
-CASES = {
-    "echo": Case(build_echo, ask_tensors("FP32"), tensor_rows, refused("FP32", "FP64")),
-    "function": Case(
-        build_function,
-        ask_tensors("FP64"),
-        tensor_rows,
-        {**refused("FP64", "BYTES"), "poison": (ask_tensors("FP64", value=666), "MODEL_ERROR")},
-    ),
-    "sklearn": Case(
-        build_sklearn,
-        ask_tensors("FP64"),
-        tensor_rows,
-        {
-            **refused("FP64", "BYTES"),
-            "shape": (ask_tensors("FP64", columns=3), "INVALID_INPUT"),
-            "poison": (ask_tensors("FP64", value=np.nan), "INVALID_INPUT"),
-        },
-    ),
-    "onnx": Case(
-        build_onnx,
-        ask_tensors("FP32"),
-        tensor_rows,
-        {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
-    ),
-    "mar": Case(
-        build_mar,
-        ask_bodies(b"1"),
-        body_rows,
-        {"poison": (ask_bodies(b"666"), "MODEL_ERROR"), "content": (ask_bodies(b"{"), "INVALID_INPUT")},
-    ),
-}
-REFUSALS = [(name, kind) for name, case in CASES.items() for kind in case.refused]
+NAMES = [marked(name) for name in CASES]
+TENSOR_NAMES = [marked(spec.name) for spec in SPECS if spec.payload == "tensors" and spec.name in CASES]
+REFUSALS = [marked(name, kind) for name, case in CASES.items() for kind in case.refused]
 
 
 def start(name: str, driver: Any, folder: Path, stack: ExitStack) -> Any:
     """A worker that has loaded the named case's model; `ready` is READY's header."""
-    worker = stack.enter_context(driver.WorkerProcess(folder))
-    answer = worker.load(name, CASES[name].build(folder))
-    assert answer.verb == frames.READY, answer.header
+    case = CASES[name]
+    python = framework_python(*case.requirements, series=case.series) if case.requirements else None
+    path = case.build(folder, python or sys.executable)
+    worker = stack.enter_context(driver.WorkerProcess(folder, python=python))
+    answer = worker.load(name, path)
+    assert answer.verb == frames.READY, (answer.header, worker.log)
     worker.ready = answer.header
     return worker
 
@@ -163,7 +59,7 @@ def serve_alone(driver: Any, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
 
 
 def test_every_runtime_has_a_case() -> None:
-    assert [spec.name for spec in SPECS] == list(CASES)
+    assert {spec.name for spec in SPECS} == set(CASES)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -180,7 +76,7 @@ def test_a_name_that_no_runtime_has_is_not_found() -> None:
     assert spec_named("nothing") is None
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_ready_describes_the_model(serve: Any, name: str) -> None:
     ready, spec = serve(name).ready, spec_named(name)
     assert spec is not None
@@ -203,7 +99,7 @@ def test_ready_describes_the_model(serve: Any, name: str) -> None:
         assert set(row) == {"name", "datatype", "shape"}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rows", [1, 3, 64])
 def test_rows_in_are_rows_out(serve: Any, driver: Any, name: str, rows: int) -> None:
     link, case = serve(name).attach(), CASES[name]
@@ -213,7 +109,7 @@ def test_rows_in_are_rows_out(serve: Any, driver: Any, name: str, rows: int) -> 
         assert case.rows(answer) == rows
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_outputs_are_those_of_the_signature(serve: Any, driver: Any, name: str) -> None:
     worker = serve(name)
     declared = worker.ready["signatures"]["serving_default"]["outputs"]
@@ -238,26 +134,26 @@ def test_a_question_that_fails_costs_nothing_but_its_answer(serve: Any, driver: 
         assert case.rows(case.ask(link, driver, rows)) == rows
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_several_front_ends_get_their_own_answers(serve: Any, driver: Any, name: str) -> None:
     worker, case = serve(name), CASES[name]
     for rows, link in enumerate([worker.attach(number) for number in range(3)], start=1):
         assert case.rows(case.ask(link, driver, rows)) == rows
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "mar"])
+@pytest.mark.parametrize("name", TENSOR_NAMES)
 def test_tensors_may_lie_in_a_slab(serve: Any, driver: Any, name: str) -> None:
     worker = serve(name)
     row = worker.ready["signatures"]["serving_default"]["inputs"][0]
     link = worker.attach(slab_bytes=1 << 16)
-    plain = driver.tensor("x", [[1, 2], [3, 4]], row["datatype"])
+    plain = driver.tensor("x", CASES[name].slab_values, row["datatype"])
     expected = link.predict(plain)
     answer = link.predict(link.put_in_slab(plain, 4096))
     assert answer.verb == frames.RESULT
     assert answer.body == expected.body
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_stops_with_status_0_and_says_nothing(serve_alone: Any, driver: Any, name: str) -> None:
     worker = serve_alone(name)
     CASES[name].ask(worker.attach(), driver, 1)
@@ -265,7 +161,7 @@ def test_it_stops_with_status_0_and_says_nothing(serve_alone: Any, driver: Any, 
     assert worker.log == ""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_ends_with_the_control_link(serve_alone: Any, name: str) -> None:
     worker = serve_alone(name)
     worker.control.close()

@@ -13,7 +13,8 @@ from salver.models.manifest import FILE_NAME, Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.manifestwords import closest
 from salver.models.naming import stem
-from salver.models.recognisers import Recognition, archive_without_manifest
+from salver.models.recognising.archives import archive_without_manifest
+from salver.models.recognising.base import Recognition
 from salver.models.unserved import Unserved, unserved_error
 from salver_worker.runtimes.specs import ECHO, FUNCTION, MAR, RuntimeSpec, spec_named
 

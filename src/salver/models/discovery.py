@@ -15,7 +15,7 @@ from salver.models.formats import recognise
 from salver.models.found import Found, source_of
 from salver.models.manifestwords import closest
 from salver.models.naming import stem
-from salver.models.recognisers import Recognition
+from salver.models.recognising.base import Recognition
 from salver.models.sources import Discovery, ModelSource, joined
 
 

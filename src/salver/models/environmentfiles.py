@@ -14,8 +14,8 @@ from salver.errors import Code, LoadError
 from salver.models.manifest import EnvironmentSection, Manifest
 from salver.models.marfile import MANIFEST_NAME
 from salver.models.ownpackages import Fit, fit_of
-from salver.models.recognisers import Recognition
-from salver.models.recorded import onnxruntime_for, recorded_opset, recorded_series
+from salver.models.recognising.base import Recognition
+from salver.models.recorded import recorded_requirement
 from salver.replicas.environments.base import EnvironmentRequest
 from salver.replicas.environments.conda import parse_conda, text_lines
 from salver.replicas.environments.locks import WORKER_NEEDS
@@ -38,8 +38,6 @@ KNOWN = (PYTHON_ENV, REQUIREMENTS, PYPROJECT, *CONDA)
 """In the order in which they count; the first that is there says it all."""
 IMAGE_STEPS = frozenset({"decode_image"})
 PILLOW = "pillow>=9.1"
-LIBRARIES = {"sklearn": "scikit-learn", "onnx": "onnxruntime"}
-"""The package whose version an artefact of the runtime depends on."""
 
 
 class EnvironmentWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,10 +120,11 @@ def _told(
     found: Surroundings, recognition: Recognition, section: EnvironmentSection, base: tuple[str, ...]
 ) -> Surroundings:
     """Nobody said which packages: the runtime's, of the series that saved the artefact where that is known."""
-    library = LIBRARIES.get(recognition.runtime)
-    if library is None and not section.python:
+    spec = spec_named(recognition.runtime)
+    library = "" if spec is None else spec.library
+    if not library and not section.python:
         return found
-    wanted = _recorded(recognition)
+    wanted = recorded_requirement(recognition.runtime, recognition.artifact)
     requirements = with_base([wanted] if wanted else [], base)
     request = EnvironmentRequest(
         python=section.python or "",
@@ -144,13 +143,6 @@ def _told(
 
 
 _SAY = "a requirements.txt beside it says in what it is to run"
-
-
-def _recorded(recognition: Recognition) -> str | None:
-    if recognition.runtime == "onnx":
-        return onnxruntime_for(recorded_opset(recognition.artifact))
-    series = recorded_series(recognition.runtime, recognition.artifact)
-    return None if series is None else f"{LIBRARIES[recognition.runtime]}=={series}.*"
 
 
 # Files

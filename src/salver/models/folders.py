@@ -28,7 +28,7 @@ from salver.models.manifest import FILE_NAME
 from salver.models.manifestfile import ManifestFile, read_manifest
 from salver.models.naming import stem
 from salver.models.policy import policy_versions
-from salver.models.recognisers import Recognition
+from salver.models.recognising.base import Recognition
 from salver.models.sources import Discovery, FailedSource, ModelSource
 from salver.models.unserved import Unserved, unserved_error
 from salver.models.versions import newest, numbered, version_of

@@ -5,19 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from salver.errors import Code, LoadError
-from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
-from salver.models.marfile import LEGACY_NAME, MANIFEST_NAME, MAX_MANIFEST_BYTES
 from salver.models.pickles import decompressed_start
-from salver.models.recognisers import (
-    RECOGNISERS,
-    FileView,
-    Recognition,
-    recognise_archive,
-    recognise_legacy,
-    recognise_mlflow,
-    view_file,
-)
-from salver.models.unserved import FOLDERS, ZIPS, Unserved, unserved_error, unserved_file, unserved_members
+from salver.models.recognising.base import FileView, Recognition, view_file
+from salver.models.recognising.table import FILES, FOLDERS
+from salver.models.unserved import FOLDERS as UNSERVED_FOLDERS
+from salver.models.unserved import ZIPS, Unserved, unserved_error, unserved_file, unserved_members
 from salver_worker.runtimes.specs import ECHO, SPECS
 
 HIDDEN = (".", "__pycache__", "__MACOSX")
@@ -43,7 +35,7 @@ def identify(path: Path, function: str | None = None) -> Recognition | Unserved 
     if path.is_dir():
         return _identify_folder(path)
     view = view_file(path)
-    for recogniser in RECOGNISERS.values():
+    for recogniser in FILES.values():
         if found := recogniser(view, function):
             return found
     unserved = unserved_members(ZIPS, view.members)
@@ -90,16 +82,7 @@ def accepted_formats() -> str:
 
 def _identify_folder(folder: Path) -> Recognition | Unserved | None:
     """A folder that is an artefact as a whole; what its files are is not asked here."""
-    if (folder / MLFLOW_FILE).is_file():
-        return recognise_mlflow(folder)
-    manifest = folder / MANIFEST_NAME
-    if manifest.is_file():
-        with manifest.open("rb") as file:
-            return recognise_archive(folder, file.read(MAX_MANIFEST_BYTES))
-    manifest = folder / LEGACY_NAME
-    if manifest.is_file():
-        with manifest.open("rb") as file:
-            legacy = recognise_legacy(folder, file.read(MAX_MANIFEST_BYTES))
-        if legacy is not None:
-            return legacy
-    return unserved_members(FOLDERS, [path.name for path in entries(folder)])
+    for recogniser in FOLDERS.values():
+        if found := recogniser(folder):
+            return found
+    return unserved_members(UNSERVED_FOLDERS, [path.name for path in entries(folder)])

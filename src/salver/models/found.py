@@ -15,7 +15,7 @@ from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.marfile import MarManifest
 from salver.models.naming import choose_name
-from salver.models.recognisers import Recognition
+from salver.models.recognising.base import Recognition
 from salver.models.sources import ModelSource
 from salver_worker.runtimes.specs import MAR
 

@@ -15,7 +15,8 @@ from salver.errors import Code, LoadError, StartupError
 from salver.models.folders import discover_folder, manifest_in
 from salver.models.formats import identify
 from salver.models.found import Found, source_of
-from salver.models.recognisers import Recognition, archive_without_manifest
+from salver.models.recognising.archives import archive_without_manifest
+from salver.models.recognising.base import Recognition
 from salver.models.runwords import RunWords
 from salver.models.sources import Discovery, FailedSource, ModelSource
 

@@ -11,7 +11,7 @@ from salver.models.formats import identify
 from salver.models.keptsettings import ArtefactSettings
 from salver.models.manifest import FILE_NAME
 from salver.models.naming import choose_name
-from salver.models.recognisers import Recognition
+from salver.models.recognising.base import Recognition
 
 FOLDER = "with-settings"
 

@@ -7,7 +7,7 @@ import gzip
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,14 +28,29 @@ ONNXRUNTIME = ((21, "1.18"), (19, "1.15"), (18, "1.14"), (17, "1.12"), (16, "1.1
 """The oldest onnxruntime that knows an opset, the newest opset first (its table of compatibility)."""
 
 
-def recorded_series(runtime: str, artifact: Path) -> str | None:
-    """The series of the library that saved the artefact, as `1.5`; None where it does not say, or cannot be read."""
-    if runtime != "sklearn" or not artifact.is_file():
+def recorded_requirement(runtime: str, artifact: Path) -> str | None:
+    """The requirement of what the artefact tells, as `scikit-learn==1.5.*`; None where it tells nothing."""
+    reader = READERS.get(runtime)
+    return None if reader is None else reader(artifact)
+
+
+def recorded_sklearn(artifact: Path) -> str | None:
+    series = sklearn_series(artifact)
+    return None if series is None else f"scikit-learn=={series}.*"
+
+
+def sklearn_series(artifact: Path) -> str | None:
+    """The series of scikit-learn that saved the artefact, as `1.5`; None where it does not say, or cannot be read."""
+    if not artifact.is_file():
         return None
     try:
         return _skops(artifact) or _pickled(artifact)
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ZipRefused, KeyError):
         return None
+
+
+def recorded_onnx(artifact: Path) -> str:
+    return onnxruntime_for(recorded_opset(artifact))
 
 
 def recorded_opset(artifact: Path) -> int | None:
@@ -92,3 +107,7 @@ def _unpacked(file: BinaryIO, kind: str | None) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+READERS: dict[str, Callable[[Path], str | None]] = {"sklearn": recorded_sklearn, "onnx": recorded_onnx}
+"""By the name of the runtime."""

@@ -14,7 +14,7 @@ from salver.models.environmentfiles import EnvironmentWish
 from salver.models.foreign.base import Declared, ForeignFile
 from salver.models.manifest import Manifest
 from salver.models.manifestfile import ManifestFile
-from salver.models.recognisers import Recognition
+from salver.models.recognising.base import Recognition
 from salver.types import ModelVersion, VersionPolicy
 
 

@@ -8,7 +8,8 @@ class RuntimeSpec(NamedTuple):
 
     `extensions` are the endings of files it opens, `markers` the files whose presence makes a folder its own. `trust`
     is "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". Requests to an
-    idempotent runtime may be run again on another worker when theirs died.
+    idempotent runtime may be run again on another worker when theirs died. `library` is the package on whose version an
+    artefact depends: where nobody says in what a model runs, an environment with it is built. Empty: there is none.
     """
 
     name: str
@@ -20,6 +21,7 @@ class RuntimeSpec(NamedTuple):
     trust: str
     payload: str
     is_idempotent: bool
+    library: str = ""
 
 
 ECHO = RuntimeSpec(
@@ -54,6 +56,7 @@ SKLEARN = RuntimeSpec(
     trust="code",
     payload="tensors",
     is_idempotent=True,
+    library="scikit-learn",
 )
 ONNX = RuntimeSpec(
     name="onnx",
@@ -65,6 +68,7 @@ ONNX = RuntimeSpec(
     trust="data",
     payload="tensors",
     is_idempotent=True,
+    library="onnxruntime",
 )
 MAR = RuntimeSpec(
     name="mar",

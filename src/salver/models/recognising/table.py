@@ -1,0 +1,30 @@
+"""What knows the files and folders of each runtime, by the runtime's name, in the order in which they are asked.
+
+A runtime that is added has a file beside this one and a row in FILES or FOLDERS, or in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from salver.models.recognising.archives import recognise_packed, recognise_unpacked
+from salver.models.recognising.base import FileView, Recognition
+from salver.models.recognising.mlflow import recognise_mlflow
+from salver.models.recognising.onnx import recognise_onnx
+from salver.models.recognising.python import recognise_echo, recognise_python
+from salver.models.recognising.sklearn import recognise_sklearn
+
+FILES: dict[str, Callable[[FileView, str | None], Recognition | None]] = {
+    "echo": recognise_echo,
+    "function": recognise_python,
+    "onnx": recognise_onnx,
+    "mar": recognise_packed,
+    "sklearn": recognise_sklearn,
+}
+"""They are given the function of a Python file that the user names."""
+FOLDERS: dict[str, Callable[[Path], Recognition | None]] = {
+    "mlflow": recognise_mlflow,
+    "mar": recognise_unpacked,
+}
+"""Of folders that are one artefact as a whole; "mlflow" knows whatever flavour is served."""

@@ -1,0 +1,64 @@
+"""The models that the conformance suite asks, one file for each runtime in the folder `cases`, with a `CASE`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Ask = Callable[[Any, Any, int], Any]
+
+
+class Case(NamedTuple):
+    """One runtime: how to make a model of it, how to ask for rows, and questions that it must refuse.
+
+    `build(folder, python)` makes a small model in the folder, in `python` where it needs the framework, and gives its
+    path. `requirements` are of the environment in which the worker runs: packages as pip has them; none for the
+    interpreter of the tests. `series` is the Python of that environment, the tests' own where it is empty. The input of
+    tensor runtimes is called `x`; `slab_values` are two rows of it.
+    """
+
+    build: Callable[[Path, str], Path]
+    ask: Ask
+    rows: Callable[[Any], int]
+    refused: dict[str, tuple[Ask, str]]
+    requirements: tuple[str, ...] = ()
+    series: str = ""
+    slab_values: Any = ((1, 2), (3, 4))
+
+
+def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: Any = 1.0) -> Ask:
+    return lambda link, driver, rows: link.predict(driver.tensor(name, np.full((rows, columns), value), datatype))
+
+
+def ask_bodies(data: bytes) -> Ask:
+    return lambda link, driver, rows: link.ask(*[[("body", "application/json", data)]] * rows)
+
+
+def tensor_rows(answer: Any) -> int:
+    counts = {array.shape[0] for array in answer.arrays.values()}
+    assert len(counts) == 1
+    return int(counts.pop())
+
+
+def body_rows(answer: Any) -> int:
+    return len(answer.responses)
+
+
+def refused(right: str, wrong: str) -> dict[str, tuple[Ask, str]]:
+    """The questions that every tensor runtime refuses: `wrong` is a datatype that `right` cannot be made of."""
+    return {
+        "datatype": (ask_tensors(wrong), "INVALID_INPUT"),
+        "rank": (lambda link, driver, rows: link.predict(driver.tensor("x", [1.0], right)), "INVALID_INPUT"),
+        "name": (ask_tensors(right, name="z"), "INVALID_INPUT"),
+        "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),
+    }
+
+
+def all_cases() -> dict[str, Case]:
+    """By the name of the runtime, which is the name of the file."""
+    names = sorted(path.stem for path in (Path(__file__).parent / "cases").glob("*.py"))
+    return {name: importlib.import_module(f"cases.{name}").CASE for name in names}
