@@ -163,7 +163,7 @@ class LocalWorker:
         )
         try:
             if verb == frames.READY:
-                while not self._priority.restore(self._process.pid):
+                while not self._priority.restore(self._process.pid):  # noqa: ASYNC110  the kernel tells nobody when
                     await asyncio.sleep(AGAIN_S)
                 return msgspec.convert(header, Ready)
             failure = msgspec.convert(header, Failure)
