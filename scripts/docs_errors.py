@@ -39,7 +39,8 @@ GROUPS: Mapping[str, Mapping[Code, str]] = {
         Code.OVERLOADED: "The queue is full, or the answer would come after the deadline. No model was asked.",
         Code.SHUTTING_DOWN: "The server is stopping and gave this request up.",
         Code.DEADLINE_EXCEEDED: "The deadline passed before the answer came.",
-        Code.CANCELLED: "The caller hung up. Nobody reads this answer; it is in logs and metrics.",
+        Code.CANCELLED: "The caller hung up, so that nobody reads this answer: it is in logs and metrics. "
+        "Or an answer in parts came faster than the caller read it.",
     },
     "What the model did": {
         Code.WORKER_DIED: "The model's process died with the request, and running it again was not allowed or failed.",

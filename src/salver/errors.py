@@ -74,7 +74,7 @@ FIXES: dict[Code, str] = {
     Code.OVERLOADED: "Retry after the time in Retry-After, add replicas, or send less.",
     Code.SHUTTING_DOWN: "Send the request to another server.",
     Code.DEADLINE_EXCEEDED: "Allow more time, send fewer rows, or add replicas.",
-    Code.CANCELLED: "The caller hung up; nothing to mend.",
+    Code.CANCELLED: "The caller hung up, or did not read what was sent; nothing to mend here.",
     Code.WORKER_DIED: "Retry; if it happens again, the model's log names what killed its process.",
     Code.MODEL_ERROR: "The model's own code failed; its log has the exception under this request's id.",
     Code.OUTPUT_INVALID: "The model must return what its signature says, one row for each row sent.",

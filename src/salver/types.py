@@ -151,6 +151,8 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     """By output, the names of the places in its last dimension."""
+    gives_parts: bool = False
+    """Whether the model can give an answer in parts; models that take bodies may, whatever is said here."""
     config: dict[str, Any] = {}
     """What a config.pbtxt says of the model, in the form of Triton's ModelConfig: what is set, and no more."""
 
@@ -188,6 +190,16 @@ class InferRequest(InferValues, gc=False, kw_only=True):
     allowed_s: float = 0.0
     """How long it may take from its arrival, where its body says so; 0.0: as its head or the model says."""
     sequence: SequenceStep | None = None
+    wants_parts: bool = False
+    """Whether the caller takes the answer in parts. Of tensors it then travels alone, by a `group` of its own."""
+
+    def want_parts(self) -> None:
+        """Ask for parts where the model may give some; for an answer that is one, the request stays as it is."""
+        if self.inputs is None:
+            self.wants_parts = True
+        elif self.version.gives_parts:
+            self.wants_parts = True
+            self.group = object()
 
 
 class InferResponse(msgspec.Struct, gc=False):

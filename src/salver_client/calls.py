@@ -107,9 +107,16 @@ def not_understood(reply: Reply) -> SalverClientError:
 
 
 def predict(
-    model: str, inputs: Inputs, *, version: int | None, label: str | None, signature: str, deadline_s: float | None
+    model: str,
+    inputs: Inputs,
+    *,
+    version: int | None,
+    label: str | None,
+    signature: str,
+    deadline_s: float | None,
+    accept: str = JSON,
 ) -> Call[Prediction]:
-    headers = {"Accept": JSON}
+    headers = {"Accept": accept}
     if deadline_s is not None:
         headers["Salver-Deadline-Ms"] = f"{deadline_s * 1000:g}"
     query = f"?signature={quote(signature, safe='')}" if signature else ""

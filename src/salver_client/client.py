@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from salver_client import calls, changes, environments, steps
+from salver_client import calls, changes, environments, steps, streams
+from salver_client.answers import reply_of, unreachable
 from salver_client.artefacts import Artefact, opened
 from salver_client.calls import Call, Reply
 from salver_client.changes import LEFT, How, Left
@@ -72,21 +73,6 @@ def build_request(http: httpx.Client | httpx.AsyncClient, send: Send, timeout: f
     return http.build_request(call.method, call.path, headers=headers, timeout=allowed_s, **body)
 
 
-def reply_of(response: httpx.Response) -> Reply:
-    return Reply(response.status_code, response.headers, response.content)
-
-
-def unreachable(error: httpx.HTTPError, place: str) -> SalverClientError:
-    """Why no answer came, in the client's own words."""
-    if isinstance(error, httpx.TimeoutException):
-        return SalverClientError(
-            "TIMED_OUT", f"{place} did not answer in time.", fix="Allow more time, or send less at once."
-        )
-    return SalverClientError(
-        "CONNECTION_FAILED", f"{place} cannot be reached: {error}.", fix="Check the address, and that the server runs."
-    )
-
-
 class Client:
     """Talks to one server; safe to share between threads.
 
@@ -136,6 +122,32 @@ class Client:
         return self._ask(
             calls.predict(model, inputs, version=version, label=label, signature=signature, deadline_s=deadline_s)
         )
+
+    def stream(
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "",
+        deadline_s: float | None = None,
+    ) -> Iterator[Prediction]:
+        """The parts of the model's answer as they come; of a model that answers whole, one. It is never repeated.
+
+        A stream that is closed before its end stops the model.
+        """
+        call = calls.predict(
+            model,
+            inputs,
+            version=version,
+            label=label,
+            signature=signature,
+            deadline_s=deadline_s,
+            accept=streams.EVENTS,
+        )
+        request = build_request(self._http, Send(call), self._timeout)
+        yield from streams.received(self._http, request, self._place)
 
     def is_ready(self) -> bool:
         """Whether the server can answer for every model; False also when it cannot be reached."""
@@ -366,6 +378,29 @@ class AsyncClient:
         return await self._ask(
             calls.predict(model, inputs, version=version, label=label, signature=signature, deadline_s=deadline_s)
         )
+
+    async def stream(
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "",
+        deadline_s: float | None = None,
+    ) -> AsyncIterator[Prediction]:
+        call = calls.predict(
+            model,
+            inputs,
+            version=version,
+            label=label,
+            signature=signature,
+            deadline_s=deadline_s,
+            accept=streams.EVENTS,
+        )
+        request = build_request(self._http, Send(call), self._timeout)
+        async for part in streams.received_async(self._http, request, self._place):
+            yield part
 
     async def is_ready(self) -> bool:
         return await self._run(steps.is_ready())

@@ -21,7 +21,7 @@ from salver_worker.request import present
 class Predictor(Protocol):
     """From the frame of a question to what the frame of its answer holds."""
 
-    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer: ...
+    def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer: ...
 
 
 class Host:
@@ -83,7 +83,7 @@ class Host:
             try:
                 if interrupt.unwanted == batch:
                     raise Cancelled
-                header, buffers, size = self._predict(frame, link.slab)
+                header, buffers, size = self._predict(frame, link, interrupt)
             finally:
                 interrupt.running = None
             verb = frames.RESULT

@@ -7,10 +7,11 @@ Python code stops at its next instruction; a call into a library goes on until i
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from types import FrameType
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 from salver_worker.failures import Cancelled
 
@@ -38,6 +39,16 @@ class Interrupt:
         self.unwanted = batch
         if self.running == batch:
             signal.pthread_kill(self._main_thread, SIGNAL)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Around what must not be left half done: a CANCEL that comes meanwhile raises Cancelled at its end."""
+        batch, self.running = self.running, None
+        yield
+        self.running = batch
+        if batch is not None and self.unwanted == batch:
+            self.running = None
+            raise Cancelled
 
     def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:
         if self.running is not None and self.running == self.unwanted:

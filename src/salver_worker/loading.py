@@ -17,12 +17,13 @@ from salver_worker.conversions.plan import ConversionPlan
 from salver_worker.declared import hold_to, renaming
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.host import Predictor
-from salver_worker.predictors import BodyPredictor, TensorPredictor
+from salver_worker.predictors import BodyPredictor, PartsPredictor, TensorPredictor
 from salver_worker.runtimes.base import (
     Arrays,
     BodyModel,
     LoadRequest,
     Model,
+    PartsModel,
     SelectiveModel,
     Signature,
     TensorModel,
@@ -120,6 +121,8 @@ def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Che
         cast(SelectiveModel, model).leave_out(plan.unread)
         plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
     predictor = TensorPredictor(tensor_model, plan)
+    if hasattr(model, "predict_parts"):
+        predictor = PartsPredictor(cast(PartsModel, model), plan)
     check = _check_example(model, request, spec, plan, predictor)
 
     def run(recorded: Mapping[str, Any]) -> object:
@@ -179,6 +182,7 @@ def _ready(model: Model, spec: RuntimeSpec, request: LoadRequest, check: Check, 
         "python": platform.python_version(),
         "has_batch_dimension": model.has_batch_dimension,
         "is_idempotent": spec.is_idempotent if is_idempotent is None else is_idempotent,
+        "gives_parts": hasattr(model, "predict_parts"),
         "rss": resident_bytes(),
         "load_s": round(load_s, 6),
         "example_s": None if check.example_s is None else round(check.example_s, 6),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional
+import contextlib
+from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 from salver_worker.conversions.plan import ConversionPlan
 from salver_worker.frames import FrameError, decode_header, encode_header
 from salver_worker.inputs import InputReader
-from salver_worker.links import Frame
+from salver_worker.interrupt import Interrupt
+from salver_worker.links import DataLink, Frame
 from salver_worker.outputs import Answer, OutputWriter
-from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse, TensorModel
+from salver_worker.parts import NOTHING_MORE, WANTED, PartSender
+from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse, PartsModel, TensorModel
 
 
 class TensorPredictor:
@@ -22,8 +25,8 @@ class TensorPredictor:
         self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension)
         self._writer = OutputWriter(plan.signature)
 
-    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
-        inputs, parameters = self._reader.read(frame.header, frame.body, slab)
+    def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer:
+        inputs, parameters = self._reader.read(frame.header, frame.body, link.slab)
         return self._writer.write(self._predict(inputs, parameters))
 
     def rehearse(self, inputs: Arrays) -> Arrays:
@@ -38,35 +41,75 @@ class TensorPredictor:
         return self._plan.convert_outputs(outputs)
 
 
+class PartsPredictor(TensorPredictor):
+    """The same for a model that gives its answer in parts to whoever takes them."""
+
+    def __init__(self, model: PartsModel, plan: ConversionPlan) -> None:
+        super().__init__(model, plan)
+        self._parts = model.predict_parts
+
+    def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer:
+        if WANTED.encode() not in frame.header or not decode_header(frame.header).get(WANTED):
+            return super().answer(frame, link, interrupt)
+        inputs, parameters = self._reader.read(frame.header, frame.body, link.slab)
+        sender = PartSender(link, frame.id, interrupt)
+        plan = self._plan
+        given = self._parts(inputs if plan.is_identity else plan.convert_inputs(inputs), parameters)
+        with closed_after(given) as parts:
+            for part in parts:
+                sender.send(self._writer.write(part if plan.is_identity else plan.convert_outputs(part)))
+        return NOTHING_MORE
+
+
+@contextlib.contextmanager
+def closed_after(parts: Iterator[Arrays]) -> Iterator[Iterator[Arrays]]:
+    """A generator that is not read to its end is closed, so that what it cleans up is cleaned up now."""
+    try:
+        yield parts
+    finally:
+        close = getattr(parts, "close", None)
+        if close is not None:
+            close()
+
+
 class BodyPredictor:
     """Hands requests to the model as they came."""
 
     def __init__(self, model: BodyModel) -> None:
         self._model = model
 
-    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
-        responses = self._model.predict_bodies(read_requests(frame))
-        rows = [_response_row(response) for response in responses]
+    def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer:
+        sender = PartSender(link, frame.id, interrupt)
+        responses = self._model.predict_bodies(read_requests(frame, sender))
+        rows = [response_row(response) for response in responses]
         data = [response.data for response in responses]
         return Answer(encode_header({"responses": rows}), data, sum(map(len, data)))
 
 
-def read_requests(frame: Frame) -> List[BodyRequest]:
+def read_requests(frame: Frame, sender: PartSender) -> List[BodyRequest]:
     """The requests of a PREDICT frame. Raises FrameError when header and body disagree."""
     offset = 0
     requests = []
-    for row in decode_header(frame.header).get("requests", []):
+    for place, row in enumerate(decode_header(frame.header).get("requests", [])):
         parts = []
         for name, content_type, size in row["parts"]:
             if offset + size > len(frame.body):
                 raise FrameError("the parts of a PREDICT are longer than its body")
             parts.append((name, content_type, frame.body[offset : offset + size]))
             offset += size
-        requests.append(BodyRequest(row["id"], row.get("headers", {}), parts))
+        send = part_of(sender, place) if row.get(WANTED) else None
+        requests.append(BodyRequest(row["id"], row.get("headers", {}), parts, send))
     return requests
 
 
-def _response_row(response: BodyResponse) -> Mapping[str, Any]:
+def part_of(sender: PartSender, request: int) -> Callable[[BodyResponse], None]:
+    def send(response: BodyResponse) -> None:
+        sender.send_of(request, {"responses": [response_row(response)]}, response.data)
+
+    return send
+
+
+def response_row(response: BodyResponse) -> Dict[str, Any]:
     return {
         "status": response.status,
         "phrase": response.phrase,

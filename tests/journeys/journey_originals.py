@@ -240,6 +240,25 @@ def handle(data, context):
     return {"list": [asked], "bytes": [b"abc"], "text": ["abc"], "none": None, "two": [1, 2], "object": {"a": 1},
             "unserializable": [object()], "numbers": [[1, 2.5]]}[asked.get("answer", "text")]
 """
+STREAMING = """
+from ts.handler_utils.utils import send_intermediate_predict_response
+
+def handle(data, context):
+    if data is None:
+        return None
+    for word in bytes(data[0].get("body") or data[0].get("data") or b"").decode().split():
+        if word == "fail":
+            raise ValueError("secret words")
+        if word.startswith("status"):
+            context.set_response_status(code=int(word[6:]), phrase="Chosen", idx=0)
+        elif word.startswith("type"):
+            context.set_response_content_type(0, "text/csv")
+        elif word.startswith("X-"):
+            context.set_response_header(0, word, "yes")
+        else:
+            send_intermediate_predict_response([word + " "], context.request_ids, "Intermediate", 200, context)
+    return ["end"]
+"""
 FAILING = "def handle(data, context):\n    if data:\n        raise RuntimeError('secret words')\n"
 BROKEN = "def handle(data, context):\n    raise RuntimeError('no weights')\n"
 
@@ -296,6 +315,7 @@ def write_store(folder: Path) -> Path:
         ("coded.mar", "coded", "1.0", CODED),
         ("broken.mar", "broken", "1.0", BROKEN),
         ("failing.mar", "failing", "1.0", FAILING),
+        ("streaming.mar", "streaming", "1.0", STREAMING),
     ):
         write_archive(folder / file, name, version, source)
     (folder / "text.mar").write_text("no zip")

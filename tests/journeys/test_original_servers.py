@@ -6,11 +6,13 @@ and so does one that is there and is none any more.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
@@ -369,4 +371,82 @@ def test_torchserve_answers_over_grpc_as_we_do(torchserve: tuple[Ports, Ports, d
         our = called(ours, service, method, message, metadata)
         if our != their and our != CONFLICT:
             wrong.append(f"{method} {message!r}: {our}, they: {their}")
+    assert wrong == [], "\n".join(wrong)
+
+
+class Raw(NamedTuple):
+    """An answer as its bytes came."""
+
+    line: str
+    headers: dict[str, str]
+    pieces: list[bytes]
+    """The chunks, or the whole body."""
+    is_whole: bool
+
+
+def raw(port: int, body: bytes, key: dict[str, str]) -> Raw:
+    """The answer of the model `streaming` to this body, over a connection of its own."""
+    lines = ["POST /predictions/streaming HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in key.items()]
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock, sock.makefile("rb") as file:
+        sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        line = file.readline().decode().rstrip("\r\n")
+        headers = {}
+        while (header := file.readline().decode().strip()) != "":
+            name, _, value = header.partition(": ")
+            headers[name.lower()] = value
+        if "content-length" in headers:
+            return Raw(line, headers, [file.read(int(headers["content-length"]))], is_whole=True)
+        pieces = []
+        with contextlib.suppress(ConnectionResetError):
+            while size := int(file.readline() or b"-1", 16):
+                if size < 0:
+                    return Raw(line, headers, pieces, is_whole=False)
+                pieces.append(file.read(size))
+                file.readline()
+            return Raw(line, headers, pieces, is_whole=file.readline() == b"\r\n")
+        return Raw(line, headers, pieces, is_whole=False)
+
+
+def streamed(port: int, body: bytes, key: dict[str, str]) -> list[str]:
+    """The messages of StreamPredictions, and how the call ended when it failed."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_stream(
+            f"{SERVICES['inference']}/StreamPredictions",
+            request_serializer=lambda given: given.SerializeToString(),
+            response_deserializer=inference_pb2.PredictionResponse.FromString,
+        )
+        told = []
+        metadata = [(name.lower(), value) for name, value in key.items()]
+        try:
+            for message in call(prediction("streaming", data=body), timeout=60, metadata=metadata, wait_for_ready=True):
+                told.append(str(message))
+        except grpc.RpcError as error:
+            told.append(f"{error.code()} {error.details()!r}")
+        return told
+
+
+IN_PARTS = ("one two", "", "typecsv X-A one", "X-A typecsv status201 one two", "one status201 X-B", "one fail")
+NO_VALUES = frozenset({"x-request-id", "date", "connection"})
+
+
+def test_torchserve_answers_in_parts_as_we_do(torchserve: tuple[Ports, Ports, dict[str, str]]) -> None:
+    """But for a status of 400 and above before the first part: they close the connection behind the head."""
+    ours, theirs, key = torchserve
+    for ports, mine in ((theirs, {}), (ours, key)):
+        ask(ports, manage("streams", "POST", "/models?url=streaming.mar&initial_workers=1", headers=mine))
+    wrong = []
+    for text in IN_PARTS:
+        their, our = raw(theirs.inference, text.encode(), {}), raw(ours.inference, text.encode(), key)
+        found = [
+            told._replace(headers={name: value for name, value in told.headers.items() if name not in NO_VALUES})
+            for told in (our, their)
+        ]
+        if found[0] != found[1]:
+            wrong.append(f"{text!r}: {found[0]}, they: {found[1]}")
+        if not text:  # without an intermediate answer their stream of messages does not end
+            continue
+        messages = streamed(ours.grpc_inference, text.encode(), key)
+        if messages != (others := streamed(theirs.grpc_inference, text.encode(), {})):
+            wrong.append(f"{text!r}: {messages}, they: {others}")
     assert wrong == [], "\n".join(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 import uvloop
@@ -58,6 +59,7 @@ class Wired:
         self.link = Link("r1", 1, self.owner)
         self.replies: list[tuple[int, bytes, bytes] | None] = []
         self.answered = asyncio.Event()
+        self.parts: list[Any] = []
 
     async def __aenter__(self) -> Wired:
         ours, theirs = socket.socketpair()
@@ -72,8 +74,11 @@ class Wired:
         self.far.sock.close()
         await asyncio.sleep(0)
 
-    def send(self, body: bytes = b"body", header: bytes = b"{}", deadline_ms: int = 5) -> int:
-        return self.link.send(header, [body], len(body), deadline_ms, self.reply)
+    def send(self, body: bytes = b"body", header: bytes = b"{}", deadline_ms: int = 5, on_part: Any = None) -> int:
+        return self.link.send(header, [body], len(body), deadline_ms, self.reply, on_part)
+
+    def ask_for_parts(self) -> None:
+        self.send(on_part=lambda part: self.parts.append((part.verb, part.header, bytes(part.body))))
 
     def reply(self, result) -> None:
         assert self.link.is_idle or result is None
@@ -152,6 +157,83 @@ def test_a_link_takes_one_batch_at_a_time() -> None:
         wired.send()
         with pytest.raises(RuntimeError):
             wired.send()
+
+    play(story)
+
+
+def part(body: bytes, id: int = 1) -> bytes:
+    return answer(id, body, verb=frames.PART)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 100, RECEIVE_BYTES, RECEIVE_BYTES + 1]), min_size=1, max_size=5),
+    cuts=st.lists(st.integers(1, 200), max_size=6),
+)
+def test_parts_come_in_any_pieces_before_the_answer(sizes, cuts) -> None:
+    async def story(wired: Wired) -> None:
+        for round in (1, 2):
+            wired.ask_for_parts()
+            raw = b"".join(part(bytes(size), round) for size in sizes) + answer(round)
+            pieces = []
+            for cut in cuts:
+                pieces.append(raw[:cut])
+                raw = raw[cut:]
+            sending = asyncio.create_task(wired.far.send(*pieces, raw))
+            await wired.done()
+            await sending
+            assert wired.parts == [(frames.PART, b'{"a":1}', bytes(size)) for size in sizes]
+            assert wired.replies == [(frames.RESULT, b'{"a":1}', b"answer")]
+            wired.parts.clear()
+            wired.replies.clear()
+            assert len(wired.link._buffer) == RECEIVE_BYTES
+
+    play(story)
+
+
+def test_many_parts_in_one_read() -> None:
+    async def story(wired: Wired) -> None:
+        wired.ask_for_parts()
+        await wired.far.send(part(b"") * 5000 + answer(1))
+        await wired.done()
+        assert len(wired.parts) == 5000
+
+    play(story)
+
+
+def test_a_part_comes_at_once() -> None:
+    async def story(wired: Wired) -> None:
+        came = asyncio.Event()
+        wired.send(on_part=lambda _: came.set())
+        await wired.far.send(part(b"first"))
+        await asyncio.wait_for(came.wait(), 5)
+        assert not wired.link.is_idle
+        await wired.far.send(answer(1))
+        await wired.done()
+
+    play(story)
+
+
+UNWANTED = {
+    "another batch's part": (True, part(b"a", 2)),
+    "another batch's part behind a good one": (True, part(b"a") + part(b"a", 2)),
+    "noise behind a part": (True, part(b"a") + b"noise" * 20),
+    "a part behind the answer": (True, answer(1) + part(b"a")),
+    "a part for who takes none": (False, part(b"a")),
+}
+
+
+@pytest.mark.parametrize(("takes_parts", "raw"), UNWANTED.values(), ids=UNWANTED.keys())
+def test_parts_that_nobody_asked_for_cut_the_worker_off(takes_parts, raw) -> None:
+    async def story(wired: Wired) -> None:
+        if takes_parts:
+            wired.ask_for_parts()
+        else:
+            wired.send()
+        await wired.far.send(raw)
+        await wired.done()
+        await wired.gone()
+        assert wired.replies == [None]
 
     play(story)
 

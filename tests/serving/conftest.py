@@ -81,13 +81,17 @@ class HandLink:
         self.is_open = True
         self.sent: list[tuple[dict[str, Any], bytes, int]] = []
         self._reply: Callable[[Result | None], None] | None = None
+        self.on_part: Callable[[Result], None] | None = None
 
     @property
     def is_idle(self) -> bool:
         return self.is_open and self._reply is None
 
-    def send(self, header: bytes, pieces: Sequence[Any], size: int, deadline_ms: int, reply: Any) -> int:
+    def send(
+        self, header: bytes, pieces: Sequence[Any], size: int, deadline_ms: int, reply: Any, on_part: Any = None
+    ) -> int:
         self.batch_id += 1
+        self.on_part = on_part
         body = b"".join(piece.view if hasattr(piece, "view") else bytes(piece) for piece in pieces)
         assert len(body) == size
         self.sent.append((frames.decode_header(header), body, deadline_ms))
@@ -105,6 +109,11 @@ class HandLink:
         raw = np.ascontiguousarray(array, "<f4").tobytes()
         header = frames.encode_header({"tensors": [["y", "FP32", list(array.shape), len(raw)]]})
         self._give(Result(frames.RESULT, header, memoryview(raw + b"\0" * frames.padding(len(raw)))))
+
+    def part(self, header: dict[str, Any], body: bytes = b"") -> None:
+        """A part, for a batch that takes them."""
+        assert self.on_part is not None
+        self.on_part(Result(frames.PART, frames.encode_header(header), memoryview(body)))
 
     def double(self) -> None:
         self.answer(self.rows * 2)
@@ -149,12 +158,13 @@ class Watch:
 class Kept(Ticket):
     """A ticket that keeps what it was told."""
 
-    __slots__ = ("error", "response", "settled")
+    __slots__ = ("error", "parts", "response", "settled")
 
     def __init__(self, request: InferRequest, deadline: float, request_id: str = "r") -> None:
         Ticket.__init__(self, request, deadline, request_id)
         self.response: InferResponse | None = None
         self.error: SalverError | None = None
+        self.parts: list[Any] = []
         self.settled = 0
 
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
@@ -164,6 +174,10 @@ class Kept(Ticket):
             copied = {name: array.copy() for name, array in (response.outputs or {}).items()}
             self.response = InferResponse(response.version, copied, response.body)
         self.error = error
+
+    def part(self, response: InferResponse) -> None:
+        outputs, body = response.outputs, response.body
+        self.parts.append(body.data if body is not None else (outputs or {})["y"].tolist())
 
     def settle(self) -> None:
         self.settled += 1
@@ -221,6 +235,14 @@ class Bench:
 
     def submit(self, *rows: list[float], group: Any = "g", within_s: float = 30.0, id: str = "r") -> Kept:
         ticket = self.ticket(list(rows), group=group, within_s=within_s, id=id)
+        self.queue.submit(ticket)
+        return ticket
+
+    def ask_for_parts(self, *rows: list[float], within_s: float = 30.0) -> Kept:
+        """A request whose caller takes parts."""
+        ticket = self.ticket(list(rows), within_s=within_s)
+        ticket.request.want_parts()
+        ticket.ask(ticket.request)
         self.queue.submit(ticket)
         return ticket
 

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """The tensors of a RESULT."""
+        """The tensors of a RESULT or PART."""
         arrays, offset = {}, 0
         for name, datatype, shape, size in self.header["tensors"]:
             raw = self.body[offset : offset + size]
@@ -122,9 +122,16 @@ class DataLink(Wire):
         self._id = 0
 
     def send_predict(
-        self, *tensors: Tensor, signature: str = "serving_default", deadline_ms: int = 0, **parameters: Any
+        self,
+        *tensors: Tensor,
+        signature: str = "serving_default",
+        deadline_ms: int = 0,
+        wants_parts: bool = False,
+        **parameters: Any,
     ) -> int:
         header: dict[str, Any] = {"signature": signature, "tensors": [each.row for each in tensors]}
+        if wants_parts:
+            header["wants_parts"] = True
         if parameters:
             header["parameters"] = parameters
         body = b"".join(each.raw + bytes(frames.padding(len(each.raw))) for each in tensors)
@@ -138,20 +145,42 @@ class DataLink(Wire):
         assert answer.id == id
         return answer
 
+    def stream(self, *tensors: Tensor, **options: Any) -> tuple[list[Answer], Answer]:
+        """The parts of an answer, and what ends it."""
+        self.send_predict(*tensors, wants_parts=True, **options)
+        return self.receive_parts()
+
+    def receive_parts(self) -> tuple[list[Answer], Answer]:
+        parts = []
+        while (answer := self.receive()).verb == frames.PART:
+            assert answer.id == self._id
+            parts.append(answer)
+        return parts, answer
+
     def ask(self, *requests: list[tuple[str, str, bytes]], headers: dict[str, str] | None = None) -> Answer:
         """Requests to a body runtime: each is a list of (name, content type, bytes)."""
+        self.send_requests(*requests, headers=headers)
+        return self.receive()
+
+    def send_requests(
+        self,
+        *requests: list[tuple[str, str, bytes]],
+        headers: dict[str, str] | None = None,
+        takers: tuple[int, ...] = (),
+    ) -> None:
+        """`takers` are the places of the requests whose callers take parts."""
         rows = [
             {
                 "id": f"request-{index}",
                 "headers": headers or {},
                 "parts": [[name, kind, len(data)] for name, kind, data in parts],
+                **({"wants_parts": True} if index in takers else {}),
             }
             for index, parts in enumerate(requests)
         ]
         self._id += 1
         body = b"".join(data for parts in requests for _, _, data in parts)
         self.send(frames.PREDICT, self._id, {"signature": "serving_default", "requests": rows}, body)
-        return self.receive()
 
     def put_in_slab(self, each: Tensor, offset: int) -> Tensor:
         assert self.slab is not None

@@ -157,8 +157,6 @@ def test_a_model_that_kills_its_process_closes_the_link(serve_function: Serve, d
         ("", "LOAD_FAILED", "app.py has no `predict`"),
         ("predict = 5", "LOAD_FAILED", "predict is neither a function nor has it a method"),
         ("class predict: pass", "LOAD_FAILED", "predict is neither a function nor has it a method"),
-        ("def predict(x): yield x", "LOAD_FAILED", "predict yields its results one by one"),
-        ("async def predict(x): yield x", "LOAD_FAILED", "predict yields its results one by one"),
         (
             "class predict:\n    def __init__(self): raise OSError('no disk')",
             "LOAD_FAILED",

@@ -139,6 +139,7 @@ def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
         batching=spec.batching,
         has_batch_dimension=ready.has_batch_dimension or ready.payload is PayloadKind.BODY,
         is_idempotent=is_idempotent,
+        gives_parts=ready.gives_parts,
         deadline_s=spec.deadline_s,
         description=spec.description,
         example=spec.manifest.get("example"),

@@ -73,6 +73,10 @@ class LaneState:
 class LaneExchange(BurstExchange):
     """A prediction between its headers and its answer."""
 
+    takes_chunks = True
+    """Whether the client's HTTP knows bodies in chunks."""
+    ends_connection = False
+    """Whether an answer in parts, once it has begun, is the connection's last."""
     is_started = False
     """Whether the body is in the hands of whoever answers."""
 
@@ -109,6 +113,15 @@ class LaneExchange(BurstExchange):
             return
         self.is_answered = True
         self.line.answered(self, answer)
+
+    def part(self, answer: Answer) -> bool:
+        return self.is_answered or self.line.write_part(self, answer)
+
+    def end(self, last: Answer | None) -> None:
+        if self.is_answered:
+            return
+        self.is_answered = True
+        self.line.end_parts(self, last)
 
     def begin(self, answer: Answer) -> bytes:
         """How the answers to exchanges of this door begin; empty when each of them ends its connection."""

@@ -257,9 +257,11 @@ class LaneProtocol(HttpToolsProtocol):
             credentials = self._credentials(facts)
             id = checked_request_id(request_id) if request_id else ""
             memory = known if facts.is_plain else None
-            self._receiving = LaneExchange(
+            self._receiving = lane = LaneExchange(
                 self.line, known.route, method, self.url, headers, credentials, facts, id, keep_alive, memory
             )
+            if not keep_alive:
+                lane.takes_chunks = self.parser.get_http_version() == "1.1"
             self._parts = []
             self.part = BODY
             if facts.expects:

@@ -11,14 +11,16 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from salver.net.exchange import KnownExchange, LaneExchange, LaneState
-from salver.net.rendering import render
+from salver.net.rendering import render, render_beginning
 from salver.operations.base import Answer, Credentials
+from salver.operations.burst import MAX_UNREAD_BYTES
 
 if TYPE_CHECKING:
     from salver.net.head import HeadFacts
 
 MAX_WAITING = 64
 CLOSES = True
+LAST_CHUNK = b"0\r\n\r\n"
 
 Exchange: TypeAlias = LaneExchange | RequestResponseCycle
 """A request on the fast lane, or one on the ordinary road as uvicorn keeps it."""
@@ -125,6 +127,37 @@ class Line:
         if self.waiting or self.is_deaf:
             self.move_on()
 
+    def write_part(self, lane: LaneExchange, answer: Answer) -> bool:
+        """Write a part of the answer of the prediction that is running, the first one behind its head; whether the
+        client keeps up."""
+        transport = self._transport
+        if transport.is_closing():
+            return True
+        data = answer.body
+        if lane.takes_chunks:
+            data = chunk(data)
+        if not lane.has_begun:
+            lane.has_begun = True
+            close = answer.close or not lane.keep_alive or (self.state.is_draining and not self.waiting)
+            lane.ends_connection = close
+            framing = b"transfer-encoding: chunked\r\n\r\n" if lane.takes_chunks else b"\r\n"
+            data = b"%b%b%b" % (render_beginning(answer, self.state.date, close), framing, data)
+        transport.write(data)
+        return transport.get_write_buffer_size() <= MAX_UNREAD_BYTES
+
+    def end_parts(self, lane: LaneExchange, last: Answer | None) -> None:
+        """End the answer that is running; None breaks it off: the connection closes without the end of the body."""
+        transport = self._transport
+        self.running = None
+        if transport.is_closing():
+            return
+        if last is not None:
+            transport.write(chunk(last.body) + LAST_CHUNK if lane.takes_chunks else last.body)
+        if last is None or lane.ends_connection:
+            transport.close()
+        elif self.waiting or self.is_deaf:
+            self.move_on()
+
     def cycle_answered(self) -> None:
         """The ordinary request that is running has been answered."""
         self.running = None
@@ -185,6 +218,11 @@ class Line:
         """The request that is running, when it is the last one, ends the connection."""
         if not self.waiting and isinstance(self.running, RequestResponseCycle):
             self.running.keep_alive = False
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of a chunked body; nothing for no bytes, since an empty chunk is the last one."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def hang_up(exchange: Exchange | None) -> None:

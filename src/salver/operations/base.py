@@ -144,6 +144,22 @@ class PredictRoute(Protocol):
         """For requests of one version whose heads are this exchange's; None when each is to be taken by itself."""
 
 
+class PartsRoute(PredictRoute, Protocol):
+    """A route whose requests may want their answers in parts (`InferRequest.want_parts`).
+
+    An answer that came whole is for `encode`. Of `encode_part` the first `Answer` is the beginning, with status and
+    headers; of all that follow only the body counts.
+    """
+
+    def encode_part(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer: ...
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """What the model gave behind its parts, perhaps nothing: an empty body adds nothing."""
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer | None:
+        """How an answer ends that has begun and cannot be ended; None: it is broken off. Must not raise."""
+
+
 class Scope(enum.Enum):
     """What an operation is about, and so what a binding must cover."""
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from salver.operations.standing import Owner, Standing
 
 log = logging.getLogger("salver.inference")
+MAX_UNREAD_BYTES = 4 * 1024 * 1024
+"""What a caller may leave unread of an answer that comes in parts. A worker is not kept waiting for its reader: who is
+further behind hears no more of it."""
 
 
 class BurstMemory:
@@ -42,6 +45,8 @@ class BurstExchange:
     prediction: Ticket | None = None
     is_answered = False
     disconnected = False
+    has_begun = False
+    """Whether a part of the answer has been written, so that `end` must follow, and `respond` may not."""
     body: Any = b""
     method: bytes
     target: bytes
@@ -63,6 +68,14 @@ class BurstExchange:
     def respond(self, answer: Answer) -> None:
         """Write the answer; does nothing when the client is gone."""
         raise AssertionError("a door answers")
+
+    def part(self, answer: Answer) -> bool:
+        """Write a part of the answer, of the first one status and headers too; whether more may be written."""
+        raise AssertionError("a door whose requests want parts takes them")
+
+    def end(self, last: Answer | None) -> None:
+        """Write the last part's body, if it has one, and end the answer; None: break it off, so that it can be seen."""
+        raise AssertionError("a door whose requests want parts ends them")
 
     def begin(self, answer: Answer) -> bytes:
         """How the answers of a burst begin: all before the length. Empty when each must be written by `respond`."""

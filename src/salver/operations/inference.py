@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Container
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -14,7 +14,7 @@ from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError
 from salver.models.routing import HEADER as STICKY_HEADER
 from salver.models.routing import share_of, sticky_key
-from salver.operations.base import Exchange, Home, Operation, PredictRoute, Scope
+from salver.operations.base import Exchange, Home, Operation, PartsRoute, PredictRoute, Scope
 from salver.operations.burst import Burst, BurstExchange, burst_of
 from salver.operations.coldstart import HEADER, ColdStart, Waker
 from salver.operations.gate import Gate
@@ -69,6 +69,9 @@ class Prediction(Ticket):
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         self.exchange.prediction = None
         self.owner.finish(self, response, error)
+
+    def part(self, response: InferResponse) -> None:
+        self.owner.part(self, response)
 
     def settle(self) -> None:
         body = self.exchange.body
@@ -318,6 +321,9 @@ class Predictions(Owner):
 
     def finish(self, call: Prediction, response: InferResponse | None, error: SalverError | None) -> None:
         """Write the answer and close the call."""
+        if call.exchange.has_begun:
+            self._end_parts(call, response, error)
+            return
         standing = call.standing
         if response is not None:
             try:
@@ -339,6 +345,35 @@ class Predictions(Owner):
         assert error is not None
         call.exchange.respond(standing.route.error(error, call))
         self._meter.record(standing.tally, call, error, self._clock())
+
+    def part(self, call: Prediction, response: InferResponse) -> None:
+        """Write a part of an answer. Raises RequestError(OUTPUT_INVALID | CANCELLED), or what the wire raises."""
+        route = cast(PartsRoute, call.standing.route)
+        answer = route.encode_part(response, call.request, call)
+        if call.cold_start_s and not call.exchange.has_begun:
+            told = (HEADER, str(round(call.cold_start_s * 1000)))
+            answer = msgspec.structs.replace(answer, headers=(*answer.headers, told))
+        if not call.exchange.part(answer):
+            raise RequestError(Code.CANCELLED, "The caller reads the answer more slowly than it comes.")
+
+    def _end_parts(self, call: Prediction, response: InferResponse | None, error: SalverError | None) -> None:
+        """Write the end of an answer that has begun, and close the call."""
+        route = cast(PartsRoute, call.standing.route)
+        if response is not None:
+            try:
+                last = route.encode_last(response, call.request, call)
+            except SalverError as failure:
+                error = failure
+            except Exception as failure:
+                log.exception("encode_failed")
+                error = RequestError(Code.INTERNAL, "The answer cannot be rendered.", log_detail=repr(failure))
+            else:
+                call.exchange.end(last)
+                call.rows = call.size
+                call.queued_s = call.sent_at - call.queued_at
+        if error is not None:
+            call.exchange.end(route.encode_failure(error, call))
+        self._meter.record(call.standing.tally, call, error, self._clock())
 
     def record(self, burst: Burst) -> None:
         """Count and log a whole burst: those that were answered, and those whose clients are gone."""

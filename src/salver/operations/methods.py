@@ -111,8 +111,8 @@ class StreamMethod(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction for each message of the client, answered in the order they came.
 
     An answer with the status OK is a message, and the stream goes on: so a wire can tell an error inside of its
-    messages. Any other status ends the stream. A route that answers in several messages hands all but the last one to
-    the exchange's `emit`.
+    messages. Any other status ends the stream. A `PartsRoute` answers in several messages; a last one that is empty is
+    not sent.
     """
 
     path: str

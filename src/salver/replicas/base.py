@@ -86,6 +86,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     has_batch_dimension: bool
     is_idempotent: bool
+    gives_parts: bool = False
     rss: int = 0
     load_s: float = 0.0
     example_s: float | None = None

@@ -7,7 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from salver.replicas.result import Result
-from salver_worker.frames import MAGIC, MAX_HEADER_BYTES, PREDICT, PREFIX, PREFIX_SIZE, FrameError, unpack_prefix
+from salver_worker.frames import (
+    MAGIC,
+    MAX_HEADER_BYTES,
+    PART,
+    PREDICT,
+    PREFIX,
+    PREFIX_SIZE,
+    FrameError,
+    unpack_prefix,
+)
 
 Buffer = bytes | bytearray | memoryview
 
@@ -19,6 +28,8 @@ MAX_RESULT_BYTES = 1 << 31
 
 Reply = Callable[[Result | None], None]
 """Told the answer, or None when the worker is gone."""
+OnPart = Callable[[Result], None]
+"""Told each part before the answer."""
 
 
 class LinkOwner(Protocol):
@@ -41,6 +52,7 @@ class Link(asyncio.BufferedProtocol):
         self._owner = owner
         self._transport: asyncio.WriteTransport | None = None
         self._reply: Reply | None = None
+        self._on_part: OnPart | None = None
         self.batch_id = 0
         self._buffer = bytearray(RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
@@ -54,12 +66,21 @@ class Link(asyncio.BufferedProtocol):
     def is_open(self) -> bool:
         return self._transport is not None
 
-    def send(self, header: bytes, pieces: Sequence[Buffer], size: int, deadline_ms: int, reply: Reply) -> int:
-        """Send one batch; returns its id. `size` is the sum of the pieces' sizes."""
+    def send(
+        self,
+        header: bytes,
+        pieces: Sequence[Buffer],
+        size: int,
+        deadline_ms: int,
+        reply: Reply,
+        on_part: OnPart | None = None,
+    ) -> int:
+        """Send one batch; returns its id. `size` is the sum of the pieces' sizes. Parts come only to an `on_part`."""
         transport = self._transport
         if transport is None or self._reply is not None:
             raise RuntimeError("a link takes one batch at a time")
         self._reply = reply
+        self._on_part = on_part
         self.batch_id += 1
         prefix = PREFIX.pack(MAGIC, PREDICT, 0, 0, self.batch_id, deadline_ms, len(header), size)  # pack_prefix, inline
         if size <= JOIN_BYTES:
@@ -123,8 +144,11 @@ class Link(asyncio.BufferedProtocol):
         body = self._view[start:total]
         reply = self._reply
         rest = self._filled - total
-        if reply is None or id != self.batch_id or rest:
-            self._abort()  # one batch is outstanding, so anything but its one answer is a fault of the worker
+        if reply is None or id != self.batch_id or rest or verb == PART:
+            if verb == PART and id == self.batch_id and reply is not None and self._on_part is not None:
+                self._deliver_parts(self._on_part)
+            else:
+                self._abort()  # one batch is outstanding, so anything but its one answer is a fault of the worker
             return
         self._reply = None
         self._filled = 0
@@ -132,6 +156,28 @@ class Link(asyncio.BufferedProtocol):
             self._buffer = bytearray(RECEIVE_BYTES)  # do not keep the size of the largest answer ever seen
             self._view = memoryview(self._buffer)
         reply(Result(verb, header, body))
+
+    def _deliver_parts(self, on_part: OnPart) -> None:
+        """Hand over the parts that are there, one at least; what follows them moves to the front of the buffer."""
+        view = self._view
+        filled = self._filled
+        start: int = 0
+        while filled - start >= PREFIX_SIZE:
+            _, verb, _, _, id, _, header_length, body_length = PREFIX.unpack_from(view, start)
+            body: int = start + PREFIX_SIZE + header_length
+            end: int = body + body_length
+            if verb != PART or id != self.batch_id or end > filled:
+                break
+            on_part(Result(verb, bytes(view[start + PREFIX_SIZE : body]), view[body:end]))
+            start = end
+        rest = bytes(view[start:filled])
+        if len(view) > RECEIVE_BYTES:
+            self._buffer = bytearray(max(RECEIVE_BYTES, len(rest)))
+            self._view = memoryview(self._buffer)
+        self._view[: len(rest)] = rest
+        self._filled = 0
+        if rest:
+            self.buffer_updated(len(rest))
 
     def _abort(self) -> None:
         transport: Any = self._transport

@@ -19,6 +19,13 @@ from salver_worker.runtimes.base import tensor
 
 SCALARS: Dict[Any, str] = {float: "FP64", int: "INT64", bool: "BOOL", str: "BYTES", bytes: "BYTES"}
 LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
+ITERATORS = (
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncGenerator,
+)
+ITERABLES = (collections.abc.Iterable, collections.abc.AsyncIterable)
 RECORDS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 UNDERSTOOD = "float, int, bool, str, bytes, lists of them, dict, TypedDict, NumPy arrays and pandas.DataFrame"
 
@@ -125,13 +132,17 @@ class Parameter(NamedTuple):
 
 
 class FunctionShape(NamedTuple):
-    """What a function's header says: its inputs, its options (parameters with defaults), and how often it is called."""
+    """What a function's header says: its inputs, its options (parameters with defaults), and how often it is called.
+
+    `returned` is the annotation of its result; where it `gives_parts`, of one of them.
+    """
 
     parameters: Tuple[Parameter, ...]
     options: Dict[str, Any]
     takes_any_name: bool
     is_by_row: bool
     returned: Any
+    gives_parts: bool
 
 
 def read_function(function: Callable[..., Any]) -> FunctionShape:
@@ -150,7 +161,18 @@ def read_function(function: Callable[..., Any]) -> FunctionShape:
         else:
             parameters.append(Parameter(name, _parameter_kind(name, known.get(name, inspect.Parameter.empty))))
     is_by_row = _is_by_row([parameter.kind.style for parameter in parameters])
-    return FunctionShape(tuple(parameters), options, takes_any_name, is_by_row, known.get("return", Any))
+    returned, gives_parts = _returned(function, known.get("return", Any))
+    return FunctionShape(tuple(parameters), options, takes_any_name, is_by_row, returned, gives_parts)
+
+
+def _returned(function: Callable[..., Any], annotation: Any) -> Tuple[Any, bool]:
+    """What is returned or yielded, and whether it is yielded: by a generator, or by an iterator that is returned."""
+    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    origin = typing.get_origin(annotation) or annotation
+    if origin in ITERATORS or (yields and origin in ITERABLES):
+        arguments = typing.get_args(annotation)
+        return (arguments[0] if arguments else Any), True
+    return annotation, yields
 
 
 def _parameter_kind(name: str, annotation: Any) -> Kind:

@@ -12,7 +12,21 @@ A BodyModel takes a list of requests and gives a list of responses of the same l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +57,9 @@ class BodyRequest(NamedTuple):
     id: str
     headers: Dict[str, str]
     parts: List[Tuple[str, str, memoryview]]
+    send_part: "Optional[Callable[[BodyResponse], None]]" = None
+    """Sends a part of the answer at once, on the main thread; what `predict_bodies` returns is the last one then. None:
+    whoever asks takes no parts."""
 
 
 class BodyResponse(NamedTuple):
@@ -71,6 +88,19 @@ class Model(Protocol):
 class TensorModel(Model, Protocol):
     def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
         """The outputs for these inputs. `parameters` are what the request carries beside its tensors."""
+
+
+class PartsModel(TensorModel, Protocol):
+    """A TensorModel that can give an answer in parts. A runtime may have it or not.
+
+    `predict` gives the whole answer to callers who take no parts; `parts.joined` makes it of the parts.
+    """
+
+    def predict_parts(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Iterator[Arrays]:
+        """The parts of one request's answer, in order, each with all outputs and as many rows as the inputs.
+
+        Each is sent before the next one is asked for. A generator that is given up (whoever asked is gone) is closed.
+        """
 
 
 class SelectiveModel(TensorModel, Protocol):

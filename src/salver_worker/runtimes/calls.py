@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, Coroutine, List, Mapping, Sequence
+from typing import Any, AsyncIterator, Callable, Coroutine, Iterator, List, Mapping, Sequence
+
+END = object()
+"""Behind the last item."""
 
 
 class PlainCalls:
@@ -18,6 +21,10 @@ class PlainCalls:
     def for_each(self, rows: Sequence[Mapping[str, Any]]) -> List[Any]:
         """One result for each row, in order."""
         return [self._function(**row) for row in rows]
+
+    def each(self, arguments: Mapping[str, Any]) -> Iterator[Any]:
+        """What the function yields."""
+        yield from self._function(**arguments)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -37,6 +44,18 @@ class AsyncCalls:
     def for_each(self, rows: Sequence[Mapping[str, Any]]) -> List[Any]:
         """One result for each row, in order. When one fails, the others are cancelled and awaited."""
         return list(self._run(self._all(rows)))
+
+    def each(self, arguments: Mapping[str, Any]) -> Iterator[Any]:
+        """What the function yields; given up early, it is closed."""
+        given: Any = self._function(**arguments)
+        try:
+            while True:
+                item = self._run(_next_of(given))
+                if item is END:
+                    return
+                yield item
+        finally:
+            self._run(given.aclose())
 
     async def _all(self, rows: Sequence[Mapping[str, Any]]) -> List[Any]:
         tasks = [asyncio.ensure_future(self._function(**row)) for row in rows]
@@ -59,3 +78,10 @@ class AsyncCalls:
 
     def close(self) -> None:
         self._loop.close()
+
+
+async def _next_of(items: AsyncIterator[Any]) -> Any:
+    try:
+        return await items.__anext__()
+    except StopAsyncIteration:
+        return END

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from salver_worker.runtimes.handler_metrics import Metrics
 
 OK = 200
 CONTENT_TYPE = "content-type"
+STREAM_NEXT = "ts_stream_next"
+"""A header of an answer in parts: whether another one follows."""
+SendPart = Callable[[int, Any], None]
 
 
 class RequestProcessor:
@@ -59,7 +62,8 @@ class Context:
         self.manifest = manifest
         self.system_properties = system_properties
         self.model_yaml_config = model_yaml_config
-        self.cl_socket = None
+        self.cl_socket: Any = None
+        self._send_part: Optional[SendPart] = None
         self.stopping_criteria: Any = None
         self.header_key_sequence_id = "ts_request_sequence_id"
         self.header_key_sequence_start = "ts_request_sequence_start"
@@ -68,11 +72,25 @@ class Context:
         self.request_processor: List[RequestProcessor] = []
         self.metrics = Metrics(model_name, self.request_ids)
 
-    def begin(self, request_ids: Dict[int, str], processors: List[RequestProcessor]) -> None:
-        """Forget the last batch."""
+    def begin(
+        self, request_ids: Dict[int, str], processors: List[RequestProcessor], send_part: Optional[SendPart] = None
+    ) -> None:
+        """Forget the last batch. `send_part` takes a request's place in the batch and a part of its answer."""
+        self._send_part = send_part
         self.request_ids = request_ids
         self.request_processor = processors
         self.metrics.begin(request_ids)
+
+    def end(self) -> None:
+        """The batch is over: it has no parts any more."""
+        self._send_part = None
+
+    def send_part(self, idx: int, answer: Any) -> None:
+        """Send a part of a request's answer. Raises RuntimeError when no batch runs."""
+        if self._send_part is None:
+            raise RuntimeError("an intermediate answer belongs to the requests that the handler has at the moment")
+        self.set_response_header(idx, STREAM_NEXT, "true")
+        self._send_part(idx, answer)
 
     def get_request_id(self, idx: int = 0) -> Optional[str]:
         return self.request_ids.get(idx)

@@ -6,10 +6,11 @@ import importlib
 import inspect
 import os
 import platform
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 import numpy as np
 
+from salver_worker.arrays import bytes_array
 from salver_worker.errors import InputError
 from salver_worker.runtimes.annotations import RECORD, TABLE, FunctionShape, read_function, returned_outputs
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature
@@ -17,6 +18,7 @@ from salver_worker.runtimes.calls import AsyncCalls, PlainCalls
 from salver_worker.runtimes.code import enter_folder, load_module
 from salver_worker.runtimes.function_inputs import Input, plan_inputs, read_signature
 from salver_worker.runtimes.function_target import Target, find_file, find_target
+from salver_worker.runtimes.joined import joined
 from salver_worker.runtimes.results import ResultReader, first_rows
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ def load(request: LoadRequest) -> FunctionModel:
     module = load_module(path)
     target = find_target(module, attribute)
     details = {"function": "%s:%s" % (os.path.basename(path), target.name)}
-    return FunctionModel(target, _example_inputs(request.manifest), details)
+    shape = read_function(target.function)
+    kind = PartsFunctionModel if shape.gives_parts else FunctionModel
+    return kind(target, shape, _example_inputs(request.manifest), details)
 
 
 def _example_inputs(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -41,15 +45,17 @@ def _example_inputs(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 class FunctionModel:
     payload = "tensors"
 
-    def __init__(self, target: Target, example: Mapping[str, Any], details: Dict[str, str]) -> None:
+    def __init__(
+        self, target: Target, shape: FunctionShape, example: Mapping[str, Any], details: Dict[str, str]
+    ) -> None:
         self._instance = target.instance
-        self._shape = read_function(target.function)
+        self._shape = shape
         self._inputs = plan_inputs(self._shape, read_signature(target.signature, "inputs"), example)
         outputs = read_signature(target.signature, "outputs")
         if outputs is None:
             outputs = returned_outputs(self._shape.returned, is_by_row=self._shape.is_by_row)
         self._results = ResultReader(outputs)
-        is_async = inspect.iscoroutinefunction(target.function)
+        is_async = inspect.iscoroutinefunction(target.function) or inspect.isasyncgenfunction(target.function)
         self._calls = AsyncCalls(target.function) if is_async else PlainCalls(target.function)
         self.signature = signature([row.spec for row in self._inputs], outputs)
         rows = self.signature["inputs"] + outputs
@@ -91,6 +97,45 @@ class FunctionModel:
         pandas: Any = importlib.import_module("pandas")
         table = pandas.DataFrame({name: list(array) if array.ndim > 1 else array for name, array in arrays.items()})
         return {self._shape.parameters[0].name: table}
+
+
+class PartsFunctionModel(FunctionModel):
+    """A function that yields its answer in parts."""
+
+    def predict(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Arrays:
+        """For callers who take no parts: all of them, row by row where the function is called so."""
+        options = chosen_options(self._shape.options, parameters)
+        if not self._shape.is_by_row:
+            return joined(self._of_batch(inputs, options), self._nothing(first_rows(inputs) or 0))
+        rows = [joined(self._of_row(row), self._nothing(1)) for row in self._rows(inputs, options)]
+        if not rows:
+            return self._results.stacked([])
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    def predict_parts(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Iterator[Arrays]:
+        options = chosen_options(self._shape.options, parameters)
+        if not self._shape.is_by_row:
+            return self._of_batch(inputs, options)
+        rows = self._rows(inputs, options)
+        if len(rows) != 1:
+            raise InputError("the model answers one row in parts, not %d: send one row" % len(rows))
+        return self._of_row(rows[0])
+
+    def _of_row(self, row: Mapping[str, Any]) -> Iterator[Arrays]:
+        for result in self._calls.each(row):
+            yield self._results.stacked([result])
+
+    def _of_batch(self, inputs: Arrays, options: Mapping[str, Any]) -> Iterator[Arrays]:
+        rows = first_rows(inputs) if self.has_batch_dimension else None
+        for result in self._calls.each({**self._batch(inputs), **options}):
+            yield self._results.whole(result, rows)
+
+    def _nothing(self, rows: int) -> Optional[Arrays]:
+        """The answer of a function that yields nothing: no text, where each row has text and nothing else."""
+        outputs = self.signature["outputs"]
+        if not outputs or any(row["datatype"] != "BYTES" or row["shape"] != [-1] for row in outputs):
+            return None
+        return {row["name"]: bytes_array([b""] * rows, (rows,)) for row in outputs}
 
 
 def chosen_options(defaults: Mapping[str, Any], parameters: Mapping[str, Any]) -> Dict[str, Any]:

@@ -49,8 +49,6 @@ def find_target(module: ModuleType, attribute: str) -> Target:
     function = target if instance is None else _method(instance)
     if function is None:
         raise LoadFailure("%s is neither a function nor has it a method `predict`" % name)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise LoadFailure("%s yields its results one by one, which is not supported" % name, fix="Return them.")
     declared = getattr(instance, "SIGNATURE", getattr(module, "SIGNATURE", None))
     return Target(name, instance, function, declared)
 

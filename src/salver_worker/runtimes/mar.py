@@ -20,6 +20,7 @@ from salver_worker.runtimes.code import enter_folder
 from salver_worker.runtimes.context import CONTENT_TYPE, Context, RequestProcessor
 from salver_worker.runtimes.envelopes import enveloped
 from salver_worker.runtimes.handlers import Handler, load_handler, load_service
+from salver_worker.runtimes.intermediate import FrontendSocket, Intermediate
 
 MANIFEST = os.path.join("MAR-INF", "MANIFEST.json")
 LEGACY_MANIFEST = "MANIFEST.json"
@@ -71,6 +72,7 @@ def load(request: LoadRequest) -> Archive:
         system_properties=_system_properties(folder, request.batch_rows, server),
         model_yaml_config=dict(request.manifest.get("archive_config") or {}),
     )
+    context.cl_socket = FrontendSocket(context)
     envelope = str(model.get("envelope") or server.envelope)
     context.metrics.declare(server.metrics)
     name = request.manifest.get("handler") or model.get("handler") or server.handler
@@ -136,14 +138,17 @@ class Archive:
         data = [read_parts(request.parts, self._server, is_lenient=TOLD in request.headers) for request in requests]
         processors = [RequestProcessor(_request_header(request)) for request in requests]
         began = time.monotonic()
-        self._context.begin({index: request.id for index, request in enumerate(requests)}, processors)
+        intermediate = Intermediate(requests, processors, _response)
+        ids = {index: request.id for index, request in enumerate(requests)}
+        self._context.begin(ids, processors, lambda place, answer: intermediate.send(place, _encoded(answer)))
         try:
             answers = self._call(data)
             self._context.metrics.note_prediction(round((time.monotonic() - began) * 1000, 2))
         finally:
+            self._context.end()
             for line in self._context.metrics.lines():
                 print(line)
-        return [_response(answer, processor) for answer, processor in zip(answers, processors)]
+        return [intermediate.last(place, answer) for place, answer in enumerate(answers)]
 
     def _call(self, data: List[Dict[str, Any]]) -> List[Any]:
         try:

@@ -57,10 +57,16 @@ class ToyStreamRoute(ToyRoute):
 
     def decode(self, exchange: Any, version: VersionInfo) -> InferRequest:
         if self._numbers.startswith("many "):
-            exchange.emit(b"first")
-            exchange.emit(b"second")
+            exchange.part(Answer(GrpcStatus.OK, b"first"))
+            exchange.part(Answer(GrpcStatus.OK, b"second"))
             self._numbers = self._numbers.removeprefix("many ")
         return super().decode(exchange, version)
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        return self.encode(response, request, call)
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return self.error(error, call)
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         if error.code is Code.MODEL_NOT_FOUND:

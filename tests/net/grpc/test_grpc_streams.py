@@ -9,6 +9,10 @@ import grpc
 import pytest
 from grpc import StatusCode
 
+from salver.net.grpc.exchange import StreamExchange
+from salver.operations.base import Answer
+from salver.operations.burst import MAX_UNREAD_BYTES
+
 WAIT_S = 30.0
 SUMS = "/toy.Toy/Sums"
 PARTS = "/toy.Toy/Parts"
@@ -124,3 +128,19 @@ def test_strangers_have_no_stream(make_toy, channel_to) -> None:
         next(answers)
     sender.send(None)
     assert raised.value.code() is StatusCode.UNAUTHENTICATED
+
+
+def test_parts_that_a_client_does_not_read_are_bounded(toy, channel_to) -> None:
+    exchanges = []
+    loop = toy.loop
+
+    async def fill() -> list[bool]:
+        exchange = StreamExchange("/toy.Toy/Sums", (), b"", None, "id", 0.0, loop)
+        exchanges.append(exchange)
+        return [exchange.part(Answer(0, bytes(MAX_UNREAD_BYTES // 2))) for _ in range(3)]
+
+    assert toy.run(fill()) == [True, True, False]
+    (exchange,) = exchanges
+    toy.on_loop(lambda: exchange.end(Answer(8, b"too slow")))
+    assert toy.on_loop(lambda: exchange.part(Answer(0, b"late")))
+    assert toy.on_loop(exchange.parts.qsize) == 4

@@ -211,3 +211,45 @@ def test_errors_of_predictions_have_the_one_shape(call: Callable[..., Call]) -> 
 
     assert dict(answer.headers) == {"X-Request-Id": "r-7", "Allow": "POST"}
     assert dict(early.headers) == {"Retry-After": "1"}
+
+
+def test_an_event_is_the_document_on_one_line(encode: Encode, iris: VersionInfo) -> None:
+    answer = encode(iris, {"p": np.array([[b"a\nb"]], object)}, answer=AnswerKind.EVENTS)
+
+    assert answer.body == b'data: {"model":"iris","version":3,"outputs":{"p":[["a\\nb"]]}}\n\n'
+    assert answer.content_type == "text/event-stream; charset=utf-8"
+    assert answer.headers[-1] == ("Cache-Control", "no-store")
+
+
+def test_no_outputs_are_no_event(encode: Encode, iris: VersionInfo) -> None:
+    assert encode(iris, {}, answer=AnswerKind.EVENTS).body == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "told"), [(b"h\xc3\xa9\n", '"h\u00e9\\n"'.encode()), (b"\xff\x00", b'{"b64":"/wA="}')]
+)
+def test_an_event_of_what_a_model_s_own_code_wrote(encode: Encode, iris: VersionInfo, data: bytes, told: bytes) -> None:
+    answer = encode(iris, body=BodyResult(data, "text/csv"), answer=AnswerKind.EVENTS)
+
+    assert answer.body == b'data: {"model":"iris","version":3,"body":%b,"content_type":"text/csv"}\n\n' % told
+
+
+def test_an_error_that_a_model_s_own_code_wrote_is_no_event(encode: Encode, iris: VersionInfo) -> None:
+    answer = encode(iris, body=BodyResult(b"no", None, 418), answer=AnswerKind.EVENTS)
+
+    assert (answer.status, answer.body) == (418, b"no")
+
+
+def test_the_end_behind_parts(iris: VersionInfo, call: Callable[..., Call]) -> None:
+    route: Any = NativeWire().predict_route(b"POST", b"/api/v1/models/m/predict")
+    request = NativeRequest(iris, "serving_default", None, None, 1, (), None, "inputs", AnswerKind.EVENTS)
+
+    def last(outputs: Any, body: BodyResult | None = None) -> bytes:
+        answer: Answer = route.encode_last(InferResponse(iris, outputs, body), request, call())
+        return answer.body
+
+    assert (last({}), last(None, BodyResult(b""))) == (b"", b"")
+    assert last({"p": np.ones((1, 1))}).startswith(b"data: {")
+    assert b'"body":"end"' in last(None, BodyResult(b"end"))
+    failure = route.encode_failure(RequestError(Code.MODEL_ERROR, "It failed."), call())
+    assert failure.body.startswith(b'event: error\ndata: {"error":{"code":"MODEL_ERROR"')

@@ -498,3 +498,23 @@ def test_of_a_repeated_header_the_first_counts(exchange: Callable[..., Any], iri
     ]
 
     assert route.decode(exchange(RAW, headers=headers), iris).rows == 2
+
+
+def test_events_ask_a_model_that_gives_parts_for_them(decode: Decode, version_info: Build) -> None:
+    signature = ([("x", "FP32", (-1, 1))], [("p", "FP32", (-1, 1)), ("q", "FP32", (-1, 1))])
+    plain, parted = version_info(*signature), version_info(*signature, gives_parts=True)
+    events = "text/event-stream"
+
+    assert not decode(plain, b"[[1]]", Accept=events).wants_parts
+    assert not decode(parted, b"[[1]]").wants_parts
+    one, other = decode(parted, b"[[1]]", Accept=events), decode(parted, b"[[1]]", Accept=events)
+    assert one.wants_parts
+    assert one.group != other.group
+    assert one.answer is AnswerKind.EVENTS
+
+
+def test_events_ask_a_model_of_bodies_for_parts(decode: Decode, version_info: Build) -> None:
+    request = decode(version_info(), b"a", Accept="text/event-stream")
+
+    assert (request.wants_parts, request.answer, request.group) == (True, AnswerKind.EVENTS, ("body",))
+    assert not decode(version_info(), b"a", Accept="application/json").wants_parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from msgspec.structs import replace
 
 from salver.models.foreign.tritonconfig import read_text
@@ -85,3 +85,11 @@ def test_grpc_tells_the_same_in_the_originals_messages(info: VersionInfo) -> Non
     assert document == MessageToDict(ours, preserving_proto_field_name=True)
     assert document["config"].keys() >= read_text(TEXT).keys()
     assert document["config"]["dynamic_batching"]["priority_queue_policy"] == {"1": {"max_queue_size": 3}}
+
+
+def test_a_model_that_gives_parts_is_decoupled(info: VersionInfo) -> None:
+    told = model_config(model(replace(info, gives_parts=True)), None)
+    assert told["model_transaction_policy"] == {"decoupled": True}
+    assert "model_transaction_policy" not in model_config(model(info), None)
+    message = ParseDict({"config": told}, pb.ModelConfigResponse())
+    assert message.config.model_transaction_policy.decoupled

@@ -147,3 +147,23 @@ def test_its_errors_are_those_of_infer(route, exchange, text) -> None:
     error = RequestError(Code.MODEL_NOT_FOUND, "")
     assert orjson.loads(found.error(error, None).body) == {"error": "Request for unknown model: 'm' is not found"}
     assert found.burst_codec(exchange(b""), text) is None
+
+
+def test_a_stream_asks_a_model_that_gives_parts_for_them(generate, version_info) -> None:
+    version = version_info([("x", "FP32", (-1,))], [("y", "FP32", (-1,))], gives_parts=True)
+    assert generate(version, {"x": 1}, "generate_stream")[1].wants_parts
+    assert not generate(version, {"x": 1}, "generate")[1].wants_parts
+    assert generate(version_info(), {"body": "a"}, "generate_stream")[1].wants_parts
+
+
+def test_what_ends_a_stream(generate, text, version_info, call, objects) -> None:
+    found, request = generate(text, {"t": "a", "x": [1, 2]}, "generate_stream")
+    part = InferResponse(text, {"o": objects(b"b"), "n": np.array([1])})
+    assert found.encode_part(part, request, call()).body.startswith(b"data: {")
+    assert found.encode_last(part, request, call()).body.startswith(b"data: {")
+    for told in (found.encode, found.encode_last):
+        assert told(InferResponse(text, {}), request, call()).body == b""
+    failure = found.encode_failure(RequestError(Code.MODEL_ERROR, "It failed."), call())
+    assert failure.body.startswith(b'data: {"error":"')
+    found, request = generate(version_info(), {"body": "a"}, "generate_stream")
+    assert found.encode_last(InferResponse(version_info(), None, BodyResult(b"")), request, call()).body == b""

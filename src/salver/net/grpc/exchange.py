@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from salver.operations.base import Answer, Credentials
-from salver.operations.burst import BurstExchange
+from salver.operations.burst import MAX_UNREAD_BYTES, BurstExchange
 
 if TYPE_CHECKING:
     from salver.net.grpc.head import Metadata
@@ -39,10 +39,6 @@ class GrpcExchange(BurstExchange):
         if not self.answer.done():
             self.answer.set_result(answer)
 
-    def emit(self, message: bytes) -> None:
-        """A message before the answer; there is none in a call of one message."""
-        raise AssertionError("a method that answers in several messages is a StreamMethod")
-
     def hang_up(self) -> None:
         """The client is gone: what was begun for it is cancelled."""
         self.disconnected = True
@@ -67,15 +63,27 @@ class StreamExchange(GrpcExchange):
     ) -> None:
         super().__init__(path, metadata, body, credentials, request_id, deadline_s, loop)
         self.parts: asyncio.Queue[bytes | Answer] = asyncio.Queue()
+        self.unread_bytes = 0
+        """Of the parts that the client has not taken yet."""
 
     def respond(self, answer: Answer) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
             self.parts.put_nowait(answer)
 
-    def emit(self, message: bytes) -> None:
-        if not self.answer.done():
-            self.parts.put_nowait(message)
+    def part(self, answer: Answer) -> bool:
+        """A message before the last one."""
+        if self.answer.done():
+            return True
+        self.has_begun = True
+        self.unread_bytes += len(answer.body)
+        self.parts.put_nowait(answer.body)
+        return self.unread_bytes <= MAX_UNREAD_BYTES
+
+    def end(self, last: Answer | None) -> None:
+        """A status ends what has begun, so there is nothing to break off without one."""
+        assert last is not None
+        self.respond(last)
 
 
 def _raw(value: str | bytes) -> bytes:

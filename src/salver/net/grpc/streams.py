@@ -96,6 +96,7 @@ class Stream:
         try:
             while isinstance(part := await exchange.parts.get(), bytes):
                 await self.arrival.context.write(part)
+                exchange.unread_bytes -= len(part)
             if part.status == GrpcStatus.OK and part.body:
                 await self.arrival.context.write(part.body)
             return part

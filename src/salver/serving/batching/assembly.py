@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from salver.errors import Code, RequestError
-from salver.serving.batching.results import BodyResults, TensorResults, read_header
+from salver.serving.batching.results import BodyPart, BodyResults, OneBody, TensorResults, read_header
 from salver.types import Array, BodyResult, InferRequest, InferResponse, SlabSlice, Tensor, VersionInfo
 from salver_worker import frames
 
@@ -83,7 +83,8 @@ class Assembler:
         return Assembled(self._header(first, tuple(rows)), pieces, size)
 
     def _header(self, first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
-        if first.parameters or (rows and type(rows[0][-1]) is tuple):  # several places: hardly ever the same again
+        if first.parameters or first.wants_parts or (rows and type(rows[0][-1]) is tuple):
+            # Several places: hardly ever the same again.
             return _tensor_header(first, rows)
         key = (first.signature_name, rows)
         header = self._headers.get(key)
@@ -151,7 +152,10 @@ def assemble_bodies(requests: Sequence[InferRequest], ids: Sequence[str]) -> Ass
             data = part.data.view if type(part.data) is SlabSlice else part.data
             parts.append((part.name, part.content_type, len(data)))
             pieces.append(data)
-        rows.append({"id": id, "headers": body.headers, "parts": parts})
+        row: dict[str, Any] = {"id": id, "headers": body.headers, "parts": parts}
+        if request.wants_parts:
+            row["wants_parts"] = True
+        rows.append(row)
     header = json.dumps({"signature": requests[0].signature_name, "requests": rows}, separators=(",", ":"))
     return Assembled(header.encode(), pieces, sum(map(len, pieces)))
 
@@ -167,10 +171,22 @@ def split_bodies(version: VersionInfo, header: bytes, body: memoryview, count: i
         end = offset + row.size
         if end > len(body):
             raise frames.FrameError("an answer is shorter than its header says")
-        result = BodyResult(bytes(body[offset:end]), row.content_type, row.status, row.phrase, row.headers or {})
-        responses.append(InferResponse(version, None, result))
+        responses.append(_body_response(version, row, body[offset:end]))
         offset = end
     return responses
+
+
+def part_of_body(version: VersionInfo, header: bytes, body: memoryview, count: int) -> tuple[int, InferResponse]:
+    """A part of one request's answer, and the request's place in its batch of `count`. Raises FrameError."""
+    part = read_header(header, BodyPart)
+    if part.request >= count or len(part.responses) != 1 or part.responses[0].size != len(body):
+        raise frames.FrameError("a part does not say which request of the batch it answers, and how")
+    return part.request, _body_response(version, part.responses[0], body)
+
+
+def _body_response(version: VersionInfo, row: OneBody, data: memoryview) -> InferResponse:
+    result = BodyResult(bytes(data), row.content_type, row.status, row.phrase, row.headers or {})
+    return InferResponse(version, None, result)
 
 
 def slab_offset(request: InferRequest) -> int:
@@ -182,6 +198,8 @@ def slab_offset(request: InferRequest) -> int:
 
 def _tensor_header(first: InferRequest, rows: tuple[tuple[Any, ...], ...]) -> bytes:
     header: dict[str, Any] = {"signature": first.signature_name, "tensors": rows}
+    if first.wants_parts:
+        header["wants_parts"] = True
     if first.parameters:
         header["parameters"] = first.parameters
     return json.dumps(header, separators=(",", ":")).encode()

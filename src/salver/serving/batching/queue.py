@@ -15,7 +15,7 @@ from typing import Any
 from salver.errors import Code, RequestError, SalverError
 from salver.replicas.link import Link
 from salver.replicas.result import Result
-from salver.serving.batching.assembly import Assembler, assemble_bodies, slab_offset, split_bodies
+from salver.serving.batching.assembly import Assembler, assemble_bodies, part_of_body, slab_offset, split_bodies
 from salver.serving.batching.latency import BatchCost, completion_time
 from salver.serving.batching.oversize import Gathering
 from salver.serving.batching.planner import batch_rows, pause_before_batch
@@ -270,7 +270,10 @@ class VersionQueue:
         now = self._clock()
         rows = requests = 0
         latest = 0.0
+        wants_parts = False
         for ticket in tickets:
+            if ticket.request.wants_parts:
+                wants_parts = True
             ticket.sent_at = now
             ticket.attempts += 1
             rows += ticket.size
@@ -281,7 +284,10 @@ class VersionQueue:
         self._flights[link] = flight
         self.flying_rows += rows
         milliseconds = max(1, min(int((latest - now) * 1000), 0xFFFFFFFF)) if latest < FOREVER else 0
-        link.send(batch.header, batch.pieces, batch.size, milliseconds, lambda result: self._landed(flight, result))
+        on_part = (lambda result: self._part_came(flight, result)) if wants_parts else None
+        link.send(
+            batch.header, batch.pieces, batch.size, milliseconds, lambda result: self._landed(flight, result), on_part
+        )
 
     # Answers
 
@@ -302,6 +308,39 @@ class VersionQueue:
             self._deliver(flight.tickets, result)
         else:
             self._model_failed(flight.tickets, result)
+
+    def _part_came(self, flight: Flight, result: Result) -> None:
+        tickets = flight.tickets
+        place = 0
+        try:
+            if tickets[0].request.inputs is None:
+                place, response = part_of_body(self.version, result.header, result.body, len(tickets))
+            else:
+                outputs = self._assembler.arrays(result.header, result.body)
+                (response,) = self._assembler.split(outputs, [tickets[0].request])
+        except (RequestError, frames.FrameError) as error:
+            log.error("malformed_part", extra={"version": str(self.version.id), "error": str(error)})
+            self._give_up(flight, place, RequestError(Code.OUTPUT_INVALID, "A part of the answer cannot be read."))
+            return
+        ticket = tickets[place]
+        if ticket.is_done or not ticket.request.wants_parts:
+            return
+        ticket.has_parts = True
+        try:
+            ticket.part(response)
+        except SalverError as error:
+            self._give_up(flight, place, error)
+        except Exception as error:
+            log.exception("part_failed")
+            detail = repr(error)
+            self._give_up(
+                flight, place, RequestError(Code.INTERNAL, "The answer cannot be rendered.", log_detail=detail)
+            )
+
+    def _give_up(self, flight: Flight, place: int, error: SalverError) -> None:
+        """One request of a batch that runs hears an error; the worker stops when nobody else waits for it."""
+        self._answer(flight.tickets[place], None, error)
+        self._interrupt_if_unwanted(flight)
 
     def _deliver(self, tickets: list[Ticket], result: Result) -> None:
         requests = [ticket.request for ticket in tickets]
@@ -354,6 +393,9 @@ class VersionQueue:
 
         Whether it was a lone request.
         """
+        for ticket in tickets:
+            if ticket.has_parts:
+                self._answer(ticket, None, error)
         parts = [part for ticket in tickets for part in parts_of(ticket)]
         if len(parts) == 1 and parts[0] is tickets[0]:
             self._answer(parts[0], None, error)
@@ -376,7 +418,7 @@ class VersionQueue:
         error = self._lost_error()
         others = not self._is_closed and any(link.is_open for link in self._links)
         for ticket in tickets:
-            is_safe = self.version.is_idempotent and ticket.request.sequence is None
+            is_safe = self.version.is_idempotent and ticket.request.sequence is None and not ticket.has_parts
             if not ticket.is_done and is_safe and ticket.attempts < 2 and others:
                 again += parts_of(ticket)
                 continue

@@ -32,6 +32,12 @@ class BodyResults(msgspec.Struct, frozen=True):
     responses: list[OneBody]
 
 
+class BodyPart(BodyResults, frozen=True):
+    """A part of one request's answer; `request` is its place in the batch."""
+
+    request: Size = 0
+
+
 def read_header(raw: bytes, type: type[T]) -> T:
     """Raises FrameError when the header is not of that type."""
     try:

@@ -28,7 +28,8 @@ class Ticket:
 
     It is no abstract class: compiled by mypyc, one of those crashed the collector of garbage.
 
-    `reply` is called exactly once, on the loop, with a response or an error. `settle` is called exactly once when no
+    `reply` is called exactly once, on the loop, with a response or an error; before it, `part` with each part of an
+    answer that comes in parts. `settle` is called exactly once when no
     worker can be reading the request's memory any more; it may come before or after `reply`.
     """
 
@@ -44,6 +45,8 @@ class Ticket:
     request_id: str
     is_done = False
     attempts = 0
+    has_parts = False
+    """Whether its caller has had a part of the answer: it is not run again then."""
     queued_at = 0.0
     sent_at = 0.0
     requests = 1
@@ -66,6 +69,10 @@ class Ticket:
     def reply(self, response: InferResponse | None, error: SalverError | None) -> None:
         """Called once, on the loop."""
         raise AssertionError("who queues a ticket says what its answer does")
+
+    def part(self, response: InferResponse) -> None:
+        """A part of the answer, for requests that want parts; called on the loop."""
+        raise AssertionError("who asks for parts says what becomes of them")
 
     def cancel(self) -> None:
         """The caller is gone."""

@@ -14,6 +14,8 @@ class AnswerKind(enum.Enum):
     JSON = "application/json"
     RAW = "application/octet-stream"
     NPY = "application/x-npy"
+    EVENTS = "text/event-stream"
+    """An event for each part of the answer, as it comes."""
 
 
 _USUAL = {
@@ -35,7 +37,7 @@ def wanted_kind(accept: bytes) -> AnswerKind:
 
 def check_answer_kind(kind: AnswerKind, signature: Signature) -> None:
     """Raises RequestError(INVALID_INPUT), before the model runs, when its outputs cannot take this form."""
-    if kind is AnswerKind.JSON:
+    if kind in (AnswerKind.JSON, AnswerKind.EVENTS):
         return
     if len(signature.outputs) != 1:
         names = ", ".join(spec.name for spec in signature.outputs)

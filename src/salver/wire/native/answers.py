@@ -15,6 +15,7 @@ from salver.wire.headers import HEADER_NAME
 from salver.wire.jsontensors import dumps, encode_array
 from salver.wire.native.accept import AnswerKind
 from salver.wire.native.codec import NativeRequest
+from salver.wire.native.events import body_document, event_answer
 from salver_worker.frames import NUMPY_NAMES, encode_bytes_elements
 
 DATATYPES = {np.dtype(name): datatype for datatype, name in NUMPY_NAMES.items()}
@@ -50,15 +51,22 @@ class AnswerPlan:
         outputs = response.outputs
         if outputs is None:
             assert response.body is not None
+            if request.answer is AnswerKind.EVENTS and response.body.status < 400:
+                return event_answer(body_document(self.version, response.body), headers)
             return body_answer(response.body, self.version.id.version, headers)
+        if request.answer is AnswerKind.EVENTS:
+            return event_answer(self._document(outputs) if outputs else b"", headers)
         if request.answer is not AnswerKind.JSON:
             return binary_answer(outputs, request.answer, self.version.id.version, headers)
+        return Answer(200, self._document(outputs), "application/json", headers)
+
+    def _document(self, outputs: dict[str, Array]) -> bytes:
         try:
             values = orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY)
         except TypeError:  # one is BYTES, a single value, or not contiguous
             values = dumps({name: encode_array(array) for name, array in outputs.items()})
         tail = b"}" if self._ranking is None else ranking_member(outputs, self._ranking)
-        return Answer(200, b"".join((self._head, values, tail)), "application/json", headers)
+        return b"".join((self._head, values, tail))
 
 
 def ranking_member(outputs: dict[str, Array], ranking: Ranking) -> bytes:

@@ -102,7 +102,10 @@ class Plan:
         else:
             inputs, rows, understood = decode_body(body, content_type, shape, self._signature)
             group = batch_group(self._name, inputs)
-        return NativeRequest(self.version, self._name, inputs, None, rows, group, None, understood, answer)
+        request = NativeRequest(self.version, self._name, inputs, None, rows, group, None, understood, answer)
+        if answer is AnswerKind.EVENTS:
+            request.want_parts()
+        return request
 
     def quick_reader(self, headers: Headers) -> Reader | None:
         """The short way of all bodies that come with these headers and want JSON for an answer; None without one."""
@@ -142,14 +145,18 @@ class BodyPlan:
 
     def decode(self, body: Any, headers: Headers) -> NativeRequest:
         """The body as a request. Raises RequestError."""
-        sent_type, _, _, encoding = read_headers(headers)
+        sent_type, accept, _, encoding = read_headers(headers)
         if encoding is not None:
             body = unpacked(as_view(body), encoding, self._max_body_bytes)
         content_type = (sent_type or b"").decode("latin-1")
         media_type = bare_media_type(content_type)
         parts = form_parts(body, content_type) if media_type == FORM else (Part("body", media_type, body),)
         sent = Body(parts, for_model(headers))
-        return NativeRequest(self.version, self._name, None, sent, 1, BODY_GROUP, None, "body")
+        request = NativeRequest(self.version, self._name, None, sent, 1, BODY_GROUP, None, "body")
+        if accept is not None and wanted_kind(accept) is AnswerKind.EVENTS:
+            request.answer = AnswerKind.EVENTS
+            request.want_parts()
+        return request
 
 
 def plan_for(version: VersionInfo, signature_name: str, max_body_bytes: int) -> Plan | BodyPlan:

@@ -10,6 +10,7 @@ from salver.wire.native.answers import AnswerPlan
 from salver.wire.native.burst import NativeBurst
 from salver.wire.native.codec import BodyPlan, NativeRequest, Plan, plan_for
 from salver.wire.native.errors import error_answer
+from salver.wire.native.events import adds_nothing, event, event_answer
 
 
 class NativePredictRoute:
@@ -63,6 +64,17 @@ class NativePredictRoute:
         if answers is None or answers.version is not response.version:
             answers = self._answers = self._answers_of(response.version)
         return answers.encode(response, request, call.request_id)
+
+    def encode_part(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID)."""
+        return self.encode(response, request, call)
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID)."""
+        return event_answer(b"", ()) if adds_nothing(response) else self.encode(response, request, call)
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return Answer(200, event(self.error(error, call).body, b"error"))
 
     def _answers_of(self, version: VersionInfo) -> AnswerPlan:
         signature = version.signature(self._signature_name)

@@ -116,8 +116,21 @@ def generated(response: InferResponse, request: V2Request, outputs: Mapping[str,
     return Answer(200, orjson.dumps(document, None, orjson.OPT_SERIALIZE_NUMPY))
 
 
+NO_EVENTS = Answer(200, b"", EVENTS)
+
+
 def as_event(answer: Answer) -> Answer:
-    """The answer as the only event of a stream; one that failed stays what it is."""
+    """The answer as an event of a stream; one that failed stays what it is."""
     if answer.status >= 400:
         return answer
-    return msgspec.structs.replace(answer, body=b"data: %b\n\n" % answer.body, content_type=EVENTS)
+    return msgspec.structs.replace(answer, body=event(answer.body), content_type=EVENTS)
+
+
+def event(document: bytes) -> bytes:
+    """A document without line ends as an event."""
+    return b"data: %b\n\n" % document
+
+
+def adds_nothing(response: InferResponse) -> bool:
+    """Whether this, behind the parts of an answer, is no part itself."""
+    return response.outputs == {} or (response.body is not None and not response.body.data)

@@ -15,7 +15,10 @@ from salver.wire.openinference.document import parse_document
 from salver.wire.openinference.errors import Subject, error_answer, invalid
 from salver.wire.openinference.generate import (
     IDENTITY_ONLY,
+    NO_EVENTS,
+    adds_nothing,
     as_event,
+    event,
     generated,
     infer_document,
     is_infer_form,
@@ -28,7 +31,7 @@ from salver.wire.openinference.request import V2Request
 
 
 class V2GenerateRoute:
-    """Every model here answers a request once, so a stream has one event."""
+    """A stream has an event for each part of an answer, one where a model answers whole; others have the whole."""
 
     wire = NAME
     operation = PREDICT.name
@@ -60,13 +63,26 @@ class V2GenerateRoute:
             document = infer_document(value, plan.signature) if is_generated else parse_document(raw)
             request = plan.read(document, None)
         request.is_generated = is_generated
+        if self._is_stream:
+            request.want_parts()
         return request
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
         assert isinstance(request, V2Request)
+        if self._is_stream and response.outputs == {}:
+            return NO_EVENTS
         answer = self._answer(response, request)
         return as_event(answer) if self._is_stream else answer
+
+    encode_part = encode
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
+        return NO_EVENTS if adds_nothing(response) else self.encode(response, request, call)
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return Answer(200, event(self.error(error, call).body), None)
 
     def _answer(self, response: InferResponse, request: V2Request) -> Answer:
         outputs, body = response.outputs, response.body

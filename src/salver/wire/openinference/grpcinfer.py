@@ -1,4 +1,4 @@
-"""ModelInfer and ModelStreamInfer: a message is a request, and its answer one message."""
+"""ModelInfer and ModelStreamInfer: a message is a request, and its answer one message, or one for each part."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from salver.wire.headers import for_model
 from salver.wire.openinference.bodies import BodyPlan, body_output
 from salver.wire.openinference.codec import Plan
 from salver.wire.openinference.errors import Subject
+from salver.wire.openinference.generate import adds_nothing
 from salver.wire.openinference.grpcerrors import grpc_error
-from salver.wire.openinference.grpcmessages import infer_response, parse, read_message, version_of
+from salver.wire.openinference.grpcmessages import EMPTY_FINAL, infer_response, parse, read_message, version_of
 from salver.wire.openinference.infer import NAME, plan_for
 from salver.wire.openinference.pb import inference_pb2 as pb
 from salver.wire.openinference.request import V2Request
 
 MAX_PLANS = 1024
 FINAL = "triton_final_response"
+NO_MESSAGE = Answer(GrpcStatus.OK, b"", None)
+"""Behind parts that were the whole answer."""
 ENDING = (Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.SHUTTING_DOWN)
 """Errors that end a stream: its next message would have the same."""
 
@@ -92,11 +95,44 @@ class GrpcInferRoute:
 
 
 class GrpcStreamRoute(GrpcInferRoute):
-    """One message of ModelStreamInfer: what is wrong with it is told in a message, and the stream goes on."""
+    """One message of ModelStreamInfer, answered in as many as the answer has parts.
+
+    What is wrong with it is told in a message, and the stream goes on.
+    """
+
+    def decode(self, exchange: Exchange, version: VersionInfo) -> V2Request:
+        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND)."""
+        request = super().decode(exchange, version)
+        request.want_parts()
+        return request
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT | MODEL_ERROR)."""
+        return self._end(response, request) if response.outputs == {} else self._one(response, request, is_final=True)
+
+    def encode_part(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT | MODEL_ERROR)."""
+        return self._one(response, request, is_final=False)
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT | MODEL_ERROR)."""
+        return self._end(response, request) if adds_nothing(response) else self._one(response, request, is_final=True)
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return self.error(error, call)
+
+    def _one(self, response: InferResponse, request: InferRequest, *, is_final: bool) -> Answer:
         message = self._answered(response, request)
+        message.parameters[FINAL].bool_param = is_final
+        return _told(pb.ModelStreamInferResponse(infer_response=message))
+
+    def _end(self, response: InferResponse, request: InferRequest) -> Answer:
+        """A message without outputs, for callers who ask to be told of the end so."""
+        if not self._message.parameters[EMPTY_FINAL].bool_param:
+            return NO_MESSAGE
+        assert isinstance(request, V2Request)
+        id = response.version.id
+        message = pb.ModelInferResponse(model_name=id.model, model_version=str(id.version), id=request.id)
         message.parameters[FINAL].bool_param = True
         return _told(pb.ModelStreamInferResponse(infer_response=message))
 

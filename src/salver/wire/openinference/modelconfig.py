@@ -42,6 +42,8 @@ def _made(model: ModelStatus, info: VersionInfo, replicas: int) -> Config:
     if has_batch:
         delay_us = round(info.batching.max_batch_delay_s * 1_000_000)
         config["dynamic_batching"] = {"max_queue_delay_microseconds": delay_us}
+    if info.gives_parts:
+        config["model_transaction_policy"] = {"decoupled": True}
     return config
 
 

@@ -88,6 +88,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     has_versions: bool
     """Whether a model may have several versions, each named by its archive; if not, what follows a model's name in an
     address is ignored unless it is digits."""
+    has_parts: bool
+    """Whether a handler may send intermediate answers."""
     response_timeout_unit_s: int
     """Of the parameter `response_timeout` in the query; in a JSON body it is always seconds."""
     unhealthy_status: int
@@ -109,6 +111,7 @@ MMS = Dialect(
     title="Model Server APIs",
     rows=_ROWS,
     has_versions=False,
+    has_parts=False,
     response_timeout_unit_s=60,
     unhealthy_status=200,
     partial_status=210,
@@ -131,6 +134,7 @@ TORCHSERVE = Dialect(
         Code.PERMISSION_DENIED: Row(400, INVALID_KEY),
     },
     has_versions=True,
+    has_parts=True,
     response_timeout_unit_s=1,
     unhealthy_status=500,
     partial_status=206,

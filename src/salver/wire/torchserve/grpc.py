@@ -84,6 +84,9 @@ def described(status: GrpcStatus, text: str, exception: str) -> Answer:
     return Answer(status, f"{text}\n{name}".encode() if name else text.encode(), None)
 
 
+NO_MESSAGE = Answer(GrpcStatus.OK, b"", None)
+
+
 class TorchServeGrpcRoute:
     """One call of Predictions."""
 
@@ -128,6 +131,24 @@ class TorchServeGrpcRoute:
         return failure(error, self._subject, self._dialect)
 
 
+class TorchServeGrpcStreamRoute(TorchServeGrpcRoute):
+    """One request of a stream: each part of its answer is a message."""
+
+    def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
+        request = super().decode(exchange, version)
+        request.want_parts()
+        return request
+
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """No outputs are no message."""
+        return NO_MESSAGE if response.outputs == {} else super().encode(response, request, call)
+
+    encode_part = encode_last = encode
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return self.error(error, call)
+
+
 def _media_type(data: bytes) -> str:
     return "application/json" if data.lstrip()[:1] in (b"[", b"{") else "application/octet-stream"
 
@@ -152,12 +173,15 @@ class TorchServeGrpcWire:
         return (
             ping,
             PredictMethod(path=f"{INFERENCE}/Predictions", open=self._open),
-            StreamMethod(path=f"{INFERENCE}/StreamPredictions", open=self._open, takes_many=False),
-            StreamMethod(path=f"{INFERENCE}/StreamPredictions2", open=self._open),
+            StreamMethod(path=f"{INFERENCE}/StreamPredictions", open=self._open_stream, takes_many=False),
+            StreamMethod(path=f"{INFERENCE}/StreamPredictions2", open=self._open_stream),
         )
 
     def _open(self, request: Request) -> TorchServeGrpcRoute:
         return TorchServeGrpcRoute(request, self.name, self._dialect, self._served)
+
+    def _open_stream(self, request: Request) -> TorchServeGrpcRoute:
+        return TorchServeGrpcStreamRoute(request, self.name, self._dialect, self._served)
 
     def error(self, error: SalverError) -> Answer:
         return failure(error, Subject(), self._dialect)

@@ -47,10 +47,22 @@ class MmsPredictRoute:
         plan = self._plan
         if plan is None or plan.version is not version:
             plan = self._plan = plan_for(version)
-        return decode(exchange, plan, self._query, self._told)
+        request = decode(exchange, plan, self._query, self._told)
+        if plan.signature is None and self._dialect.has_parts and exchange.method != b"HEAD":
+            request.want_parts()
+        return request
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
         return encode(response, request, call.request_id)
+
+    def encode_part(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID)."""
+        return encode(response, request, call.request_id)
+
+    encode_last = encode_part
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> None:
+        """What a handler has begun is nothing that this server could add words to."""
 
     def burst_codec(self, exchange: Exchange, version: VersionInfo) -> None:
         """Each request is taken by itself."""

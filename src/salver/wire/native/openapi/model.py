@@ -138,9 +138,13 @@ def native_json(info: VersionInfo, signature: Signature) -> Schema:
     return media
 
 
+EVENTS: Schema = {"text/event-stream": {"schema": {"type": "string", "description": "An event for each part."}}}
+
+
 def native_response(info: VersionInfo, signature: Signature) -> Schema:
     if info.payload is PayloadKind.BODY:
-        return {"description": "What the model's own code answers.", "content": {"*/*": {}}}
+        content: Schema = {"*/*": {}, **EVENTS}
+        return {"description": "What the model's own code answers.", "content": content}
     properties: Schema = {
         "model": {"type": "string"},
         "version": {"type": "integer"},
@@ -152,6 +156,7 @@ def native_response(info: VersionInfo, signature: Signature) -> Schema:
         "The model's outputs by name.",
         {"type": "object", "properties": properties, "required": list(properties)},
     )
+    response["content"] |= EVENTS
     if len(signature.outputs) == 1:
         response["content"] |= {
             "application/octet-stream": {"schema": BINARY},

@@ -11,13 +11,14 @@ from salver.errors import SalverError
 from salver.operations import models
 from salver.operations.base import Answer, AnsweredCall, Exchange, Request
 from salver.operations.methods import Method, OrdinaryMethod, PredictMethod, StreamMethod, status_answer
-from salver.types import Array, InferResponse, VersionInfo
+from salver.types import Array, InferRequest, InferResponse, VersionInfo
 from salver.wire.openinference import grpc as usual
 from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.bodies import BodyPlan
 from salver.wire.openinference.errors import Subject
+from salver.wire.openinference.generate import adds_nothing
 from salver.wire.openinference.grpcerrors import BY_HTTP, grpc_error
-from salver.wire.openinference.grpcinfer import GrpcInferRoute, Plans
+from salver.wire.openinference.grpcinfer import NO_MESSAGE, GrpcInferRoute, Plans
 from salver.wire.openinference.grpcmessages import CONTENTS, read_message
 from salver.wire.openinference.mlserver.document import adapted
 from salver.wire.openinference.mlserver.errors import missing
@@ -48,7 +49,7 @@ class MlServerGrpcWire:
         self._methods: tuple[Method, ...] = (
             PredictMethod(path=usual.SERVICE + "ModelInfer", open=lambda request: MlServerGrpcRoute(plans, request)),
             StreamMethod(
-                path=usual.SERVICE + "ModelStreamInfer", open=lambda request: MlServerGrpcRoute(plans, request)
+                path=usual.SERVICE + "ModelStreamInfer", open=lambda request: MlServerGrpcStreamRoute(plans, request)
             ),
             *(replace(method, error=named_error) for name, method in kept.items() if name in KEPT),
             usual.row("RepositoryIndex", models.LIST.name, usual.read_index, write_index),
@@ -99,6 +100,29 @@ class MlServerGrpcRoute(GrpcInferRoute):
 
     def _message_of(self, response: InferResponse, request: V2Request, outputs: Mapping[str, Array]) -> Any:
         return infer_response(response, request, outputs, is_raw=self._is_raw)
+
+
+class MlServerGrpcStreamRoute(MlServerGrpcRoute):
+    """One message of a stream: each part of its answer is a message."""
+
+    def decode(self, exchange: Exchange, version: VersionInfo) -> V2Request:
+        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND)."""
+        request = super().decode(exchange, version)
+        request.want_parts()
+        return request
+
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT | MODEL_ERROR)."""
+        return NO_MESSAGE if response.outputs == {} else super().encode(response, request, call)
+
+    encode_part = encode
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT | MODEL_ERROR)."""
+        return NO_MESSAGE if adds_nothing(response) else super().encode(response, request, call)
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return self.error(error, call)
 
 
 def infer_response(response: InferResponse, request: V2Request, outputs: Mapping[str, Array], *, is_raw: bool) -> Any:

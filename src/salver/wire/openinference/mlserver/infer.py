@@ -17,7 +17,7 @@ from salver.wire.openinference.bodies import BodyPlan, body_output
 from salver.wire.openinference.codec import Plan
 from salver.wire.openinference.compression import compressed, wanted_encoding
 from salver.wire.openinference.errors import Subject
-from salver.wire.openinference.generate import as_event
+from salver.wire.openinference.generate import NO_EVENTS, adds_nothing, as_event, event
 from salver.wire.openinference.infer import NAME, plan_for
 from salver.wire.openinference.mlserver.document import adapted, parse
 from salver.wire.openinference.mlserver.errors import error_answer, text_body
@@ -58,7 +58,9 @@ class MlServerInferRoute:
         else:
             request = plan.read(adapted(document, plan.signature), None)
         request.id = request.id or new_id()
-        if not self._is_stream:
+        if self._is_stream:
+            request.want_parts()
+        else:
             request.encoding = wanted_encoding(exchange.header(b"accept-encoding"))
         return request
 
@@ -66,6 +68,8 @@ class MlServerInferRoute:
         """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
         assert isinstance(request, V2Request)
         outputs, body = response.outputs, response.body
+        if self._is_stream and outputs == {}:
+            return NO_EVENTS
         if outputs is None:
             assert body is not None
             if body.status >= 400:
@@ -74,6 +78,15 @@ class MlServerInferRoute:
             outputs = body_output(body)
         answer = encode(response, request, outputs)
         return as_event(answer) if self._is_stream else compressed(answer, request.encoding)
+
+    encode_part = encode
+
+    def encode_last(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
+        return NO_EVENTS if adds_nothing(response) else self.encode(response, request, call)
+
+    def encode_failure(self, error: SalverError, call: AnsweredCall) -> Answer:
+        return Answer(200, event(self.error(error, call).body), None)
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         found = call.version if call is not None else 0

@@ -1,0 +1,1 @@
+"""What older handlers import to answer in parts."""
