@@ -213,6 +213,51 @@ def test_a_seed_gives_the_same_text_again_whatever_else_is_asked(load: Any, ask:
     assert len(others) > 1
 
 
+def pieces(worker: Any, driver: Any, name: str, values: list[str], **parameters: Any) -> tuple[list[str], Any]:
+    parts, last = worker.link.stream(driver.tensor(name, values, "BYTES"), **parameters)
+    return [part.arrays["text"][0].decode() for part in parts], last
+
+
+def test_a_text_can_be_read_as_it_is_written(load: Any, ask: Any, driver: Any, answers: dict[str, Any]) -> None:
+    worker, prompt = load("write"), "the cat sat on the mat"
+    assert worker.ready["gives_parts"] is True
+    found, last = pieces(worker, driver, "prompt", [prompt], max_new_tokens=8, do_sample=False)
+    assert last.verb == frames.RESULT
+    assert len(found) > 1
+    assert "".join(found) == answers["write"][0]
+    for wish in ({"return_full_text": True}, {"stop": answers["write"][0][2:4]}, {"temperature": 1.5, "seed": 3}):
+        whole = ask(worker, {"max_new_tokens": 8, **wish}, prompt=[prompt])["text"]
+        found, _ = pieces(worker, driver, "prompt", [prompt], max_new_tokens=8, **wish)
+        assert ["".join(found)] == whole
+    found, _ = pieces(load("rewrite"), driver, "text", [prompt], max_new_tokens=6)
+    assert "".join(found) == answers["rewrite"][0]
+
+
+def test_what_cannot_be_written_in_parts_is_refused(load: Any, driver: Any) -> None:
+    worker = load("write")
+    for values, wish, said in (
+        (["a", "b"], {}, "a text is written in parts for one row, not for 2"),
+        (["a"], {"num_beams": 2}, "with num_beams no text is known before its end"),
+        ([""], {}, "is empty, in row 0"),
+        (["a"], {"seed": -1}, "seed must be a whole number"),
+    ):
+        found, last = pieces(worker, driver, "prompt", values, **wish)
+        assert (found, last.header["code"]) == ([], "INVALID_INPUT")
+        assert said in last.header["message"]
+
+
+def test_a_reader_who_is_gone_ends_the_writing(load: Any, ask: Any, driver: Any) -> None:
+    worker = load("write")
+    link = worker.attach(2)
+    asked = link.send_predict(driver.tensor("prompt", ["a"], "BYTES"), wants_parts=True, max_new_tokens=60)
+    assert link.receive().verb == frames.PART
+    worker.cancel(link, asked)
+    parts, last = link.receive_parts()
+    assert last.verb == frames.RESULT or last.header["code"] == "CANCELLED"
+    assert len(parts) < 60
+    assert ask(worker, {"max_new_tokens": 2}, prompt=["a"])["text"]
+
+
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [

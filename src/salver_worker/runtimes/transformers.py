@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from salver_worker.runtimes.transformers_embeddings import Embed
 from salver_worker.runtimes.transformers_generation import Generate, Rewrite
 from salver_worker.runtimes.transformers_media import ClassifyImages, ClassifySounds, WriteDown
 from salver_worker.runtimes.transformers_parts import Parts, open_parts, read_json
+from salver_worker.runtimes.transformers_streaming import parts_of
 from salver_worker.runtimes.transformers_tasks import chosen_task
 from salver_worker.runtimes.transformers_text import Classify, FillMask, Tokens, ZeroShot
 
@@ -62,7 +63,9 @@ def load(request: LoadRequest) -> TransformersModel:
     device = chosen_device(torch, request)
     parts = open_parts(torch, transformers, request, device, task.auto, task.reads)
     details = {"task": task.name, "device": device, "architecture": type(parts.model).__name__}
-    return TransformersModel(RUNNERS[task.name](parts), "transformers %s" % transformers.__version__, details)
+    runner = RUNNERS[task.name](parts)
+    kind = WritingModel if isinstance(runner, Generate) else TransformersModel
+    return kind(runner, "transformers %s" % transformers.__version__, details)
 
 
 class TransformersModel:
@@ -83,6 +86,13 @@ class TransformersModel:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+class WritingModel(TransformersModel):
+    """One whose answer can be read as it is written."""
+
+    def predict_parts(self, inputs: Arrays, parameters: Mapping[str, Any]) -> Iterator[Arrays]:
+        return parts_of(self._runner, inputs, parameters)
 
 
 def _nothing(row: Mapping[str, Any]) -> Array:

@@ -36,7 +36,7 @@ class Generate:
     outputs = (tensor("text", "BYTES", (-1,)),)
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+        self.parts = parts
         self._cap = count_option(parts.request, "max_new_tokens", CAP)
         self._input = self.inputs[0]["name"]
         if self.is_going_on:
@@ -59,7 +59,7 @@ class Generate:
     def wish(self, parameters: Mapping[str, Any]) -> Wish:
         """Raises InputError for what is out of bounds."""
         name = "max_tokens" if "max_tokens" in parameters else "max_new_tokens"
-        own = getattr(self._parts.model.generation_config, "max_new_tokens", None)
+        own = getattr(self.parts.model.generation_config, "max_new_tokens", None)
         asked = whole(parameters, name, 1, self._cap) or min(own or ENOUGH, self._cap)
         keywords: Dict[str, Any] = {
             "min_new_tokens": whole(parameters, "min_new_tokens", 0, asked),
@@ -83,7 +83,7 @@ class Generate:
 
     def encode(self, prompts: Sequence[str], first_row: int, wish: Wish) -> Any:
         """Tokens on the model's device. Raises InputError for a prompt that leaves no room to write."""
-        parts = self._parts
+        parts = self.parts
         encoded = parts.tokenizer(list(prompts), padding=len(prompts) > 1, return_tensors="pt")
         encoded.pop("token_type_ids", None)
         for row, mask in enumerate(encoded["attention_mask"]):
@@ -95,7 +95,7 @@ class Generate:
 
     def generate(self, encoded: Any, wish: Wish, **more: Any) -> Any:
         """The rows of tokens that the model writes."""
-        parts = self._parts
+        parts = self.parts
         room = parts.tokenizer.model_max_length - encoded["input_ids"].shape[1]
         most = min(wish.tokens, room) if self.is_going_on else wish.tokens
         keywords = {**wish.keywords, "max_new_tokens": most, "pad_token_id": parts.tokenizer.pad_token_id}
@@ -111,7 +111,7 @@ class Generate:
         encoded = self.encode(prompts, first_row, wish)
         found = self.generate(encoded, wish)
         start = encoded["input_ids"].shape[1] if self.is_going_on else 0
-        written = self._parts.tokenizer.batch_decode(found[:, start:], skip_special_tokens=True)
+        written = self.parts.tokenizer.batch_decode(found[:, start:], skip_special_tokens=True)
         written = [without_stop(text, wish.keywords.get("stop_strings", ())) for text in written]
         return [prompt + text for prompt, text in zip(prompts, written)] if wish.has_prompt else written
 
