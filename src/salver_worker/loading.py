@@ -29,6 +29,7 @@ from salver_worker.runtimes.base import (
     TensorModel,
     tensor,
 )
+from salver_worker.runtimes.options import check_options
 from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
 from salver_worker.tfrecords.replay import replay
 from salver_worker.warmup import warm_up
@@ -58,6 +59,7 @@ def load(header: Mapping[str, Any]) -> Loaded:
         )
     spec = _spec(header.get("runtime", ""))
     request = _request(header)
+    check_options(spec, request.manifest)
     started = time.monotonic()
     model: Model = importlib.import_module(spec.module).load(request)
     load_s = time.monotonic() - started

@@ -52,6 +52,21 @@ def make_mar(tmp_path: Path) -> MakeFile:
     return make
 
 
+@pytest.fixture
+def make_torch(tmp_path: Path) -> MakeFile:
+    """Writes a zip with these members, as PyTorch's files are; `pickle` is the content of data.pkl."""
+
+    def make(name: str, *members: str, pickle: bytes = b"") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member in members:
+                archive.writestr(member, pickle if member.endswith("data.pkl") else b"")
+        return path
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def onnx_model() -> bytes:
     """A model of one input `x`, with a weight that is listed among the inputs as old exporters do."""

@@ -34,14 +34,17 @@ def test_every_runtime_has_what_knows_its_files() -> None:
 
 
 def test_every_recognition_has_the_trust_of_its_runtime(
-    make_file: MakeFile, make_mar: MakeFile, onnx_model: bytes
+    make_file: MakeFile, make_mar: MakeFile, make_torch: MakeFile, onnx_model: bytes
 ) -> None:
+    make_file("hf/config.json", '{"model_type": "bert"}')
     paths = [
         make_file("a.echo"),
         make_file("a.py", "def predict(x): ..."),
         make_file("a.onnx", onnx_model),
         make_file("a.joblib", pickle.dumps([1])),
         make_mar("a.mar", handler="service:handle"),
+        make_torch("a.pt2", "a/archive_format"),
+        make_file("hf/pytorch_model.bin", "x").parent,
     ]
     found = {recognise(path).runtime: recognise(path).trust for path in paths}
     assert found == {spec.name: spec.trust for spec in SPECS}
@@ -126,18 +129,9 @@ def test_a_zip_with_an_endless_list_of_entries_is_not_read(make_file: MakeFile) 
 
 
 def test_a_format_without_a_runtime_is_named_with_what_helps(make_file: MakeFile) -> None:
-    error = fault(make_file("net.pt", b"whatever"))
-    assert error.message.endswith("net.pt is a PyTorch file: its runtime is not part of this release")
-    assert "torch.onnx.export" in error.fix
-
-
-def test_torch_zips_and_old_torch_pickles_are_not_taken_for_scikit_learn(make_file: MakeFile) -> None:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("net/data.pkl", b"")
-    assert "a PyTorch file" in fault(make_file("net.zip", content.getvalue())).message
-    old = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"
-    assert "a PyTorch file" in fault(make_file("net.bin", old)).message
+    error = fault(make_file("net.caffemodel", b"whatever"))
+    assert error.message.endswith("net.caffemodel is a Caffe model: its runtime is not part of this release")
+    assert error.fix == "Convert it to ONNX."
 
 
 def test_a_packed_tar_is_told_to_be_unpacked(make_file: MakeFile) -> None:

@@ -91,7 +91,15 @@ def test_the_worker_gets_plain_values_with_every_key() -> None:
 
 
 def test_the_worker_of_a_model_without_a_manifest_gets_nothing_to_do() -> None:
-    assert Manifest().for_worker() == {"inputs": [], "outputs": [], "example": None, "handler": None}
+    assert Manifest().for_worker() == {"inputs": [], "outputs": [], "example": None, "handler": None, "runtime": {}}
+
+
+def test_a_runtime_is_a_name_or_a_table_with_what_it_is_told() -> None:
+    assert parse_manifest("runtime = 'onnx'", "model.toml").runtime_name == "onnx"
+    told = parse_manifest("[runtime]\nname = 'torch'\ndevice = 'cpu'\narguments = { size = 4 }", "model.toml")
+    assert (told.runtime_name, told.runtime_options) == ("torch", {"device": "cpu", "arguments": {"size": 4}})
+    assert told.for_worker()["runtime"] == told.runtime_options
+    assert parse_manifest("[runtime]\ndevice = 'cpu'", "model.toml").runtime_name is None
 
 
 def test_batching_goes_over_the_servers_settings_where_it_is_set() -> None:

@@ -11,9 +11,6 @@ from salver_worker.runtimes.specs import SPECS
 @pytest.mark.parametrize(
     ("name", "head", "label"),
     [
-        ("model.pt", b"anything", "a PyTorch file"),
-        ("weights.PTH", b"anything", "a PyTorch file"),
-        ("m.bin", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02", "a PyTorch file"),
         ("m.h5", b"\x89HDF\r\n\x1a\n", "a Keras model"),
         ("saved_model.pb", b"\x08\x01", "a TensorFlow SavedModel"),
         ("frozen.pb", b"\x0a\x01", "a TensorFlow graph"),
@@ -23,7 +20,6 @@ from salver_worker.runtimes.specs import SPECS
         ("m.txt", b"tree\nversion=v3", "a LightGBM model"),
         ("m.cbm", b"CBM1", "a CatBoost model"),
         ("m.gguf", b"GGUF\x03", "a GGUF language model"),
-        ("m.safetensors", b"\x10\0\0\0\0\0\0\0{}", "a safetensors file: weights without the model"),
         ("m.rds", b"\x1f\x8b", "an R object"),
         ("m-symbol.json", b'{"nodes"', "an MXNet model"),
         (
@@ -42,8 +38,10 @@ def test_a_file_is_named_by_its_start_or_its_ending(name: str, head: bytes, labe
 
 
 def test_a_row_with_start_and_ending_needs_both() -> None:
-    assert unserved_file("m.json", b"12345678{") is None
-    assert unserved_file("m.safetensors", b"text") is None
+    row = Unserved(runtime="", label="", advice="", starts=((8, b"{"),), endings=(".rows",))
+    assert row.fits_file("m.rows", b"12345678{")
+    assert not row.fits_file("m.json", b"12345678{")
+    assert not row.fits_file("m.rows", b"text")
 
 
 @pytest.mark.parametrize("name", ["labels.txt", "config.json", "kitten.jpg", "README"])
@@ -54,8 +52,6 @@ def test_other_files_are_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("members", "label"),
     [
-        (["net/data.pkl", "net/constants.pkl", "net/code/net.py"], "a TorchScript model"),
-        (["archive/data.pkl", "archive/data/0"], "a PyTorch file"),
         (["metadata.json", "config.json", "model.weights.h5"], "a Keras model"),
         (["model.ini", "domains/0.txt"], "an H2O model"),
     ],
@@ -73,11 +69,11 @@ def test_a_folder_is_named_by_what_is_in_it() -> None:
 
 def test_what_is_no_model_says_so_and_a_model_waits_for_its_runtime() -> None:
     page = unserved_file("m.onnx", b"<html>")
-    torch = unserved_file("m.pt", b"")
+    engine = unserved_file("m.plan", b"")
     assert page is not None
-    assert torch is not None
+    assert engine is not None
     assert page.problem == "is a web page, not a model"
-    assert torch.problem == "is a PyTorch file: its runtime is not part of this release"
+    assert engine.problem == "is a TensorRT engine: its runtime is not part of this release"
 
 
 @pytest.mark.parametrize("row", [*FILES, *ZIPS, *FOLDERS], ids=lambda row: row.label)

@@ -146,7 +146,7 @@ def test_tensors_may_lie_in_a_slab(serve: Any, driver: Any, name: str) -> None:
     worker = serve(name)
     row = worker.ready["signatures"]["serving_default"]["inputs"][0]
     link = worker.attach(slab_bytes=1 << 16)
-    plain = driver.tensor("x", CASES[name].slab_values, row["datatype"])
+    plain = driver.tensor(CASES[name].input, CASES[name].slab_values, row["datatype"])
     expected = link.predict(plain)
     answer = link.predict(link.put_in_slab(plain, 4096))
     assert answer.verb == frames.RESULT

@@ -74,7 +74,7 @@ def survey(folder: Path) -> Survey:
 def find_artifact(folder: Path, file: ManifestFile | None = None) -> Recognition:
     """The model that `folder` holds; `file` is the model.toml that applies to it. Raises LoadError."""
     manifest = Manifest() if file is None else file.manifest
-    runtime = spec_named(manifest.runtime or "")
+    runtime = spec_named(manifest.runtime_name or "")
     if file is not None and manifest.artifact is not None:
         return _as_runtime(_named(file, "artifact", folder, manifest.artifact), runtime)
     if file is not None and runtime in (None, FUNCTION) and is_python(manifest.handler):

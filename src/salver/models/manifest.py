@@ -85,7 +85,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All of model.toml. An empty one is what a model without the file has."""
 
     name: str | None = None
-    runtime: str | None = None
+    runtime: str | dict[str, Any] | None = None
+    """Its name; or a table: `name`, and what the runtime itself is told."""
     description: str = ""
     artifact: str | None = None
     handler: str | None = None
@@ -99,6 +100,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outputs: tuple[OutputSection, ...] = ()
     example: ExampleSection | None = None
 
+    @property
+    def runtime_name(self) -> str | None:
+        """None: as recognised."""
+        name = self.runtime.get("name") if isinstance(self.runtime, dict) else self.runtime
+        return None if name is None else str(name)
+
+    @property
+    def runtime_options(self) -> dict[str, Any]:
+        options = self.runtime if isinstance(self.runtime, dict) else {}
+        return {key: value for key, value in options.items() if key != "name"}
+
     def for_worker(self) -> dict[str, Any]:
         """The part of the LOAD frame that the worker binds to the model: plain JSON values, every key present."""
         return {
@@ -106,6 +118,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "outputs": [_row(section) for section in self.outputs],
             "example": None if self.example is None else msgspec.structs.asdict(self.example),
             "handler": self.handler,
+            "runtime": self.runtime_options,
         }
 
 

@@ -36,7 +36,7 @@ def first_problem(manifest: Manifest) -> Problem | None:
 def _problems(manifest: Manifest) -> Iterator[Problem]:
     if manifest.name is not None and not is_name(manifest.name):
         yield Problem(("name",), f"`name`: a model's name is {NAME_RULE}")
-    yield from _runtime_problems(manifest.runtime)
+    yield from _runtime_problems(manifest)
     yield from _outside(("artifact",), manifest.artifact)
     yield from _outside(("handler",), manifest.handler)
     yield from _endless(("deadline_s",), manifest.deadline_s)
@@ -49,14 +49,15 @@ def _problems(manifest: Manifest) -> Iterator[Problem]:
         yield from _example_problems(manifest.example)
 
 
-def _runtime_problems(name: str | None) -> Iterator[Problem]:
+def _runtime_problems(manifest: Manifest) -> Iterator[Problem]:
     known = [spec.name for spec in SPECS]
+    name = manifest.runtime_name
+    is_table = isinstance(manifest.runtime, dict)
     if name is not None and name not in known:
         match = closest(name, known)
         meant = f"; did you mean `{match}`?" if match else ""
-        yield Problem(
-            ("runtime",), f"`runtime`: there is no runtime `{name}`{meant}", f"Use one of {', '.join(known)}."
-        )
+        text = f"`runtime`: there is no runtime `{name}`{meant}"
+        yield Problem(("runtime", "name") if is_table else ("runtime",), text, f"Use one of {', '.join(known)}.")
 
 
 def _environment_problems(manifest: Manifest) -> Iterator[Problem]:

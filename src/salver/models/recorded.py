@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ _OVERLAP = 128
 
 _PICKLED = re.compile(rb"_sklearn_version.{1,12}?(\d{1,3}\.\d{1,3})(?:\.\d{1,3})?", re.DOTALL)
 _SCHEMA = re.compile(rb'"_sklearn_version"\s*:\s*\{[^{}]*?"content"\s*:\s*"\\?"?(\d{1,3}\.\d{1,3})')
+_PROGRAM = re.compile(r"[^/]+/models/[^/]+\.json|serialized_exported_program\.json")
+_TORCH = re.compile(rb'"torch_version"\s*:\s*"(\d{1,3}\.\d{1,3})\.\d{1,3}(?:\+[a-z0-9.]*)?"')
+_TRANSFORMERS = re.compile(rb'"transformers_version"\s*:\s*"(\d{1,3}\.\d{1,3})\.\d{1,3}"')
 ONNXRUNTIME = ((21, "1.18"), (19, "1.15"), (18, "1.14"), (17, "1.12"), (16, "1.11"), (15, "1.10"), (14, "1.8"))
 """The oldest onnxruntime that knows an opset, the newest opset first (its table of compatibility)."""
 
@@ -109,5 +113,47 @@ def _unpacked(file: BinaryIO, kind: str | None) -> Iterator[bytes]:
         yield chunk
 
 
-READERS: dict[str, Callable[[Path], str | None]] = {"sklearn": recorded_sklearn, "onnx": recorded_onnx}
+def recorded_torch(artifact: Path) -> str | None:
+    """A program of `torch.export` names the release that saved it, and older ones may not read it."""
+    if artifact.suffix == ".safetensors":
+        return "safetensors"
+    try:
+        with artifact.open("rb") as file:
+            if not file.read(4).startswith(b"PK"):
+                return None
+        with open_zip(artifact) as archive:
+            names = [name for name in archive.namelist() if _PROGRAM.fullmatch(name)]
+            found = None if not names else _last(_TORCH, _start_of(archive, names[0]))
+    except (OSError, ZipRefused):
+        return None
+    return None if found is None else f"torch>={found}"
+
+
+def recorded_transformers(artifact: Path) -> str | None:
+    """config.json names the release that saved it; what one of development saved may need the next."""
+    try:
+        with (artifact / "config.json").open("rb") as file:
+            found = _last(_TRANSFORMERS, file.read(MAX_SCHEMA_BYTES))
+    except OSError:
+        return None
+    return None if found is None else f"transformers>={found}"
+
+
+def _start_of(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as entry:
+        return entry.read(MAX_BYTES)
+
+
+def _last(pattern: re.Pattern[bytes], raw: bytes) -> str | None:
+    """The release in the last place that the pattern finds: what a model's own text says stands before it."""
+    found = pattern.findall(raw)
+    return found[-1].decode() if found else None
+
+
+READERS: dict[str, Callable[[Path], str | None]] = {
+    "sklearn": recorded_sklearn,
+    "onnx": recorded_onnx,
+    "torch": recorded_torch,
+    "transformers": recorded_transformers,
+}
 """By the name of the runtime."""

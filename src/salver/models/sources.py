@@ -63,8 +63,9 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.declared is None else self.declared.policy
 
     def worker_manifest(self) -> dict[str, Any]:
-        """The `manifest` of the LOAD frame: the parts of model.toml, and the function of a Python file."""
+        """The `manifest` of the LOAD frame: parts of model.toml, what the artefact tells, a Python file's function."""
         parts = self.manifest.for_worker()
+        parts["runtime"] = {**self.recognition.options, **parts["runtime"]}
         if self.declared is not None and self.declared.checks:
             parts["declared"] = self.declared.checks
         if self.recognition.runtime == "function":

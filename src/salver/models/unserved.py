@@ -77,11 +77,6 @@ _KERAS = Unserved(
     label="a Keras model",
     advice=f"Export it to ONNX with `model.export(path, format='onnx')`, {_EITHER}.",
 )
-_PYTORCH = Unserved(
-    runtime="pytorch",
-    label="a PyTorch file",
-    advice=f"Export the model to ONNX with `torch.onnx.export`, {_EITHER}.",
-)
 _XGBOOST = Unserved(
     runtime="xgboost",
     label="an XGBoost model",
@@ -112,7 +107,6 @@ FILES: tuple[Unserved, ...] = (
         advice="Unpack it and give the folder; model archives are taken as .mar, .tar.gz or as a folder.",
         starts=((257, b"ustar"),),
     ),
-    _row(_PYTORCH, starts=((2, b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."),)),  # torch.save before 1.6: its magic number
     _row(_KERAS, starts=((0, b"\x89HDF\r\n\x1a\n"),)),
     _row(_SAVED_MODEL, endings=("saved_model.pb", "saved_model.pbtxt")),
     Unserved(
@@ -139,13 +133,6 @@ FILES: tuple[Unserved, ...] = (
         label="a GGUF language model",
         advice="Serve it with an engine for language models.",
         starts=((0, b"GGUF"),),
-    ),
-    Unserved(
-        runtime="pytorch",
-        label="a safetensors file: weights without the model",
-        advice=f"Load the weights into the model and export that to ONNX, {_EITHER}.",
-        starts=((8, b"{"),),
-        endings=(".safetensors",),
     ),
     Unserved(
         runtime="pmml",
@@ -183,7 +170,6 @@ FILES: tuple[Unserved, ...] = (
         advice="Serve the ONNX file that it was built from.",
         endings=(".plan", ".engine"),
     ),
-    _row(_PYTORCH, endings=(".pt", ".pth", ".torchscript")),
     _row(_KERAS, endings=(".keras", ".h5", ".hdf5")),
     _row(_XGBOOST, endings=(".ubj", ".xgb")),
     Unserved(
@@ -195,8 +181,6 @@ FILES: tuple[Unserved, ...] = (
 )
 
 ZIPS: tuple[Unserved, ...] = (
-    _row(_PYTORCH, label="a TorchScript model", members=("*/data.pkl", "*/constants.pkl")),
-    _row(_PYTORCH, members=("*/data.pkl",)),
     _row(_KERAS, members=("config.json", "model.weights.h5")),
     Unserved(
         runtime="h2o",

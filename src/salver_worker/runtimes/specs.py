@@ -10,6 +10,7 @@ class RuntimeSpec(NamedTuple):
     is "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". Requests to an
     idempotent runtime may be run again on another worker when theirs died. `library` is the package on whose version an
     artefact depends: where nobody says in what a model runs, an environment with it is built. Empty: there is none.
+    `options` are the keys that model.toml may have under `[runtime]`.
 
     The rest is for the tables of the documents: `datatypes` of its tensors (empty: whatever the model says), how
     requests of several callers are put together, and whether an answer may come in parts. `batching` is "rows" when the
@@ -30,6 +31,7 @@ class RuntimeSpec(NamedTuple):
     datatypes: Tuple[str, ...] = ()
     batching: str = "rows"
     streams: bool = False
+    options: Tuple[str, ...] = ()
 
 
 ECHO = RuntimeSpec(
@@ -93,7 +95,34 @@ MAR = RuntimeSpec(
     batching="requests",
 )
 
-SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR)
+TORCH = RuntimeSpec(
+    name="torch",
+    label="PyTorch (TorchScript, torch.export, weights with their module)",
+    module="salver_worker.runtimes.torch",
+    extensions=(".pt", ".pt2", ".pth", ".torchscript", ".safetensors"),
+    markers=(),
+    requirements=("torch",),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="torch",
+    options=("device", "inputs", "outputs", "module", "class", "arguments", "whole_pickle"),
+)
+TRANSFORMERS = RuntimeSpec(
+    name="transformers",
+    label="Hugging Face model (a folder of transformers)",
+    module="salver_worker.runtimes.transformers",
+    extensions=(),
+    markers=("config.json",),
+    requirements=("transformers", "torch", "pillow"),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="transformers",
+    options=("task", "device", "dtype", "labels", "pooling", "max_new_tokens", "trust_remote_code"),
+)
+
+SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR, TORCH, TRANSFORMERS)
 
 
 def spec_named(name: str) -> "RuntimeSpec | None":

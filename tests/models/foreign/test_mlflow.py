@@ -41,6 +41,15 @@ def test_the_preferred_flavour_is_served_and_the_rest_told_of() -> None:
     }
 
 
+def test_pytorch_and_transformers_have_runtimes_of_other_names_and_a_task() -> None:
+    model = read_model(b"flavors: {pytorch: {model_data: data, pytorch_version: 2.13.0}}", "m/MLmodel")
+    assert (model.runtime, model.file, model.made_with) == ("torch", "data", "pytorch 2.13.0")
+    assert model.remarks[0].text == "the runtime torch"
+    model = read_model(b"flavors: {transformers: {model_binary: model, task: fill-mask}}", "m/MLmodel")
+    assert (model.runtime, model.file, model.options) == ("transformers", "model", {"task": "fill-mask"})
+    assert read_model(b"flavors: {transformers: {model_binary: model}}", "m/MLmodel").options == {}
+
+
 def test_a_pickle_of_cloudpickle_says_what_it_needs() -> None:
     model = read_model(b"flavors: {sklearn: {pickled_model: m.pkl, serialization_format: cloudpickle}}", "m/MLmodel")
     assert (model.runtime, model.made_with) == ("sklearn", "sklearn")

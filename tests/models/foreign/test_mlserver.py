@@ -39,6 +39,23 @@ def test_an_empty_file_changes_nothing() -> None:
     assert meant(implementation="mlserver_onnx.OnnxModel").checks == {}
 
 
+def test_hugging_face_is_told_its_task_and_device() -> None:
+    extra = {"task": "text-classification", "device": -1, "pretrained_model": "./bert", "optimum_model": False}
+    found = meant(implementation="mlserver_huggingface.HuggingFaceRuntime", parameters={"extra": extra})
+    assert found.manifest.runtime == {"name": "transformers", "task": "text-classification", "device": "cpu"}
+    assert found.manifest.artifact == "bert"
+    assert {remark.option: remark.fate for remark in found.remarks} == {
+        "implementation": Fate.MAPPED,
+        "parameters.extra.task": Fate.MAPPED,
+        "parameters.extra.device": Fate.MAPPED,
+        "parameters.extra.pretrained_model": Fate.MAPPED,
+        "parameters.extra.optimum_model": Fate.UNSUPPORTED,
+        "outputs' names": Fate.UNSUPPORTED,
+    }
+    plain = meant(implementation="mlserver_huggingface.HuggingFaceRuntime", parameters={"uri": "./bert"})
+    assert (plain.manifest.runtime, plain.manifest.artifact) == ("transformers", "bert")
+
+
 def test_every_key_that_is_set_is_told_of() -> None:
     found = meant(
         name="m",
@@ -92,6 +109,7 @@ def test_every_key_that_is_set_is_told_of() -> None:
     [
         ({"implementation": "mlserver_xgboost.XGBoostModel"}, "asks for MLServer's runtime for XGBoost"),
         ({"implementation": "models.MyModel"}, "asks for code of MLServer's kind (models.MyModel)"),
+        ({"parameters": {"extra": {"pretrained_model": "gpt2"}}}, "asks for the model gpt2 of the Hugging Face Hub"),
         ({"parameters": {"uri": "s3://b/m?key=secret"}}, "asks for a place outside of this machine (s3://b/m)"),
     ],
 )

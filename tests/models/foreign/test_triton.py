@@ -38,6 +38,13 @@ def test_batches_replicas_threads_and_times_become_those_of_a_model_toml() -> No
     assert (batching.max_batch_rows, batching.max_batch_delay_ms, batching.max_queue_rows) == (8, 1.5, 9)
 
 
+@pytest.mark.parametrize("said", ['platform: "pytorch_libtorch"', 'backend: "pytorch"'])
+def test_pytorch_is_a_runtime_and_its_switches_are_not_needed(said: str) -> None:
+    found = meant(said + 'parameters { key: "INFERENCE_MODE" value { string_value: "true" } }')
+    assert found.manifest.runtime == "torch"
+    assert {remark.option: remark.fate for remark in found.remarks}["parameters INFERENCE_MODE"] is Fate.NEEDLESS
+
+
 def test_an_empty_config_changes_nothing() -> None:
     empty = meant("")
     assert (empty.manifest.name, empty.manifest.artifact, empty.manifest.replicas) == (None, None, None)
@@ -146,6 +153,7 @@ def test_what_does_not_hold_is_told_at_the_start() -> None:
     [
         ('platform: "tensorflow_savedmodel"', "m/config.pbtxt asks for TensorFlow (`platform`)"),
         ('backend: "python"', "m/config.pbtxt asks for Triton's Python backend (`backend`)"),
+        ('platform: "torch_aoti"', "m/config.pbtxt asks for PyTorch's compiler (`platform`)"),
         ('backend: "mine"', "m/config.pbtxt asks for the backend mine (`backend`)"),
         ('platform: "ensemble"', "m/config.pbtxt asks for a pipeline of several models"),
         ("ensemble_scheduling {}", "a pipeline of several models (`ensemble_scheduling`)"),

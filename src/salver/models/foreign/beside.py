@@ -51,9 +51,11 @@ def mlflow_model(folder: Path) -> MlflowModel:
 
 
 def _triton(path: Path, version: Path) -> ForeignFile:
-    declared = triton.declared(_config(path), str(path))
-    artifact = declared.manifest.artifact or triton.ONNX_FILE
-    if (version / artifact).is_dir():  # a model with its weights beside it
+    config = _config(path)
+    declared = triton.declared(config, str(path))
+    file = triton.FILES[triton.runtime_of(config)]
+    artifact = declared.manifest.artifact or file
+    if (version / artifact).is_dir() and file == triton.ONNX_FILE:  # a model with its weights beside it
         declared = with_artifact(declared, f"{artifact}/{triton.ONNX_FILE}")
     labels = {name: _labels(path, file) for name, file in declared.label_files.items()}
     return _file(path, declared, labels)
@@ -70,7 +72,8 @@ def _config(path: Path) -> dict[str, object]:
 def _mlserver(path: Path) -> ForeignFile:
     declared = mlserver.declared(_read(path), str(path))
     artifact = path.parent / (declared.manifest.artifact or "")
-    if declared.manifest.artifact and artifact.is_dir() and not (artifact / MLFLOW_FILE).is_file():
+    is_whole = (artifact / MLFLOW_FILE).is_file() or declared.manifest.runtime_name == "transformers"
+    if declared.manifest.artifact and artifact.is_dir() and not is_whole:
         inside = [name for name in mlserver.FILES if (artifact / name).is_file()]
         declared = with_artifact(declared, f"{declared.manifest.artifact}/{(*inside, mlserver.FILES[0])[0]}")
     return _file(path, declared, {})

@@ -12,8 +12,10 @@ from salver.models.foreign.base import Fate, Remark, refused, unserved
 
 FILE_NAME = "MLmodel"
 SERVER = "MLflow"
-FLAVOURS = {"onnx": "data", "sklearn": "pickled_model"}
-"""Those that are served, the preferred one first: the runtime's name, and the key that names its file."""
+FLAVOURS = {"onnx": "data", "sklearn": "pickled_model", "transformers": "model_binary", "pytorch": "model_data"}
+"""Those that are served, the preferred one first, each with the key that names its file or folder."""
+RUNTIMES = {"pytorch": "torch"}
+"""Of flavours that are not called as the runtime is."""
 GENERAL = "python_function"
 
 _FIX = "Export the model to ONNX and log that (`mlflow.onnx`), or wrap it in a Python file with a `predict` function."
@@ -32,6 +34,8 @@ class MlflowModel(msgspec.Struct, frozen=True, kw_only=True):
     """Below the model's folder."""
     made_with: str
     remarks: tuple[Remark, ...]
+    options: dict[str, Any] = {}
+    """What the runtime is told."""
 
 
 def read_model(raw: bytes, path: str) -> MlflowModel:
@@ -40,19 +44,21 @@ def read_model(raw: bytes, path: str) -> MlflowModel:
     flavours = document.get("flavors")
     if not isinstance(flavours, dict) or not all(isinstance(row, dict) for row in flavours.values()):
         raise refused(path, "it names no flavors", "Log the model again with MLflow.")
-    runtime = next((name for name in FLAVOURS if name in flavours), None)
-    if runtime is None:
+    flavour = next((name for name in FLAVOURS if name in flavours), None)
+    if flavour is None:
         raise unserved(path, f"MLflow's flavour {_special(flavours)}", _FIX)
-    key = FLAVOURS[runtime]
-    file = flavours[runtime].get(key)
+    key = FLAVOURS[flavour]
+    file = flavours[flavour].get(key)
     if not isinstance(file, str) or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or not file:
-        raise refused(path, f"flavors.{runtime}.{key} must name a file of the model's folder")
-    version = flavours[runtime].get(f"{runtime}_version")
+        raise refused(path, f"flavors.{flavour}.{key} must name a file of the model's folder")
+    version = flavours[flavour].get(f"{flavour}_version")
+    task = flavours[flavour].get("task") if flavour == "transformers" else None
     return MlflowModel(
-        runtime=runtime,
+        runtime=RUNTIMES.get(flavour, flavour),
         file=file,
-        made_with=f"{runtime} {version}" if isinstance(version, (str, float)) else runtime,
-        remarks=tuple(_remarks(document, flavours, runtime)),
+        made_with=f"{flavour} {version}" if isinstance(version, (str, float)) else flavour,
+        remarks=tuple(_remarks(document, flavours, flavour)),
+        options={"task": task} if isinstance(task, str) else {},
     )
 
 
@@ -87,10 +93,10 @@ def _environment_files(env: object) -> list[str]:
     return [name for name in named if isinstance(name, str)]
 
 
-def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], runtime: str) -> Iterator[Remark]:
+def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], served: str) -> Iterator[Remark]:
     for name, flavour in flavours.items():
-        if name == runtime:
-            yield Remark(f"flavors.{name}", Fate.MAPPED, f"the runtime {runtime}")
+        if name == served:
+            yield Remark(f"flavors.{name}", Fate.MAPPED, f"the runtime {RUNTIMES.get(served, served)}")
             if flavour.get("serialization_format") == "cloudpickle":
                 text = "it is opened with the packages of the server's Python; cloudpickle must be among them"
                 yield Remark(f"flavors.{name}.serialization_format", Fate.MAPPED, text)
@@ -99,9 +105,9 @@ def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], runtime: 
                 files = ", ".join(_environment_files(flavour["env"])) or "what it names"
                 text = f"{files}: the files beside the model say what its environment is built of"
                 yield Remark(f"flavors.{name}.env", Fate.MAPPED, text)
-            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} says the same more closely")
+            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {served} says the same more closely")
         else:
-            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {runtime} is served")
+            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {served} is served")
     for option in document:
         if option == "flavors":
             continue

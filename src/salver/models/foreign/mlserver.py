@@ -17,11 +17,11 @@ SERVER = "MLServer"
 FILES = ("model.joblib", "model.pickle", "model.pkl", "model.onnx", "model")
 """What is looked for beside the settings where they name no file."""
 
-_RUNTIMES = {"mlserver_sklearn": "sklearn", "mlserver_onnx": "onnx"}
+_RUNTIMES = {"mlserver_sklearn": "sklearn", "mlserver_onnx": "onnx", "mlserver_huggingface": "transformers"}
 _FOLDERS = {"mlserver_mlflow": "an MLflow model"}
 _OTHERS = {
     "mlserver_xgboost": "XGBoost", "mlserver_lightgbm": "LightGBM", "mlserver_catboost": "CatBoost",
-    "mlserver_huggingface": "Hugging Face", "mlserver_mllib": "Spark's MLlib",
+    "mlserver_mllib": "Spark's MLlib",
     "mlserver_alibi_detect": "Alibi Detect", "mlserver_alibi_explain": "Alibi Explain",
 }  # fmt: skip
 _FIX = "Export the model to ONNX, or wrap it in a Python file with a `predict` function."
@@ -74,13 +74,14 @@ def declared(raw: bytes, path: str) -> Declared:
         raise refused(path, str(error)) from error
     parameters = settings.parameters or _Parameters()
     runtime = _runtime(settings.implementation, path)
+    options = _options(parameters.extra or {}) if runtime == "transformers" else {}
     return Declared(
         server=SERVER,
         version=_number(parameters.version) if parameters.version else None,
         manifest=Manifest(
             name=settings.name or None,
-            artifact=_artifact(parameters.uri, path),
-            runtime=runtime,
+            artifact=_artifact(parameters.uri or _pretrained(parameters.extra, path), path),
+            runtime={"name": runtime, **options} if runtime and options else runtime,
             batching=BatchingSection(
                 max_batch_rows=max(1, settings.max_batch_size) if settings.max_batch_size else None,
                 max_batch_delay_ms=settings.max_batch_time * 1000 if settings.max_batch_time > 0 else None,
@@ -108,6 +109,22 @@ def _runtime(implementation: str, path: str) -> str | None:
     raise unserved(path, f"code of MLServer's kind ({implementation})", _FIX)
 
 
+def _options(extra: dict[str, Any]) -> dict[str, Any]:
+    """What MLServer's runtime for Hugging Face is told, and ours knows too."""
+    device = extra.get("device")
+    found = {"task": extra.get("task"), "device": "cpu" if device in (-1, "-1") else device}
+    return {name: value for name, value in found.items() if isinstance(value, str) and value}
+
+
+def _pretrained(extra: dict[str, Any] | None, path: str) -> str | None:
+    """A model that is fetched as it is loaded, there; nothing is, here."""
+    name = (extra or {}).get("pretrained_model")
+    if not isinstance(name, str) or name.startswith("./"):
+        return name if isinstance(name, str) else None
+    fix = "Save the model with `save_pretrained` into a folder beside the settings, and name that in parameters.uri."
+    raise unserved(path, f"the model {name} of the Hugging Face Hub", fix)
+
+
 def _artifact(uri: str | None, path: str) -> str | None:
     """A file below the settings' folder; who serves a folder gives away what is in it and no more."""
     if not uri:
@@ -128,7 +145,7 @@ def _remarks(document: dict[str, Any], runtime: str | None) -> Iterator[Remark]:
         if option in _NEEDLESS:
             yield Remark(option, Fate.NEEDLESS, _NEEDLESS[option])
         elif option == "parameters":
-            yield from _parameters(value)
+            yield from _parameters(value, runtime)
         elif option in ("inputs", "outputs"):
             text = "the model's own signature holds; MLServer does not hold requests to these either"
             yield Remark(option, Fate.NEEDLESS, text)
@@ -139,6 +156,9 @@ def _remarks(document: dict[str, Any], runtime: str | None) -> Iterator[Remark]:
             yield Remark(option, Fate.MAPPED, _MAPPED[option].format(value=value, runtime=runtime or "as recognised"))
         else:
             yield Remark(option, Fate.UNSUPPORTED, "the key is not known")
+    if runtime == "transformers":
+        text = "labels, scores and texts are tensors of their own; MLServer answers JSON in one that is called `output`"
+        yield Remark("outputs' names", Fate.UNSUPPORTED, text)
     if runtime == "sklearn":
         yield Remark(
             "outputs' names", Fate.MAPPED, "`predict` and `predict_proba`; both are answered unless one is asked"
@@ -153,7 +173,18 @@ _MAPPED = {
 }
 
 
-def _parameters(value: Any) -> Iterator[Remark]:
+_EXTRA = {"task": "runtime.task = {}", "device": "runtime.device = {}", "pretrained_model": "artifact = {}"}
+
+
+def _extra(value: dict[str, Any]) -> Iterator[Remark]:
+    """Of the runtime for Hugging Face, whose variables and file of settings may say the same."""
+    for name, inner in value.items():
+        fate = Fate.MAPPED if name in _EXTRA else Fate.UNSUPPORTED
+        text = _EXTRA.get(name, "the runtime has no such parameter").format(inner)
+        yield Remark(f"parameters.extra.{name}", fate, text)
+
+
+def _parameters(value: Any, runtime: str | None) -> Iterator[Remark]:
     for name, inner in (value or {}).items():
         option = f"parameters.{name}"
         if inner is None:
@@ -163,6 +194,8 @@ def _parameters(value: Any) -> Iterator[Remark]:
         elif name == "version":
             text = f"version {_number(str(inner))}; versions are whole numbers here"
             yield Remark(option, Fate.MAPPED, text)
+        elif name == "extra" and runtime == "transformers":
+            yield from _extra(inner)
         elif name == "content_type":
             yield Remark(option, Fate.NEEDLESS, "tensors are read by the datatype that the model's signature has")
         elif name in ("environment_tarball", "environment_path"):

@@ -12,12 +12,14 @@ from salver.types import PolicyKind, VersionPolicy
 FILE_NAME = "config.pbtxt"
 SERVER = "Triton"
 ONNX_FILE = "model.onnx"
-"""What Triton opens when default_model_filename says nothing else."""
+FILES = {"onnx": ONNX_FILE, "torch": "model.pt"}
+"""What Triton opens when default_model_filename says nothing else, by the runtime here."""
 
-_ONNX = {"onnxruntime", "onnxruntime_onnx"}
+_RUNTIMES = {"onnxruntime": "onnx", "onnxruntime_onnx": "onnx", "pytorch": "torch", "pytorch_libtorch": "torch"}
+"""By Triton's backend or platform."""
 _OTHERS = {
     "tensorflow": "TensorFlow", "tensorflow_savedmodel": "TensorFlow", "tensorflow_graphdef": "TensorFlow",
-    "pytorch": "PyTorch", "pytorch_libtorch": "PyTorch", "tensorrt": "TensorRT", "tensorrt_plan": "TensorRT",
+    "torch_aoti": "PyTorch's compiler", "tensorrt": "TensorRT", "tensorrt_plan": "TensorRT",
     "python": "Triton's Python backend", "openvino": "OpenVINO", "fil": "the forest inference library",
     "dali": "DALI", "vllm": "vLLM", "tensorrtllm": "TensorRT-LLM",
 }  # fmt: skip
@@ -47,6 +49,11 @@ _UNSUPPORTED = {
     "model_repository_agents": "the files are taken as they are; checksums go into SHA256SUMS",
 }
 _THREADS = "intra_op_thread_count"
+_PYTORCH = {
+    "INFERENCE_MODE": "models run in inference mode",
+    "DISABLE_OPTIMIZED_EXECUTION": "PyTorch optimises TorchScript by itself",
+    "ENABLE_CACHE_CLEANING": "a process that takes too much memory is replaced",
+}
 
 
 def declared(config: dict[str, Any], path: str) -> Declared:
@@ -76,6 +83,12 @@ def file_name(config: dict[str, Any]) -> str | None:
     return name or None
 
 
+def runtime_of(config: dict[str, Any]) -> str:
+    """By the backend, else the platform; what says neither is ONNX."""
+    named = config.get("backend") or config.get("platform") or ""
+    return _RUNTIMES.get(named, "onnx")
+
+
 def _manifest(config: dict[str, Any]) -> Manifest:
     batching = config.get("dynamic_batching", {})
     queue = batching.get("default_queue_policy", {})
@@ -86,7 +99,7 @@ def _manifest(config: dict[str, Any]) -> Manifest:
     return Manifest(
         name=config.get("name") or None,
         artifact=file_name(config),
-        runtime="onnx",
+        runtime=runtime_of(config),
         replicas=_replicas(config.get("instance_group", ())),
         deadline_s=timeout_us / 1_000_000 if timeout_us and queue.get("timeout_action", "REJECT") == "REJECT" else None,
         environment=EnvironmentSection(threads=threads),
@@ -174,8 +187,8 @@ def _remarks(config: dict[str, Any], path: str) -> Iterator[Remark]:
 
 
 def _backend(it: _Option) -> Iterator[Remark]:
-    if it.value in _ONNX or not it.value:
-        yield Remark(it.name, Fate.MAPPED, "the runtime onnx")
+    if it.value in _RUNTIMES or not it.value:
+        yield Remark(it.name, Fate.MAPPED, f"the runtime {_RUNTIMES.get(it.value, 'onnx')}")
         return
     if it.value == "ensemble":
         raise unserved(it.path, "a pipeline of several models", _UNSERVED["ensemble_scheduling"][1])
@@ -246,7 +259,7 @@ def _groups(it: _Option) -> Iterator[Remark]:
     yield Remark(it.name, Fate.MAPPED, f"replicas = {_replicas(it.value)}")
     for group in it.value:
         if group.get("kind") == "KIND_GPU" or group.get("gpus"):
-            text = "each replica takes the GPU that ONNX Runtime finds; which one is not chosen"
+            text = "each replica takes the GPU that its runtime finds; which one is not chosen"
             yield Remark(f"{it.name}: gpus", Fate.UNSUPPORTED, text)
         for part in ("rate_limiter", "secondary_devices", "profile", "host_policy", "passive"):
             if group.get(part):
@@ -269,8 +282,10 @@ def _parameters(it: _Option) -> Iterator[Remark]:
             threads = _threads({"parameters": it.value})
             text = f"environment.threads = {threads}" if threads else "0 leaves it to the server's setting `threads`"
             yield Remark(f"{it.name} {name}", Fate.MAPPED, text)
+        elif name in _PYTORCH:
+            yield Remark(f"{it.name} {name}", Fate.NEEDLESS, _PYTORCH[name])
         else:
-            yield Remark(f"{it.name} {name}", Fate.UNSUPPORTED, "the runtime onnx has no such parameter")
+            yield Remark(f"{it.name} {name}", Fate.UNSUPPORTED, "the runtime has no such parameter")
 
 
 def _warmup(it: _Option) -> Iterator[Remark]:

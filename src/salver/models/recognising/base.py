@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,6 +32,8 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
     """What a model archive says of itself."""
     remarks: tuple[Remark, ...] = ()
     """What became of what an MLflow model says of itself."""
+    options: dict[str, Any] = {}
+    """What it tells the runtime, unless `[runtime]` of a model.toml says otherwise."""
 
 
 class FileView(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,9 @@ from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
 from salver.models.recognising.base import Recognition
 from salver_worker.runtimes.specs import spec_named
 
+TORCH_FILES = ("model.pt2", "model.pth")
+"""What MLflow calls a program of `torch.export`, and a module that is pickled or scripted."""
+
 
 def recognise_mlflow(folder: Path) -> Recognition | None:
     """The flavour of an MLflow model that is served. Raises LoadError when none is."""
@@ -18,7 +21,7 @@ def recognise_mlflow(folder: Path) -> Recognition | None:
         return None
     model = mlflow_model(folder)
     spec = spec_named(model.runtime)
-    path = folder / model.file
+    path = _opened(folder / model.file, model.runtime)
     if not path.exists():
         message = f"{folder / MLFLOW_FILE} names the file {model.file}, which is not there"
         raise LoadError(Code.FORMAT_UNKNOWN, message, fix="Copy the model's folder again, whole.")
@@ -29,4 +32,12 @@ def recognise_mlflow(folder: Path) -> Recognition | None:
         trust=trust,
         label=f"MLflow model ({model.made_with})",
         remarks=model.remarks,
+        options=model.options,
     )
+
+
+def _opened(path: Path, runtime: str) -> Path:
+    """The file in the folder of MLflow's that holds a model of PyTorch."""
+    if runtime != "torch" or not path.is_dir():
+        return path
+    return next((path / name for name in TORCH_FILES if (path / name).is_file()), path / TORCH_FILES[0])

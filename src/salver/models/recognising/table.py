@@ -14,17 +14,21 @@ from salver.models.recognising.mlflow import recognise_mlflow
 from salver.models.recognising.onnx import recognise_onnx
 from salver.models.recognising.python import recognise_echo, recognise_python
 from salver.models.recognising.sklearn import recognise_sklearn
+from salver.models.recognising.torch import recognise_torch
+from salver.models.recognising.transformers import recognise_transformers
 
 FILES: dict[str, Callable[[FileView, str | None], Recognition | None]] = {
     "echo": recognise_echo,
     "function": recognise_python,
     "onnx": recognise_onnx,
     "mar": recognise_packed,
+    "torch": recognise_torch,
     "sklearn": recognise_sklearn,
 }
 """They are given the function of a Python file that the user names."""
 FOLDERS: dict[str, Callable[[Path], Recognition | None]] = {
     "mlflow": recognise_mlflow,
     "mar": recognise_unpacked,
+    "transformers": recognise_transformers,
 }
 """Of folders that are one artefact as a whole; "mlflow" knows whatever flavour is served."""

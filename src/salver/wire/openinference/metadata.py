@@ -30,7 +30,7 @@ EXTENSIONS = (
 SERVING = (VersionState.READY, VersionState.DEGRADED)
 BODY_SIGNATURE = Signature(inputs=(SPEC,), outputs=(SPEC,))
 NO_SIGNATURE = Signature(inputs=(), outputs=())
-PLATFORMS = {"onnx": "onnxruntime_onnx"}
+PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_libtorch"}
 """Triton's names of runtimes; the others are called as they are here."""
 
 

@@ -9,9 +9,9 @@ from salver.types import ModelStatus, PolicyKind, TensorSpec, VersionInfo
 from salver.wire.openinference.metadata import info_of, platform_of, signature_of
 
 TYPES = {"BYTES": "TYPE_STRING"}
-BACKENDS = {"onnx": "onnxruntime"}
+BACKENDS = {"onnx": "onnxruntime", "torch": "pytorch"}
 """Triton's names of runtimes; the others are called as they are here."""
-FILES = {"onnx": "model.onnx"}
+FILES = {"onnx": "model.onnx", "torch": "model.pt"}
 """The file that a configuration means when it names none."""
 Config = dict[str, Any]
 
