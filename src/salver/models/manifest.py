@@ -88,6 +88,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     runtime: str | None = None
     description: str = ""
     artifact: str | None = None
+    command: tuple[str, ...] = ()
+    """The program that answers instead of a runtime of ours, and its arguments; empty: there is none."""
     handler: str | None = None
     replicas: _AtLeastOne | None = None
     """None: 1."""

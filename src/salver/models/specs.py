@@ -6,6 +6,7 @@ import sys
 
 from salver.models.environmentfiles import EnvironmentWish
 from salver.models.ownpackages import Fit
+from salver.models.programs import command_of
 from salver.models.sources import ModelSource
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
@@ -30,6 +31,7 @@ def replica_spec(
         path=str(source.recognition.artifact),
         folder=str(source.folder),
         manifest=source.worker_manifest(),
+        command=command_of(source),
         python=sys.executable if is_found_by_version(environment.python or "") else environment.python or "",
         environment=wanted_environment(source.wish, environments or EnvironmentSettings()),
         threads=environment.threads or threads,

@@ -10,6 +10,8 @@ class RuntimeSpec(NamedTuple):
     is "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". Requests to an
     idempotent runtime may be run again on another worker when theirs died. `library` is the package on whose version an
     artefact depends: where nobody says in what a model runs, an environment with it is built. Empty: there is none.
+    `python` is the range of interpreters that the library exists for; empty: all. A runtime without a module is a
+    program that speaks the frame protocol itself.
     """
 
     name: str
@@ -22,6 +24,7 @@ class RuntimeSpec(NamedTuple):
     payload: str
     is_idempotent: bool
     library: str = ""
+    python: str = ""
 
 
 ECHO = RuntimeSpec(
@@ -81,8 +84,43 @@ MAR = RuntimeSpec(
     payload="body",
     is_idempotent=False,
 )
+MXNET = RuntimeSpec(
+    name="mxnet",
+    label="MXNet model (symbol and parameters)",
+    module="salver_worker.runtimes.mxnet",
+    extensions=("-symbol.json",),
+    markers=(),
+    requirements=("mxnet",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="mxnet",
+    python=">=3.8,<3.12",
+)
+R = RuntimeSpec(
+    name="r",
+    label="R model or function",
+    module="salver_worker.runtimes.r",
+    extensions=(".rds", ".RData", ".rda", ".R"),
+    markers=("predict.R",),
+    requirements=(),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+)
+EXECUTABLE = RuntimeSpec(
+    name="executable",
+    label="Executable that speaks the frame protocol",
+    module="",
+    extensions=(),
+    markers=("model.toml",),
+    requirements=(),
+    trust="code",
+    payload="tensors",
+    is_idempotent=False,
+)
 
-SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR)
+SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR, MXNET, R, EXECUTABLE)
 
 
 def spec_named(name: str) -> "RuntimeSpec | None":
