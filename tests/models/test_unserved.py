@@ -24,8 +24,6 @@ from salver_worker.runtimes.specs import SPECS
         ("m.cbm", b"CBM1", "a CatBoost model"),
         ("m.gguf", b"GGUF\x03", "a GGUF language model"),
         ("m.safetensors", b"\x10\0\0\0\0\0\0\0{}", "a safetensors file: weights without the model"),
-        ("m.rds", b"\x1f\x8b", "an R object"),
-        ("m-symbol.json", b'{"nodes"', "an MXNet model"),
         (
             "m.onnx",
             b"version https://git-lfs.github.com/spec/v1\n",

@@ -23,6 +23,9 @@ from salver_worker.runtimes.specs import ECHO, EXECUTABLE, FUNCTION, MAR, Runtim
 GENERIC_STEM = "model"
 """A file of this name is the model of its folder, whatever lies beside it."""
 
+CODE_ENDINGS = (".py", ".R", ".r")
+"""Of files that may stand beside any model."""
+
 MAX_FILES = 1000
 """Files of one folder that are looked at."""
 
@@ -53,14 +56,14 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def survey(folder: Path) -> Survey:
-    """Look at a folder's files, not at its folders. Python files are not judged here: any may stand beside a model."""
+    """Look at a folder's files, not at its folders. Code is not judged here: it may stand beside any model."""
     models: list[Recognition] = []
     others: list[Path] = []
     unserved: list[tuple[Path, Unserved]] = []
     errors: list[LoadError] = []
     for path in [path for path in entries(folder) if path.is_file() and path.name != FILE_NAME][:MAX_FILES]:
         try:
-            found = None if path.suffix == ".py" else identify(path)
+            found = None if path.suffix in CODE_ENDINGS else identify(path)
         except LoadError as error:
             errors.append(error)
             continue
