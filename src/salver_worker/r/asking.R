@@ -96,13 +96,13 @@ WAYS <- list(
     )
   },
   train = function(model, threads) {
-    levels <- model$levels
-    if (is.null(levels)) return(numbers(function(data) as.vector(stats::predict(model, data))))
+    levels <- as.character(model$levels)
+    if (identical(model$modelType, "Regression")) return(numbers(function(data) as.vector(stats::predict(model, data))))
     has_probabilities <- isTRUE(model$control$classProbs) || is.function(model$modelInfo$prob)
     classes(
       function(data) stats::predict(model, data),
       if (has_probabilities) function(data) stats::predict(model, data, type = "prob"),
-      as.character(levels)
+      levels
     )
   },
   multinom = function(model, threads) {

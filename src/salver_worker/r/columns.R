@@ -4,11 +4,20 @@
 # elements, or a matrix of no rows.
 
 inputs_of <- function(model) {
-  for (read in list(from_prototype, from_variables, from_terms, from_forest, from_names)) {
+  found <- first_found(model, list(from_prototype, from_variables, from_terms, from_forest))
+  if (length(found)) return(found)
+  factors <- untold_factors(model)
+  if (length(factors))
+    stop("the model does not tell the levels of ", paste(factors, collapse = ", "), ": write a predict.R with `inputs`", call. = FALSE)
+  found <- first_found(model, list(from_names))
+  if (length(found)) found else list(x = matrix(numeric(0), 0L, 0L))
+}
+
+first_found <- function(model, readers) {
+  for (read in readers) {
     found <- tryCatch(read(model), error = function(condition) NULL)
     if (length(found)) return(found)
   }
-  list(x = matrix(numeric(0), 0L, 0L))
 }
 
 prototype <- function(value) {
@@ -47,6 +56,12 @@ from_terms <- function(model) {
   known <- if (is.data.frame(model$data)) model$data else if (is.data.frame(model$model)) model$model
   columns <- lapply(stats::setNames(nm = all.vars(terms)), function(name) column_of(name, classes, levels, known))
   if (!any(vapply(columns, is.null, NA))) columns
+}
+
+# Some models keep a formula with factors and not their levels.
+untold_factors <- function(model) {
+  classes <- tryCatch(attr(stats::delete.response(stats::terms(model)), "dataClasses"), error = function(condition) NULL)
+  names(classes)[classes %in% c("factor", "ordered")]
 }
 
 column_of <- function(name, classes, levels, known) {

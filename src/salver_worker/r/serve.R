@@ -92,7 +92,10 @@ evalq({
 
   read_options <- function() {
     chosen <- list()
-    for (index in seq_len(read_integers(link, 1L))) chosen[[read_texts(link, 1L)]] <- read_option()
+    for (index in seq_len(read_integers(link, 1L))) {
+      name <- read_texts(link, 1L)
+      chosen[[name]] <- read_option()
+    }
     chosen
   }
 

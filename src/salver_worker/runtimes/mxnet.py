@@ -34,7 +34,10 @@ def load(request: LoadRequest) -> MxnetModel:
         )
     symbol = mx.sym.load(path)
     known = signature_of(path)
-    return MxnetModel(mx, symbol, mx.nd.load(parameters), {} if known is None else read_signature(known), parameters)
+    stored = mx.nd.load(parameters)
+    if not isinstance(stored, dict):
+        stored = {}  # a file without names, as of a graph without parameters
+    return MxnetModel(mx, symbol, stored, {} if known is None else read_signature(known), parameters)
 
 
 def _framework(threads: int) -> Any:
