@@ -301,11 +301,11 @@ def test_a_file_without_a_model_says_so(start: Serve, tmp_path: Path, code: str,
 
 
 def test_a_missing_package_is_named_with_what_mends_it(start: Serve, tmp_path: Path) -> None:
-    run_r("saveRDS(structure(list(), class = 'ranger'), commandArgs(TRUE)[1])", tmp_path / "m.rds")
+    run_r("saveRDS(structure(list(), class = 'earth'), commandArgs(TRUE)[1])", tmp_path / "m.rds")
     failed = start(tmp_path / "m.rds", fails=True)
     assert failed["code"] == "ENVIRONMENT_BROKEN"
-    assert failed["message"] == "the model is a ranger, and R has no package ranger"
-    assert "apt install r-cran-ranger" in failed["fix"]
+    assert failed["message"] == "the model is of the class earth, and R has no package earth"
+    assert "apt install r-cran-earth" in failed["fix"]
 
 
 def test_a_machine_without_r_says_so(start: Serve, tmp_path: Path) -> None:

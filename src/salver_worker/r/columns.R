@@ -60,8 +60,9 @@ from_terms <- function(model) {
 
 # Some models keep a formula with factors and not their levels.
 untold_factors <- function(model) {
-  classes <- tryCatch(attr(stats::delete.response(stats::terms(model)), "dataClasses"), error = function(condition) NULL)
-  names(classes)[classes %in% c("factor", "ordered")]
+  terms <- tryCatch(stats::delete.response(stats::terms(model)), error = function(condition) NULL)
+  classes <- attr(terms, "dataClasses")
+  intersect(names(classes)[classes %in% c("factor", "ordered")], all.vars(terms))
 }
 
 column_of <- function(name, classes, levels, known) {

@@ -1,5 +1,5 @@
 # The R half of the runtime `r`: opens a model, tells what it takes, and answers the Python half until its pipe ends.
-# Rscript serve.R HOME PATH THREADS QUESTIONS ANSWERS
+# Rscript serve.R HOME PATH THREADS PACKAGES QUESTIONS ANSWERS
 
 arguments <- commandArgs(trailingOnly = TRUE)
 options(warn = 1)
@@ -152,8 +152,14 @@ evalq({
     }
   }
 
-  link <- open_link(arguments[4L], arguments[5L])
+  # The versions of packages, the empty text for what is not there.
+  versions_of <- function(names) {
+    vapply(names, function(name) if (nzchar(system.file(package = name))) utils::packageDescription(name, fields = "Version") else "", "", USE.NAMES = FALSE)
+  }
+
+  link <- open_link(arguments[5L], arguments[6L])
   unread <- character(0)
+  reply(list(OK, list(versions = c(character(0), versions_of(strsplit(arguments[4L], ",", fixed = TRUE)[[1L]])))))
   opened <- answered(list(model = open_model(arguments[2L], as.integer(arguments[3L]))))
   if (opened[[1L]] == OK) {
     model <- opened[[2L]]$model

@@ -5,8 +5,9 @@ Models answer `prediction`, or `label` and `probabilities` where they tell class
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any, Dict, List, Mapping, NoReturn, Sequence
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from salver_worker.arrays import datatype_of
 from salver_worker.errors import InputError
@@ -15,6 +16,8 @@ from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
 from salver_worker.runtimes.r_columns import encode_inputs, encode_options, read_columns
 from salver_worker.runtimes.r_folder import find_file
 from salver_worker.runtimes.r_link import CANCELLED, INTEGER, OK, REFUSED, Answer, RProcess
+from salver_worker.runtimes.r_lock import FILE, RLock, check, find_lock, is_of_series
+from salver_worker.runtimes.r_program import program
 
 PREDICT, LEAVE_OUT = 1, 2
 DEBIAN = "r-cran-"
@@ -26,13 +29,23 @@ class RError(Exception):
 
 def load(request: LoadRequest) -> RModel:
     path = find_file(request.path)
+    lock = find_lock([os.path.dirname(path), request.folder])
+    wanted = [] if lock is None else sorted(lock.packages)
     variables = {"R_RANGER_NUM_THREADS": str(request.threads), "MC_CORES": str(request.threads)}
-    process = RProcess([path, str(request.threads)], variables)
-    told = process.first_answer()
-    if told.status != OK:
+    process = RProcess(
+        program("" if lock is None else lock.version), [path, str(request.threads), ",".join(wanted)], variables
+    )
+    try:
+        installed = process.next_answer().values["versions"].tolist()
+        if lock is not None:
+            check(lock, {name: version.decode() for name, version in zip(wanted, installed)})
+        told = process.next_answer()
+        if told.status != OK:
+            _refuse(told)
+        return RModel(process, told, lock)
+    except BaseException:
         process.close()
-        _refuse(told)
-    return RModel(process, told)
+        raise
 
 
 def _refuse(told: Answer) -> NoReturn:
@@ -40,7 +53,7 @@ def _refuse(told: Answer) -> NoReturn:
     if not package:
         raise LoadFailure("R stopped: %s" % _words(told))
     raise LoadFailure(
-        "the model is a %s, and R has no package %s" % (told.text("class"), package),
+        "the model is of the class %s, and R has no package %s" % (told.text("class"), package),
         code="ENVIRONMENT_BROKEN",
         fix="Install it for that R: `apt install %s%s` on Debian, or install.packages(\"%s\") into a library that the "
         "setting `r_libraries` names." % (DEBIAN, package.lower(), package),
@@ -56,7 +69,7 @@ class RModel:
     payload = "tensors"
     has_batch_dimension = True
 
-    def __init__(self, process: RProcess, told: Answer) -> None:
+    def __init__(self, process: RProcess, told: Answer, lock: Optional[RLock] = None) -> None:
         self._process = process
         self._inputs = read_columns(told, "input")
         self._options = [name.decode() for name in told.values["options"].tolist()]
@@ -68,6 +81,10 @@ class RModel:
         for column in self._inputs:
             if column.levels:
                 self.details["levels of " + column.name] = ", ".join(level.decode() for level in column.levels)
+        version = told.text("version")
+        if lock is not None and not is_of_series(version, lock.version):
+            self.details["renv.lock"] = "made with R %s" % lock.version
+            print("salver_worker: %s was made with R %s, and this is %s" % (FILE, lock.version, version), file=sys.stderr)
         declared = [column.row for column in read_columns(told, "output")]
         if not declared and not told.values["is_function"].any():
             declared = self._learned()

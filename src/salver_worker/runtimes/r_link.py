@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import os
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequenc
 import numpy as np
 
 from salver_worker.arrays import bytes_array
-from salver_worker.failures import Cancelled, LoadFailure
+from salver_worker.failures import Cancelled
 from salver_worker.interrupt import SIGNAL
 from salver_worker.parent import PR_SET_PDEATHSIG
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from salver_worker.arrays import Array
 
 SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "r")
-PROGRAM_VARIABLE = "SALVER_RSCRIPT"
-"""Names the Rscript to start; else the one on the PATH."""
 LAST_WORDS_S = 2.0
 OK, FAILED, REFUSED, CANCELLED = range(4)
 INTEGER = struct.Struct("<i")
@@ -53,10 +50,10 @@ class Answer(NamedTuple):
 class RProcess:
     """Owned by the main thread: it alone asks."""
 
-    def __init__(self, arguments: Sequence[str], variables: Dict[str, str]) -> None:
+    def __init__(self, program: str, arguments: Sequence[str], variables: Dict[str, str]) -> None:
         theirs_in, self._questions = os.pipe()
         self._answers, theirs_out = os.pipe()
-        command = [program(), "--vanilla", os.path.join(SOURCES, "serve.R"), SOURCES, *arguments]
+        command = [program, "--vanilla", os.path.join(SOURCES, "serve.R"), SOURCES, *arguments]
         libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
         try:
             self._process = subprocess.Popen(
@@ -72,8 +69,8 @@ class RProcess:
         self._is_closing = False
         threading.Thread(target=self._end_with_it, name="salver-r", daemon=True).start()
 
-    def first_answer(self) -> Answer:
-        """What it tells when the model is open."""
+    def next_answer(self) -> Answer:
+        """What it tells unasked: the versions of packages, then the model when that is open."""
         return self._read_answer()
 
     def ask(self, question: Sequence[bytes]) -> Answer:
@@ -157,19 +154,6 @@ class RProcess:
         print("salver_worker: R ended with %s" % how, file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)
-
-
-def program() -> str:
-    """The Rscript that is started. Raises LoadFailure when there is none."""
-    wanted = os.environ.get(PROGRAM_VARIABLE) or "Rscript"
-    found = shutil.which(wanted)
-    if found is None:
-        raise LoadFailure(
-            "there is no %s to run the model with" % wanted,
-            code="ENVIRONMENT_BROKEN",
-            fix="Install R (Debian: `apt install r-base-core`), or name its Rscript with the setting `r_interpreters`.",
-        )
-    return found
 
 
 def _locale() -> Dict[str, str]:
