@@ -72,6 +72,8 @@ def _spec(name: str) -> RuntimeSpec:
     if spec is None:
         message = "there is no runtime %r; there are: %s" % (name, ", ".join(row.name for row in SPECS))
         raise LoadFailure(message, code="MANIFEST_INVALID", where=["runtime"])
+    if not spec.module:
+        raise LoadFailure("a model of the runtime %s is a program of its own" % name, code="MANIFEST_INVALID")
     return spec
 
 

@@ -23,7 +23,7 @@ def follow(root: Path, tmp_path: Path) -> Iterator[Callable[[str], list[tuple[st
         yield Reader(tmp_path, Path(home)).follow
 
 
-@pytest.mark.parametrize("name", ["function", "mms"])
+@pytest.mark.parametrize("name", ["executable", "function", "mms"])
 def test_an_example_does_what_its_page_shows(name, root, follow):
     compared = follow((root / "examples" / name / "README.md").read_text())
     assert compared

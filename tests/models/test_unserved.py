@@ -20,8 +20,6 @@ from salver_worker.runtimes.specs import SPECS
         ("m.txt", b"tree\nversion=v3", "a LightGBM model"),
         ("m.cbm", b"CBM1", "a CatBoost model"),
         ("m.gguf", b"GGUF\x03", "a GGUF language model"),
-        ("m.rds", b"\x1f\x8b", "an R object"),
-        ("m-symbol.json", b'{"nodes"', "an MXNet model"),
         (
             "m.onnx",
             b"version https://git-lfs.github.com/spec/v1\n",

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -191,7 +192,14 @@ class DataLink(Wire):
 class WorkerProcess:
     """One worker, driven by hand. Used as a context manager it is killed at the end, whatever state it is in."""
 
-    def __init__(self, folder: Path, python: str | None = None, variables: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: str | None = None,
+        variables: dict[str, str] | None = None,
+        command: Sequence[str] = (),
+    ) -> None:
+        """`command` is a program that stands instead of the Python worker."""
         ours, theirs = socket.socketpair()
         self.folder = folder
         self.control = Wire(ours)
@@ -201,7 +209,7 @@ class WorkerProcess:
         interpreter = python or os.environ.get("SALVER_TEST_WORKER_PYTHON") or sys.executable
         with theirs, self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [interpreter, "-m", "salver_worker", "--control-fd", str(theirs.fileno())],
+                [*(command or (interpreter, "-m", "salver_worker")), "--control-fd", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ class Case(NamedTuple):
     `build(folder, python)` makes a small model in the folder, in `python` where it needs the framework, and gives its
     path. `requirements` are of the environment in which the worker runs: packages as pip has them; none for the
     interpreter of the tests. `series` is the Python of that environment, the tests' own where it is empty. The input of
-    tensor runtimes is called `input`; `slab_values` are two rows of it.
+    tensor runtimes is called `input`; `slab_values` are two rows of it. `command` gives, of the folder, the program that
+    is the worker; nothing for the Python worker.
     """
 
     build: Callable[[Path, str], Path]
@@ -29,6 +30,7 @@ class Case(NamedTuple):
     series: str = ""
     slab_values: Any = ((1, 2), (3, 4))
     input: str = "x"
+    command: Callable[[Path], Sequence[str]] = lambda folder: ()
 
 
 def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: Any = 1.0) -> Ask:

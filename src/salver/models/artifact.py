@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -13,13 +14,17 @@ from salver.models.manifest import FILE_NAME, Manifest
 from salver.models.manifestfile import ManifestFile
 from salver.models.manifestwords import closest
 from salver.models.naming import stem
+from salver.models.programs import program_path
 from salver.models.recognising.archives import archive_without_manifest
 from salver.models.recognising.base import Recognition
 from salver.models.unserved import Unserved, unserved_error
-from salver_worker.runtimes.specs import ECHO, FUNCTION, MAR, RuntimeSpec, spec_named
+from salver_worker.runtimes.specs import ECHO, EXECUTABLE, FUNCTION, MAR, RuntimeSpec, spec_named
 
 GENERIC_STEM = "model"
 """A file of this name is the model of its folder, whatever lies beside it."""
+
+CODE_ENDINGS = (".py", ".R", ".r")
+"""Of files that may stand beside any model."""
 
 MAX_FILES = 1000
 """Files of one folder that are looked at."""
@@ -51,14 +56,14 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def survey(folder: Path) -> Survey:
-    """Look at a folder's files, not at its folders. Python files are not judged here: any may stand beside a model."""
+    """Look at a folder's files, not at its folders. Code is not judged here: it may stand beside any model."""
     models: list[Recognition] = []
     others: list[Path] = []
     unserved: list[tuple[Path, Unserved]] = []
     errors: list[LoadError] = []
     for path in [path for path in entries(folder) if path.is_file() and path.name != FILE_NAME][:MAX_FILES]:
         try:
-            found = None if path.suffix == ".py" else identify(path)
+            found = None if path.suffix in CODE_ENDINGS else identify(path)
         except LoadError as error:
             errors.append(error)
             continue
@@ -75,6 +80,8 @@ def find_artifact(folder: Path, file: ManifestFile | None = None) -> Recognition
     """The model that `folder` holds; `file` is the model.toml that applies to it. Raises LoadError."""
     manifest = Manifest() if file is None else file.manifest
     runtime = spec_named(manifest.runtime_name or "")
+    if file is not None and manifest.command:
+        return _program(file, folder)
     if file is not None and manifest.artifact is not None:
         return _as_runtime(_named(file, "artifact", folder, manifest.artifact), runtime)
     if file is not None and runtime in (None, FUNCTION) and is_python(manifest.handler):
@@ -152,6 +159,21 @@ def _named(file: ManifestFile, key: str, folder: Path, name: str) -> Path:
         return path
     match = closest(path.name, [entry.name for entry in entries(path.parent)]) if path.parent.is_dir() else None
     raise file.error((key,), f"`{key}`: there is no {name} in {folder}", f"Did you mean `{match}`?" if match else None)
+
+
+def _program(file: ManifestFile, folder: Path) -> Recognition:
+    """A model whose own program answers; what that opens is for it to know, the folder where nothing is named."""
+    manifest = file.manifest
+    program = manifest.command[0]
+    if "/" in program:
+        path = program_path(program, folder, Path(file.path).parent)
+        if not path.is_file():
+            raise file.error(("command",), f"`command`: there is no {program} in {folder}")
+        if not os.access(path, os.X_OK):
+            raise file.error(("command",), f"`command`: {path} may not be run", f"Run `chmod +x {path}`.")
+    artifact = folder if manifest.artifact is None else _named(file, "artifact", folder, manifest.artifact)
+    label = f"program {PurePosixPath(program).name}"
+    return Recognition(runtime=EXECUTABLE.name, artifact=artifact, trust="code", label=label)
 
 
 def _nothing(folder: Path, whole: Recognition | Unserved | None, found: Survey) -> LoadError:

@@ -30,6 +30,7 @@ from salver.replicas.environments.requirements import (
 )
 from salver_worker.runtimes.specs import spec_named
 
+PYTHON_COMMAND = "python"
 PYTHON_ENV = "python_env.yaml"
 REQUIREMENTS = "requirements.txt"
 PYPROJECT = "pyproject.toml"
@@ -74,6 +75,8 @@ def surroundings_of(
     base = _base(recognition, manifest)
     if section.requirements is None and section.lock is None and not is_found_by_version(section.python or ""):
         return Surroundings()  # a path or a command: the environment is there already
+    if manifest.command and manifest.command[0] != PYTHON_COMMAND:
+        return Surroundings()  # a program of its own, which no Python is about
     try:
         asked, notes = _asked(folders, section, is_alone=is_alone)
     except LoadError as error:
@@ -82,13 +85,17 @@ def surroundings_of(
         return _told(Surroundings(notes=(f"{error.message} It is not used.",)), recognition, section, base)
     if asked is None:
         return _told(Surroundings(notes=notes), recognition, section, base)
-    request = _request(asked, section, base)
+    spec = spec_named(recognition.runtime)
+    request = _request(asked, section, base, "" if spec is None else spec.python)
     own = Fit.DIFFERENT if request.lock else fit_of(request)
     return Surroundings(wish=EnvironmentWish(request=request, fit=own), notes=(*notes, *asked.wishes.notes))
 
 
-def _request(asked: _Asked, section: EnvironmentSection, base: Sequence[str]) -> EnvironmentRequest:
-    python = section.python or asked.python
+def _request(
+    asked: _Asked, section: EnvironmentSection, base: Sequence[str], known_for: str = ""
+) -> EnvironmentRequest:
+    """`known_for` is the range of interpreters that the runtime's library exists for."""
+    python = section.python or asked.python or known_for
     if asked.lock or asked.wishes.is_lock:
         lock = asked.lock or "".join(
             f"{each} {' '.join(f'--hash={value}' for value in asked.wishes.hashes[each])}\n"
@@ -127,7 +134,7 @@ def _told(
     wanted = recorded_requirement(recognition.runtime, recognition.artifact)
     requirements = with_base([wanted] if wanted else [], base)
     request = EnvironmentRequest(
-        python=section.python or "",
+        python=section.python or ("" if spec is None else spec.python),
         requirements=requirements,
         constraints=constraints_for(requirements),
         origin="model.toml" if section.python else "the artefact",

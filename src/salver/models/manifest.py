@@ -32,6 +32,8 @@ class EnvironmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """A file of the model's folder, or the requirements themselves; None: as the files beside the model say."""
     lock: str | None = None
     """A file of the model's folder with exact versions and hashes: nothing is resolved then."""
+    r_libraries: tuple[str, ...] = ()
+    """Folders of R packages, found before those of the settings."""
     threads: _AtLeastOne | None = None
     variables: dict[str, str] = {}
 
@@ -89,6 +91,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Its name; or a table: `name`, and what the runtime itself is told."""
     description: str = ""
     artifact: str | None = None
+    command: tuple[str, ...] = ()
+    """The program that answers instead of a runtime of ours, and its arguments; empty: there is none."""
     handler: str | None = None
     replicas: _AtLeastOne | None = None
     """None: 1."""

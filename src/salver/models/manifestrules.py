@@ -15,7 +15,7 @@ from salver.models.manifestwords import Problem, closest, in_words
 from salver.models.naming import NAME_RULE, is_name
 from salver.models.tomllines import KeyPath
 from salver.replicas.environments.pythons import is_range
-from salver_worker.runtimes.specs import SPECS
+from salver_worker.runtimes.specs import EXECUTABLE, SPECS
 
 MAX_DEPTH = 32
 
@@ -37,6 +37,7 @@ def _problems(manifest: Manifest) -> Iterator[Problem]:
     if manifest.name is not None and not is_name(manifest.name):
         yield Problem(("name",), f"`name`: a model's name is {NAME_RULE}")
     yield from _runtime_problems(manifest)
+    yield from _command_problems(manifest)
     yield from _outside(("artifact",), manifest.artifact)
     yield from _outside(("handler",), manifest.handler)
     yield from _endless(("deadline_s",), manifest.deadline_s)
@@ -58,6 +59,22 @@ def _runtime_problems(manifest: Manifest) -> Iterator[Problem]:
         meant = f"; did you mean `{match}`?" if match else ""
         text = f"`runtime`: there is no runtime `{name}`{meant}"
         yield Problem(("runtime", "name") if is_table else ("runtime",), text, f"Use one of {', '.join(known)}.")
+
+
+def _command_problems(manifest: Manifest) -> Iterator[Problem]:
+    if manifest.runtime_name == EXECUTABLE.name and not manifest.command:
+        text = "the runtime `executable` needs a `command`: the program that answers, and its arguments"
+        yield Problem(("runtime",), text, 'Add one, as command = ["./serve"].')
+    if not manifest.command:
+        return
+    if manifest.runtime_name not in (None, EXECUTABLE.name):
+        text = f"`command` is of the runtime `executable`, and the runtime here is `{manifest.runtime_name}`"
+        yield Problem(("command",), text, "Leave out one of the two.")
+    if any("\0" in word for word in manifest.command):
+        yield Problem(("command",), "`command`: an argument cannot hold a zero byte")
+    program = manifest.command[0]
+    if not program or ("/" in program and not program.startswith("/")):
+        yield from _outside(("command", 0), program)
 
 
 def _environment_problems(manifest: Manifest) -> Iterator[Problem]:

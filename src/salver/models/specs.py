@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from salver.models.environmentfiles import EnvironmentWish
 from salver.models.ownpackages import Fit
+from salver.models.programs import command_of
 from salver.models.sources import ModelSource
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
 from salver.replicas.environments.pythons import is_found_by_version
 from salver.types import BatchSettings
+from salver_worker.runtimes.specs import R
+
+R_LIBRARIES = "R_LIBS"
+"""R's own variable."""
+R_PROGRAMS = "SALVER_RSCRIPT"
+"""What `salver_worker/runtimes/r_program.py` reads."""
 
 
 def replica_spec(
@@ -30,11 +38,12 @@ def replica_spec(
         path=str(source.recognition.artifact),
         folder=str(source.folder),
         manifest=source.worker_manifest(),
+        command=command_of(source),
         python=sys.executable if is_found_by_version(environment.python or "") else environment.python or "",
         environment=wanted_environment(source.wish, environments or EnvironmentSettings()),
         threads=environment.threads or threads,
         warm_up_rounds=warm_up_rounds,
-        variables=environment.variables,
+        variables=_variables(source, environments or EnvironmentSettings()),
         replicas=manifest.replicas or 1,
         batching=manifest.batching.over(batching),
         deadline_s=manifest.deadline_s,
@@ -45,6 +54,19 @@ def replica_spec(
         config={} if source.declared is None else source.declared.config,
         source=source.source,
     )
+
+
+def _variables(source: ModelSource, settings: EnvironmentSettings) -> dict[str, str]:
+    """Those of model.toml; for a model of R also which R it runs in, and with which packages."""
+    environment = source.manifest.environment
+    if source.recognition.runtime != R.name:
+        return environment.variables
+    libraries = [str(source.folder / each) for each in environment.r_libraries]
+    found = {
+        R_PROGRAMS: os.pathsep.join(settings.r_interpreters),
+        R_LIBRARIES: os.pathsep.join((*libraries, *settings.r_libraries)),
+    }
+    return {**{name: value for name, value in found.items() if value}, **environment.variables}
 
 
 def wanted_environment(wish: EnvironmentWish | None, settings: EnvironmentSettings) -> EnvironmentRequest | None:

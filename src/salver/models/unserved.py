@@ -141,18 +141,6 @@ FILES: tuple[Unserved, ...] = (
         endings=(".pmml",),
     ),
     Unserved(
-        runtime="r",
-        label="an R object",
-        advice="Export the model to ONNX, or to a format of its library that Python reads.",
-        endings=(".rds", ".rdata"),
-    ),
-    Unserved(
-        runtime="mxnet",
-        label="an MXNet model",
-        advice=f"Convert it to ONNX with `mxnet.onnx.export_model`, {_EITHER}.",
-        endings=(".params", "-symbol.json"),
-    ),
-    Unserved(
         runtime="caffe",
         label="a Caffe model",
         advice="Convert it to ONNX.",

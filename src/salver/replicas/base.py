@@ -55,6 +55,9 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Where files that the manifest names are looked for, absolute."""
     manifest: dict[str, Any] = {}
     """The parts of model.toml that the worker acts on."""
+    command: tuple[str, ...] = ()
+    """A program that is the worker, and its arguments: an absolute path, or a command's name, of which `python` is the
+    interpreter; empty: the Python worker."""
     python: str
     """The interpreter: an absolute path, or a command's name."""
     environment: EnvironmentRequest | None = None

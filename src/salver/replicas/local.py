@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,8 @@ from salver_worker import frames
 
 log = logging.getLogger("salver.worker")
 
+PYTHON = "python"
+"""As the first word of a command it means the interpreter of the model's environment."""
 LAST_WORDS_S = 1.0
 """How long the output of a dead worker may go on: what has left its process group may still hold the pipe."""
 AGAIN_S = 0.1
@@ -63,18 +65,31 @@ class LocalEngine:
 
     async def start(self, spec: ReplicaSpec, replica_id: str) -> LocalWorker:
         """A worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN) or WorkerLost."""
-        python = interpreter(spec.python)
+        command = self._command(spec)
         try:
-            return await self._start(spec, replica_id, python)
+            return await self._start(spec, replica_id, command)
         except OSError as error:
-            reason = f"{python} cannot be started: {error.strerror or error}"
+            reason = f"{command[0]} cannot be started: {error.strerror or error}"
             if error.errno in NO_ROOM:
                 raise WorkerLost(reason) from error
-            raise LoadError(
-                Code.ENVIRONMENT_BROKEN, f"{reason}.", fix="Correct `python` under [environment] in model.toml."
-            ) from error
+            key = "`command`" if spec.command else "`python` under [environment]"
+            raise LoadError(Code.ENVIRONMENT_BROKEN, f"{reason}.", fix=f"Correct {key} in model.toml.") from error
 
-    async def _start(self, spec: ReplicaSpec, replica_id: str, python: str) -> LocalWorker:
+    def _command(self, spec: ReplicaSpec) -> tuple[str, ...]:
+        """What is started, its first word a path. Raises LoadError(ENVIRONMENT_BROKEN) when that is not there."""
+        program, *arguments = spec.command or (PYTHON, "-m", "salver_worker")
+        if program == PYTHON:
+            return (interpreter(spec.python), *arguments)
+        path = shutil.which(program, path=self._environment.get("PATH"))
+        if path is None:
+            raise LoadError(
+                Code.ENVIRONMENT_BROKEN,
+                f"The program {program} is not there or cannot be run.",
+                fix="Correct `command` in model.toml, or install the program.",
+            )
+        return (path, *arguments)
+
+    async def _start(self, spec: ReplicaSpec, replica_id: str, command: Sequence[str]) -> LocalWorker:
         """Raises OSError; nothing is left then of what had been made."""
         with contextlib.ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix=f"{_UNFIT.sub('-', replica_id)[:40]}-", dir=self._run_folder))
@@ -87,13 +102,13 @@ class LocalEngine:
                 undo.callback(output.close)
                 with pipe:
                     process = await asyncio.create_subprocess_exec(
-                        python,
-                        *("-m", "salver_worker", "--control-fd", str(theirs.fileno())),
+                        *command,
+                        *("--control-fd", str(theirs.fileno())),
                         stdin=asyncio.subprocess.DEVNULL,
                         stdout=pipe,
                         stderr=asyncio.subprocess.STDOUT,
                         pass_fds=(theirs.fileno(),),
-                        cwd=folder,
+                        cwd=_home(spec) if spec.command else folder,
                         env=self._variables(spec, folder),
                         start_new_session=True,
                     )
@@ -229,6 +244,11 @@ class LocalWorker:
 
 def _tell(version: ModelVersion, line: str) -> None:
     log.info("worker_output", extra={"model": version.model, "version": version.version, "line": line})
+
+
+def _home(spec: ReplicaSpec) -> str:
+    """Where a model's own program starts: its arguments name files of the model."""
+    return spec.path if os.path.isdir(spec.path) else os.path.dirname(spec.path)
 
 
 def _how_it_ended(code: int) -> str:

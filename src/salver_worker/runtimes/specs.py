@@ -10,7 +10,8 @@ class RuntimeSpec(NamedTuple):
     is "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". Requests to an
     idempotent runtime may be run again on another worker when theirs died. `library` is the package on whose version an
     artefact depends: where nobody says in what a model runs, an environment with it is built. Empty: there is none.
-    `options` are the keys that model.toml may have under `[runtime]`.
+    `options` are the keys that model.toml may have under `[runtime]`. `python` is the range of interpreters that the
+    library exists for; empty: all. A runtime without a module is a program that speaks the frame protocol itself.
 
     The rest is for the tables of the documents: `datatypes` of its tensors (empty: whatever the model says), how
     requests of several callers are put together, and whether an answer may come in parts. `batching` is "rows" when the
@@ -32,6 +33,7 @@ class RuntimeSpec(NamedTuple):
     batching: str = "rows"
     streams: bool = False
     options: Tuple[str, ...] = ()
+    python: str = ""
 
 
 ECHO = RuntimeSpec(
@@ -94,6 +96,41 @@ MAR = RuntimeSpec(
     is_idempotent=False,
     batching="requests",
 )
+MXNET = RuntimeSpec(
+    name="mxnet",
+    label="MXNet model (symbol and parameters)",
+    module="salver_worker.runtimes.mxnet",
+    extensions=("-symbol.json",),
+    markers=(),
+    requirements=("mxnet",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="mxnet",
+    python=">=3.8,<3.12",
+)
+R = RuntimeSpec(
+    name="r",
+    label="R model or function",
+    module="salver_worker.runtimes.r",
+    extensions=(".rds", ".RData", ".rda", ".R"),
+    markers=("predict.R",),
+    requirements=(),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+)
+EXECUTABLE = RuntimeSpec(
+    name="executable",
+    label="Executable that speaks the frame protocol",
+    module="",
+    extensions=(),
+    markers=("model.toml",),
+    requirements=(),
+    trust="code",
+    payload="tensors",
+    is_idempotent=False,
+)
 
 TORCH = RuntimeSpec(
     name="torch",
@@ -122,7 +159,7 @@ TRANSFORMERS = RuntimeSpec(
     options=("task", "device", "dtype", "labels", "pooling", "max_new_tokens", "trust_remote_code"),
 )
 
-SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR, TORCH, TRANSFORMERS)
+SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, TORCH, TRANSFORMERS, MXNET, R, MAR, EXECUTABLE)
 
 
 def spec_named(name: str) -> "RuntimeSpec | None":

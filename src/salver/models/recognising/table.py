@@ -11,8 +11,10 @@ from pathlib import Path
 from salver.models.recognising.archives import recognise_packed, recognise_unpacked
 from salver.models.recognising.base import FileView, Recognition
 from salver.models.recognising.mlflow import recognise_mlflow
+from salver.models.recognising.mxnet import recognise_mxnet
 from salver.models.recognising.onnx import recognise_onnx
 from salver.models.recognising.python import recognise_echo, recognise_python
+from salver.models.recognising.r import recognise_r, recognise_r_folder
 from salver.models.recognising.sklearn import recognise_sklearn
 from salver.models.recognising.torch import recognise_torch
 from salver.models.recognising.transformers import recognise_transformers
@@ -24,11 +26,14 @@ FILES: dict[str, Callable[[FileView, str | None], Recognition | None]] = {
     "mar": recognise_packed,
     "torch": recognise_torch,
     "sklearn": recognise_sklearn,
+    "mxnet": recognise_mxnet,
+    "r": recognise_r,
 }
 """They are given the function of a Python file that the user names."""
 FOLDERS: dict[str, Callable[[Path], Recognition | None]] = {
     "mlflow": recognise_mlflow,
     "mar": recognise_unpacked,
     "transformers": recognise_transformers,
+    "r": recognise_r_folder,
 }
 """Of folders that are one artefact as a whole; "mlflow" knows whatever flavour is served."""

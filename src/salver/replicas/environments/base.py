@@ -30,6 +30,10 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True):
     when the server's is of a different series than the one that saved it; or never."""
     interpreters: tuple[str, ...] = ()
     """Paths of interpreters that models may ask for by version; those named pythonX.Y on the PATH are known as well."""
+    r_interpreters: tuple[str, ...] = ()
+    """Each Rscript that models of R may run in: the first of the series that renv.lock names; unset: that of the PATH."""
+    r_libraries: tuple[str, ...] = ()
+    """Folders of R packages that models of R find before those of R's own library."""
     environments_dir: str = ""
     """Folder of the environments and of what was downloaded for them; unset: `environments` in the data directory."""
     wheels_dir: str = ""

@@ -1,0 +1,34 @@
+"""A layer of Gluon, exported, in the oldest Python that is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framework_environments import run_in
+from runtime_cases import Case, ask_tensors, refused, tensor_rows
+
+MAKE = """
+import sys
+import mxnet as mx
+
+x = mx.sym.Variable("x")
+net = mx.mod.Module(mx.sym.FullyConnected(x, num_hidden=3, name="y"), data_names=["x"], label_names=None)
+net.bind([("x", (1, 2))], for_training=False)
+net.init_params()
+net.save_checkpoint(sys.argv[1], 0)
+"""
+
+
+def build(folder: Path, python: str) -> Path:
+    run_in(python, MAKE, folder / "net")
+    return folder / "net-symbol.json"
+
+
+CASE = Case(
+    build,
+    ask_tensors("FP32"),
+    tensor_rows,
+    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    requirements=("mxnet==1.9.1", "numpy<1.24"),
+    series="3.8",
+)
