@@ -72,6 +72,7 @@ class Bench:
         if len(models) != 1:
             names = ", ".join(model.name for model in models)
             raise PackagingFailed(f"{wanted.path} holds several models: {names}.", fix="Package them one by one.")
+        _check_declared(models[0])
         return models[0]
 
     def plan(self) -> Plan:
@@ -122,6 +123,17 @@ class Bench:
     def place(self, name: str) -> str:
         """What a file of ours is called; one of a package that is packed again gives way."""
         return name if "package" in self.source.details else free_name(self.folder, name)
+
+
+def _check_declared(source: ModelSource) -> None:
+    """Another server's file does not go along; what of it a model.toml has no word for would be lost."""
+    checks = {} if source.declared is None else source.declared.checks
+    if checks.get("rename") or checks.get("has_rows") is False:
+        assert source.foreign is not None
+        raise PackagingFailed(
+            f"{source.foreign.path} gives the model's tensors names or dimensions of its own, which would be lost.",
+            fix="Write a model.toml with [[outputs]] beside it, or serve the folder as it is.",
+        )
 
 
 def plan_package(wanted: Wanted) -> Plan:

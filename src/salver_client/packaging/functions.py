@@ -1,4 +1,4 @@
-"""A function or a class becomes a Python file: the one it stands in, or its own lines where that is the running program.
+"""A function or class becomes a Python file: the one it stands in, or its own lines where that is the running program.
 
 ::
 
@@ -116,7 +116,7 @@ class _Lines:
             self._imports[name] = special if special.endswith(f" {name}") else f"{special} as {name}"
         else:
             raise failed(
-                f"{user} uses {name}, a {type(value).__name__} of the running program, and its lines do not bring that.",
+                f"{user} uses {name}, a {type(value).__name__} of this program, and its lines do not bring that.",
                 "Package that object itself, or a class whose `load` opens a file that `code` names, or move the "
                 "function to a file of its own that makes what it uses.",
             )
