@@ -101,7 +101,10 @@ def test_it_is_unpacked_with_the_rights_that_its_listing_says(package: Path, mod
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"app_py": b"def predict(x: float) -> float:\n    return 3 * x\n"}, "is a package whose file app.py was changed"),
+        (
+            {"app_py": b"def predict(x: float) -> float:\n    return 3 * x\n"},
+            "is a package whose file app.py was changed",
+        ),
         ({"app_py": None}, "is a package whose file app.py is missing"),
         ({"more_py": b""}, "is a package whose file more.py is not in its listing"),
         ({"_hidden": b""}, "is a package whose file .hidden is not in its listing"),
@@ -205,7 +208,7 @@ def test_its_address_is_the_digest_that_the_repository_keeps_it_by(package: Path
 def test_a_changed_package_is_not_published(package: Path, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     bad = changed(package, tmp_path / "bad.salver", app_py=b"")
-    with pytest.raises(LoadError, match="is a package whose file app.py was changed"):
+    with pytest.raises(LoadError, match=r"is a package whose file app\.py was changed"):
         repository.unpack_upload(bad, "bad.salver")
     with pytest.raises(LoadError, match="is named for the content"):
         repository.unpack_upload(package, "twice@0123456789abcdef.salver")

@@ -46,7 +46,7 @@ def test_files_are_read_and_files_that_are_no_json_are_an_input(tmp_path: Path) 
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fault("{") .startswith("The example in --example is not valid JSON")
+    assert fault("{").startswith("The example in --example is not valid JSON")
     assert fault(str(tmp_path / "none.json")).startswith("There is no file")
     (tmp_path / "e.json").write_text('{"inputs": {}}')
     assert "names no input" in fault(str(tmp_path / "e.json"))

@@ -149,7 +149,9 @@ def test_a_lock_is_taken_as_it_is(make: Make, tmp_path: Path) -> None:
 
 
 def test_without_a_lock_the_requirements_stay_as_they_are(make: Make, tmp_path: Path) -> None:
-    write(tmp_path, app_py="def predict(x):\n    return x\n", req_txt="tinylib\n-c bounds.txt\n", bounds_txt="tinylib<2\n")
+    write(
+        tmp_path, app_py="def predict(x):\n    return x\n", req_txt="tinylib\n-c bounds.txt\n", bounds_txt="tinylib<2\n"
+    )
     made = make(tmp_path / "app.py", is_locked=False, requirements=("tinylib", "six"))
     assert (made.packages, manifest(made)["environment"]["requirements"]) == (0, ["numpy", "six", "tinylib"])
     assert any("not locked" in note for note in made.notes)

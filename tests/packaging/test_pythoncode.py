@@ -60,10 +60,10 @@ def test_a_module_is_a_file_or_a_folder_with_python_files(home: Path) -> None:
 
 
 def test_packages_are_pinned_as_they_are_installed_here() -> None:
-    import numpy
+    import numpy as np
 
     found = pinned(["numpy", "nosuchmodule"])
-    assert found.requirements == (f"numpy=={numpy.__version__}",)
+    assert found.requirements == (f"numpy=={np.__version__}",)
     assert found.unknown == ("nosuchmodule",)
 
 

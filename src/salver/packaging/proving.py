@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from salver.errors import Code, LoadError
 from salver.models.ownpackages import Fit, fit_of
 from salver.packaging.base import PackagingFailed, Proof
 from salver.replicas.base import LoadFailed, Ready, ReplicaSpec, WorkerLost
-from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
+from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, EnvironmentSettings
 from salver.replicas.environments.builder import Builder
 from salver.replicas.environments.interpreters import Interpreters
 from salver.replicas.environments.pipfiles import installer_variables
@@ -58,14 +59,16 @@ class Prover:
         return (await self._interpreters.find(python)).series
 
     async def lock(self, request: EnvironmentRequest) -> str:
-        """The text of the lock. Raises BuildFailed."""
-        return (await self._builder.lock(request, self._say)).text
+        """The text of the lock. Raises LoadError."""
+        with _in_words():
+            return (await self._builder.lock(request, self._say)).text
 
     async def python(self, request: EnvironmentRequest) -> str:
-        """An interpreter with what is asked for. Raises BuildFailed."""
+        """An interpreter with what is asked for. Raises LoadError."""
         if not request.lock and fit_of(request) is Fit.FITS:
             return sys.executable
-        return (await self._builder.prepare(request, self._say)).python
+        with _in_words():
+            return (await self._builder.prepare(request, self._say)).python
 
     async def load(self, spec: ReplicaSpec) -> Proof:
         """Load the model once, with its example where it has one. Raises LoadError when it cannot be."""
@@ -90,6 +93,15 @@ class Prover:
 
     async def stop(self) -> None:
         await self._builder.stop()
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What the installer said last goes with the reason."""
+    try:
+        yield
+    except BuildFailed as failed:
+        raise LoadError(failed.code, failed.message + _lines(failed.lines), fix=failed.fix) from failed
 
 
 def _proof(ready: Ready) -> Proof:
