@@ -77,6 +77,12 @@ def test_a_function_without_a_lock(folder: Path) -> None:
     assert source.wish.request.python == ".".join(map(str, sys.version_info[:2]))
 
 
+def test_an_example_that_names_no_input_needs_the_model_to_run(folder: Path) -> None:
+    made = unlocked(twice, example=[1.0])
+    assert any("the example names no input" in note for note in made.notes)
+    assert read(made, folder).manifest.example is None
+
+
 def test_the_same_model_has_the_same_address(folder: Path) -> None:
     assert unlocked(twice, path=folder / "a.salver").digest == unlocked(twice, path=folder / "b.salver").digest
     assert (folder / "a.salver").read_bytes() == (folder / "b.salver").read_bytes()
@@ -165,7 +171,6 @@ def test_what_is_no_model_is_told(folder: Path) -> None:
     assert "There is no file requirements.txt" in fault(twice, requirements="requirements.txt").message
     assert "There is no file or folder nowhere" in fault(twice, code=["nowhere"]).message
     assert "The example has a object" in fault(twice, example=object()).message
-    assert "names no input" in fault(twice, example=[1.0], lock=False).message
 
 
 def test_two_files_of_one_name_do_not_cover_each_other(folder: Path) -> None:

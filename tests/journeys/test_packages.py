@@ -121,6 +121,7 @@ def test_a_package_is_served_as_it_is_and_a_changed_one_is_not(
     with server(package, **settings(tmp_path, wheels)) as running:
         assert answer(running, "greet") == "hello 1.0 2.5"
         assert "Python function predict, in a package" in running.printed
+        key = running.admin["Authorization"].split()[1]
     bad = tmp_path / "bad.salver"
     with zipfile.ZipFile(package) as old, zipfile.ZipFile(bad, "w") as new:
         for name in old.namelist():
@@ -129,7 +130,7 @@ def test_a_package_is_served_as_it_is_and_a_changed_one_is_not(
     assert "bad.salver is a package whose file example.json was changed" in told
     assert "salver package" in told
     with server(wait="announced", **settings(tmp_path, wheels)) as running:
-        there = ("--url", running.url, "--key", running.admin["Authorization"].split()[1])
+        there = ("--url", running.url, "--key", key)
         assert "whose file example.json was changed" in shell("push", bad, "--name", "greet", *there, expect=1)
 
 

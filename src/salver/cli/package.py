@@ -22,6 +22,9 @@ DIGITS = 12
 class Packages(click.Group):
     """`salver package PATH` makes one: what names no subcommand is a path."""
 
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name) or super().get_command(context, "make")
+
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         is_ours = bool(args) and (args[0] in self.commands or args[0] in context.help_option_names)
         return super().parse_args(context, args if is_ours or not args else ["make", *args])

@@ -72,7 +72,7 @@ def package(
             (folder / EXAMPLE).write_text(json.dumps({"inputs": document}, indent=2) + "\n", encoding="utf-8")
         if start is None:
             if document is not None and not is_named:
-                raise failed("The example names no input.", 'Give it as a mapping, as {"x": rows}.')
+                draft.notes.append("the example names no input, so it is not in the package; a mapping does")
             return _unlocked(draft, wanted, target)
         unlocked, _ = write_package(folder, draft.name, Path(work))
         bare = [] if document is None or is_named else ["--example", json.dumps(document)]
