@@ -10,6 +10,11 @@ class RuntimeSpec(NamedTuple):
     is "data" when opening the file runs none of its code, else "code". `payload` is "tensors" or "body". Requests to an
     idempotent runtime may be run again on another worker when theirs died. `library` is the package on whose version an
     artefact depends: where nobody says in what a model runs, an environment with it is built. Empty: there is none.
+
+    The rest is for the tables of the documents: `datatypes` of its tensors (empty: whatever the model says), how
+    requests of several callers are put together, and whether an answer may come in parts. `batching` is "rows" when the
+    first dimension of all tensors always counts rows, "model" when the model says whether it does, "requests" when a
+    handler gets a list of requests.
     """
 
     name: str
@@ -22,6 +27,9 @@ class RuntimeSpec(NamedTuple):
     payload: str
     is_idempotent: bool
     library: str = ""
+    datatypes: Tuple[str, ...] = ()
+    batching: str = "rows"
+    streams: bool = False
 
 
 ECHO = RuntimeSpec(
@@ -57,6 +65,7 @@ SKLEARN = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="scikit-learn",
+    datatypes=("FP64", "INT64", "BOOL", "BYTES"),
 )
 ONNX = RuntimeSpec(
     name="onnx",
@@ -69,6 +78,7 @@ ONNX = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="onnxruntime",
+    batching="model",
 )
 MAR = RuntimeSpec(
     name="mar",
@@ -80,6 +90,7 @@ MAR = RuntimeSpec(
     trust="code",
     payload="body",
     is_idempotent=False,
+    batching="requests",
 )
 
 SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR)
