@@ -1,5 +1,7 @@
 """The client of a Salver server: `Client` for threads, `AsyncClient` for an event loop.
 
+`package` makes a package of a model.
+
 It needs nothing of the server's code.
 """
 
@@ -13,6 +15,8 @@ from salver_client.environments import (
     PrunedEnvironments,
 )
 from salver_client.errors import SalverClientError
+from salver_client.packaging.base import Package
+from salver_client.packaging.making import package
 from salver_client.results import (
     AuditLine,
     CreatedKey,
@@ -48,6 +52,7 @@ __all__ = [
     "Key",
     "Model",
     "Outcome",
+    "Package",
     "Policy",
     "Prediction",
     "PrunedEnvironments",
@@ -62,4 +67,5 @@ __all__ = [
     "TensorSpec",
     "Version",
     "VersionList",
+    "package",
 ]

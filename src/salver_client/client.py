@@ -25,6 +25,7 @@ from salver_client.environments import (
 )
 from salver_client.errors import SalverClientError
 from salver_client.inputs import Form, Inputs
+from salver_client.packaging.base import Package, pushed
 from salver_client.results import (
     AuditLine,
     CreatedKey,
@@ -170,9 +171,19 @@ class Client:
         return self._ask(changes.versions(model))
 
     def push(
-        self, path: str | Path, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+        self,
+        path: str | Path | Package,
+        model: str | None = None,
+        *,
+        version: int | None = None,
+        promote: bool = False,
+        how: How = HOW,
     ) -> Outcome:
-        """Publish a file or a folder as a version of the model; without a number it gets the next one."""
+        """Publish a file, a folder or a package as a version of the model; without a number it gets the next one.
+
+        A package knows what its model is called; of anything else `model` says it.
+        """
+        path, model = pushed(path, model)
         if how.plan:
             return self._ask(changes.push(model, None, Path(path).name or "model", version, promote, how))
         with opened(path) as artefact:
@@ -418,8 +429,15 @@ class AsyncClient:
         return await self._ask(changes.versions(model))
 
     async def push(
-        self, path: str | Path, model: str, *, version: int | None = None, promote: bool = False, how: How = HOW
+        self,
+        path: str | Path | Package,
+        model: str | None = None,
+        *,
+        version: int | None = None,
+        promote: bool = False,
+        how: How = HOW,
     ) -> Outcome:
+        path, model = pushed(path, model)
         if how.plan:
             return await self._ask(changes.push(model, None, Path(path).name or "model", version, promote, how))
         with opened(path) as artefact:

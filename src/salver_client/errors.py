@@ -7,8 +7,8 @@ class SalverClientError(Exception):
     """A request that failed: what the server said about it, or why no answer came.
 
     `code` is the server's own word (MODEL_NOT_FOUND, OVERLOADED, …) or one of the client's: CONNECTION_FAILED,
-    TIMED_OUT, NOT_READY_IN_TIME, ANSWER_NOT_UNDERSTOOD, INVALID_INPUT. `status` is 0 when there was no answer;
-    `retry_after` is in seconds.
+    TIMED_OUT, NOT_READY_IN_TIME, ANSWER_NOT_UNDERSTOOD, INVALID_INPUT, PACKAGING_FAILED. `status` is 0 when there
+    was no answer; `retry_after` is in seconds.
     """
 
     def __init__(

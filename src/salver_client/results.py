@@ -273,7 +273,8 @@ class VersionList:
 class Outcome:
     """What a change did, or as a plan would do, and how the model stands now (None: nothing is left of it).
 
-    A change is kept even when its version cannot be loaded: the states in `now` tell.
+    `digest` is of the version that it is about, where the server keeps that one. A change is kept even when its version
+    cannot be loaded: the states in `now` tell.
     """
 
     model: str
@@ -284,6 +285,7 @@ class Outcome:
     revision: int
     is_settled: bool
     now: Model | None
+    digest: str = ""
 
     @property
     def failures(self) -> tuple[Version, ...]:
@@ -301,6 +303,7 @@ class Outcome:
             revision=json["revision"],
             is_settled=json["settled"],
             now=None if json["now"] is None else Model.of(json["now"]),
+            digest=json.get("digest", ""),
         )
 
 

@@ -34,8 +34,11 @@ def run_tensors(
     return outputs
 
 
-def run_body(example: Mapping[str, Any], folder: str, model: BodyModel) -> None:
-    """Sends the example as one request with a part for each input, and checks `expect.body` against the answer."""
+def run_body(example: Mapping[str, Any], folder: str, model: BodyModel) -> str:
+    """Sends the example as one request with a part for each input, and checks `expect.body` against the answer.
+
+    Returns the answer as text.
+    """
     inputs = example.get("inputs") or {}
     parts = [_part(name, value, folder) for name, value in inputs.items()]
     response = _attempt(lambda: model.predict_bodies([BodyRequest("example", {}, parts)]))[0]
@@ -43,7 +46,8 @@ def run_body(example: Mapping[str, Any], folder: str, model: BodyModel) -> None:
     if response.status >= 400:
         raise _mismatch("the handler answered its example with the status %d: %s" % (response.status, shown(text)))
     wanted = (example.get("expect") or {}).get("body")
-    _check(example, {"body": text if isinstance(wanted, str) else _parsed(text)})
+    _check(example, {"body": text if isinstance(wanted, str) else parsed(text)})
+    return text
 
 
 def _attempt(run: Callable[[], Any]) -> Any:
@@ -154,7 +158,8 @@ def read_file(folder: str, name: str, where: Sequence[Any]) -> bytes:
         raise _invalid("the file %s: %s" % (name, error.strerror or "it cannot be read"), where) from error
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """A text that is JSON as the values that it says, any other as it is."""
     try:
         return json.loads(text)
     except ValueError:

@@ -6,7 +6,7 @@ import importlib
 import platform
 import sys
 import time
-from typing import Any, Dict, Mapping, NamedTuple, Optional, cast
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Union, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from salver_worker.declared import hold_to, renaming
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.host import Predictor
 from salver_worker.predictors import BodyPredictor, PartsPredictor, TensorPredictor
+from salver_worker.recording import recorded
 from salver_worker.runtimes.base import (
     Arrays,
     BodyModel,
@@ -42,11 +43,12 @@ class Loaded(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What came out of running the model once: its callers' signature, and how long its example took."""
+    """What came out of running the model once: its callers' signature, how long its example took, and its answer."""
 
     predictor: Predictor
     signature: Signature
     example_s: Optional[float]
+    answer: Optional[Union[Arrays, str]] = None
 
 
 def load(header: Mapping[str, Any]) -> Loaded:
@@ -64,7 +66,10 @@ def load(header: Mapping[str, Any]) -> Loaded:
     model: Model = importlib.import_module(spec.module).load(request)
     load_s = time.monotonic() - started
     check = _check_body(model, request) if model.payload == "body" else _check_tensors(model, request, spec)
-    return Loaded(model, check.predictor, _ready(model, spec, request, check, load_s))
+    ready = _ready(model, spec, request, check, load_s)
+    if (header.get("options") or {}).get("record_example"):
+        ready["example_answer"] = None if check.answer is None else recorded(check.answer)
+    return Loaded(model, check.predictor, ready)
 
 
 def _spec(name: str) -> RuntimeSpec:
@@ -99,15 +104,16 @@ def _check_body(model: Model, request: LoadRequest) -> Check:
     body_model = cast(BodyModel, model)
     started = time.monotonic()
     wanted = request.manifest.get("example")
+    answer = None
     if wanted:
-        example.run_body(wanted, request.folder, body_model)
+        answer = example.run_body(wanted, request.folder, body_model)
     example_s = time.monotonic() - started if wanted else None
     warm_up(
         request.folder,
         lambda recorded: example.run_body(recorded, request.folder, body_model),
         request.warm_up_rounds,
     )
-    return Check(BodyPredictor(body_model), model.signature, example_s)
+    return Check(BodyPredictor(body_model), model.signature, example_s, answer)
 
 
 def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Check:
@@ -147,7 +153,7 @@ def _check_example(
     answer = example.run_tensors(wanted, plan.signature, request.folder, predictor.rehearse)
     example_s = time.monotonic() - started
     signature = plan.signature if plan.signature["outputs"] else _learned(plan.signature, answer, model)
-    return Check(predictor, signature, example_s)
+    return Check(predictor, signature, example_s, answer)
 
 
 def _learned(signature: Signature, answer: Arrays, model: Model) -> Signature:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +41,23 @@ def test_the_readme_shows_what_a_start_prints_and_what_the_model_answers(root, f
     assert len(compared) == len(steps(section)) - 1  # all but the one that makes the model
     for printed, shown in compared:
         assert printed == shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # packages are fetched and installed
+def test_the_page_of_packages_shows_how_one_is_made_and_served(root, follow, tmp_path):
+    page = (root / "docs" / "packaging.md").read_text()
+    compared = follow(page.partition("## In a minute")[2].partition("From a program")[0])
+    assert compared
+    for printed, shown in compared:
+        assert printed == shown
+    program = page.partition("```python\n")[2].partition("```")[0]
+    own = {**os.environ, "SALVER_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (made,) = tmp_path.glob("twice@*.salver")
+    assert done.stdout.startswith(made.name)
 
 
 def test_what_differs_from_start_to_start_is_not_compared():

@@ -14,7 +14,7 @@ from salver.importers.base import Imported
 from salver.importers.tomltext import manifest_text, settings_text
 from salver.importers.writing import Deed, write
 from salver.models.discovery import discover
-from salver.models.manifest import BatchingSection, EnvironmentSection, Manifest
+from salver.models.manifest import BatchingSection, EnvironmentSection, InputSection, Manifest, OutputSection
 from salver.models.manifestfile import parse_manifest
 from salver.settings.file import read_settings_file
 from salver.settings.resolution import resolve
@@ -134,3 +134,12 @@ def test_settings_are_only_those_that_are_not_so_anyway() -> None:
 def test_an_import_of_nothing_is_only_settings(tmp_path: Path) -> None:
     imported = Imported(server="Triton", source=str(tmp_path / "x" / "y"))
     assert write(imported, tmp_path / "salver") == {"salver.toml": Deed.WRITTEN}
+
+
+def test_conversions_are_written_as_tables_of_their_own() -> None:
+    scale: dict[str, object] = {"resize": {"size": [2, 3], "mode": "bilinear"}}
+    sections = (InputSection(name="a", convert=("softmax", scale)), InputSection(name="b", feeds="c"))
+    manifest = Manifest(name="m", inputs=sections, outputs=(OutputSection(reads="y", name="z"),))
+    text = manifest_text(manifest, "note")
+    assert text.count("[[inputs]]") == 2
+    assert parse_manifest(text, "model.toml") == manifest

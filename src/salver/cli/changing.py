@@ -30,7 +30,7 @@ class Changing:
         self._url = url
         self._key = key
 
-    def run(self, change: Callable[[Client], Outcome], *, minds_all: bool = False) -> None:
+    def run(self, change: Callable[[Client], Outcome], *, minds_all: bool = False, tells_digest: bool = False) -> None:
         """Raises CommandFailed: also when the change is kept and its version, or with `minds_all` any, has failed."""
         with connected(self._context, self._url, self._key) as client:
             outcome = change(client)
@@ -40,6 +40,8 @@ class Changing:
             show_plan(outcome)
         else:
             show_outcome(outcome)
+            if tells_digest and outcome.digest:
+                console().print(f"version {outcome.version} is sha256:{outcome.digest}")
         failures = [each for each in outcome.failures if minds_all or each.version == outcome.version]
         if failures and not outcome.is_plan:
             raise failed(outcome, failures[0])

@@ -19,6 +19,7 @@ COMMANDS = {
     "tensorflow-model-server": "Serve as tensorflow_model_server does, with its flags.",
     "models": "List what the running server serves.",
     "predict": "Ask the running server for a prediction.",
+    "package": "Pack a model with all that it needs into one file.",
     "push": "Publish a model, or a new version of one.",
     "versions": "List every version of a model.",
     "promote": "Choose the version that answers.",

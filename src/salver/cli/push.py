@@ -31,6 +31,7 @@ def command(path: str, name: str | None, version: int | None, promote: bool, cha
       salver push digits.onnx --plan
       salver push digits.onnx
       salver push build/model --name digits --promote
+      salver push digits@9f86d081884c7d65.salver
       salver push zoo:vision/resnet.onnx@sha256:9f86d081... --name resnet
     """
     how = changing.how
@@ -44,7 +45,9 @@ def command(path: str, name: str | None, version: int | None, promote: bool, cha
         raise CommandFailed(f"there is no file or folder {path}", fix)
     named, number = identity_of(Path(path))
     wanted = number if version is None else version
-    changing.run(lambda client: client.push(path, name or named, version=wanted, promote=promote, how=how))
+    changing.run(
+        lambda client: client.push(path, name or named, version=wanted, promote=promote, how=how), tells_digest=True
+    )
 
 
 def check_name(name: str | None) -> None:
@@ -68,12 +71,29 @@ def named_by(file_name: str) -> str:
 def identity_of(path: Path) -> tuple[str, int | None]:
     """The name and the version that a path stands for. Raises CommandFailed when it gives no name; LoadError."""
     from salver.models.folders import manifest_in
+    from salver.models.packagefile import is_package
     from salver.models.versions import version_of
 
     path = path.resolve()
+    if path.is_file() and is_package(path):
+        return _packaged_name(path) or named_by(path.name.partition("@")[0] + "."), None
     number = version_of(path.name) if path.is_dir() else None
     home = path if number is None else path.parent
     folders = [path, home] if path.is_dir() else []
     files = [file for folder in folders if (file := manifest_in(folder)) is not None]
     own = next((file.manifest.name for file in files if file.manifest.name), None)
     return own or named_by(f"{home.name}." if home.is_dir() else home.name), number
+
+
+def _packaged_name(path: Path) -> str | None:
+    """What a package calls its model. Raises CommandFailed, LoadError."""
+    from salver.models.manifest import FILE_NAME
+    from salver.models.manifestfile import parse_manifest
+    from salver.models.packagefile import read_text
+    from salver.models.zips import ZipRefused
+
+    try:
+        text = read_text(path, FILE_NAME)
+    except ZipRefused as refused:
+        raise CommandFailed(f"{path} {refused}", "Copy it again.") from refused
+    return None if text is None else parse_manifest(text, f"{path}, {FILE_NAME}").name

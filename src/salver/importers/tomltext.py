@@ -12,16 +12,23 @@ from salver.models.manifest import Manifest
 from salver.settings.catalogue import setting_named
 
 
+class Tables(list[dict[str, Any]]):
+    """Sections of one name, which stand one after the other."""
+
+
 def manifest_text(manifest: Manifest, note: str) -> str:
     """A model.toml; empty when the manifest says nothing."""
     values = _set(manifest)
     if not values:
         return ""
-    plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    plain = {key: value for key, value in values.items() if not isinstance(value, (dict, Tables))}
     lines = [f"# {note}", *_pairs(plain)]
     for key, value in values.items():
         if isinstance(value, dict):
             lines += ["", f"[{key}]", *_pairs(value)]
+        elif isinstance(value, Tables):
+            for each in value:
+                lines += ["", f"[[{key}]]", *_pairs(each)]
     return "\n".join(lines) + "\n"
 
 
@@ -53,6 +60,8 @@ def _set(value: msgspec.Struct) -> dict[str, Any]:
         if isinstance(own, msgspec.Struct):
             inner = _set(own)
             found |= {field.name: inner} if inner else {}
+        elif own and isinstance(own, tuple) and isinstance(own[0], msgspec.Struct):
+            found[field.name] = Tables(_set(each) for each in own)
         elif own != (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()):
             found[field.name] = own
     return found
@@ -67,4 +76,6 @@ def _text(value: Any) -> str:
     """A TOML value: JSON's texts, numbers, booleans and arrays are TOML's too."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_text(key)} = {_text(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_text, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

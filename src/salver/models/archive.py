@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from salver.errors import Code, LoadError
@@ -24,10 +25,18 @@ _CHUNK_BYTES = 1024 * 1024
 _FIX = "Pack the archive again from ordinary files, with `model-archiver` or `torch-model-archiver`."
 
 
-def unpack(archive: Path, cache: Path, limits: ArchiveLimits | None = None) -> Path:
+def unpack(
+    archive: Path,
+    cache: Path,
+    limits: ArchiveLimits | None = None,
+    *,
+    check: Callable[[Path], None] | None = None,
+    fix: str = _FIX,
+) -> Path:
     """The folder below `cache` that holds the archive's files, of a zip or of a tar packed with gzip.
 
-    A tar that holds one folder stands for what is in it.
+    A tar that holds one folder stands for what is in it. `check` looks at the folder before it comes to its place, and
+    may raise ArchiveRefused; `fix` is told then.
 
     Raises LoadError(LOAD_FAILED) for an archive that is damaged, unsafe, too large, or that changes while it is read.
     """
@@ -35,12 +44,12 @@ def unpack(archive: Path, cache: Path, limits: ArchiveLimits | None = None) -> P
         target = cache / _digest(archive)
         if not target.is_dir():
             cache.mkdir(parents=True, exist_ok=True)
-            _unpack_beside(archive, target, limits or ArchiveLimits())
+            _unpack_beside(archive, target, limits or ArchiveLimits(), check)
     except (ArchiveRefused, ZipRefused) as refused:
-        raise LoadError(Code.LOAD_FAILED, f"{archive} {refused}", fix=_FIX) from refused
+        raise LoadError(Code.LOAD_FAILED, f"{archive} {refused}", fix=fix) from refused
     except OSError as error:
-        fix = "Make room, or let the server read the archive and write into its data directory."
-        raise LoadError(Code.LOAD_FAILED, f"{archive} cannot be unpacked: {error.strerror}", fix=fix) from error
+        room = "Make room, or let the server read the archive and write into its data directory."
+        raise LoadError(Code.LOAD_FAILED, f"{archive} cannot be unpacked: {error.strerror}", fix=room) from error
     return _without_top_folder(target) if _is_gzip(archive) else target
 
 
@@ -76,7 +85,7 @@ def remove_unfinished(cache: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unpack_beside(archive: Path, target: Path, limits: ArchiveLimits) -> None:
+def _unpack_beside(archive: Path, target: Path, limits: ArchiveLimits, check: Callable[[Path], None] | None) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
     try:
         unfinished.chmod(0o755)
@@ -86,6 +95,8 @@ def _unpack_beside(archive: Path, target: Path, limits: ArchiveLimits) -> None:
             extract(archive, unfinished, limits)
         if _digest(archive) != target.name:
             raise ArchiveRefused("changed while it was read")
+        if check is not None:
+            check(unfinished)
         _put_in_place(unfinished, target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

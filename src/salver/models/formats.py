@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from salver.errors import Code, LoadError
+from salver.models.listing import LISTING_NAME
 from salver.models.pickles import decompressed_start
-from salver.models.recognising.base import FileView, Recognition, view_file
+from salver.models.recognising.base import PACKAGE, FileView, Recognition, view_file
 from salver.models.recognising.table import FILES, FOLDERS
 from salver.models.unserved import FOLDERS as UNSERVED_FOLDERS
 from salver.models.unserved import ZIPS, Unserved, unserved_error, unserved_file, unserved_members
@@ -35,6 +36,8 @@ def identify(path: Path, function: str | None = None) -> Recognition | Unserved 
     if path.is_dir():
         return _identify_folder(path)
     view = view_file(path)
+    if LISTING_NAME in view.members:
+        return Recognition(runtime=PACKAGE, artifact=path, trust="code", label="Salver package")
     for recogniser in FILES.values():
         if found := recogniser(view, function):
             return found

@@ -9,13 +9,15 @@ import msgspec
 from salver.errors import Code, LoadError
 from salver.models.archive import unpack
 from salver.models.archivesettings import ArchiveSettings, read_archive_settings
+from salver.models.artifact import find_artifact
 from salver.models.environmentfiles import surroundings_of
 from salver.models.foreign.base import ForeignFile
-from salver.models.manifest import Manifest
-from salver.models.manifestfile import ManifestFile
+from salver.models.manifest import FILE_NAME, Manifest
+from salver.models.manifestfile import ManifestFile, read_manifest
 from salver.models.marfile import MarManifest
 from salver.models.naming import choose_name
-from salver.models.recognising.base import Recognition
+from salver.models.packagefile import unpack_package
+from salver.models.recognising.base import PACKAGE, Recognition
 from salver.models.sources import ModelSource
 from salver_worker.runtimes.specs import MAR
 
@@ -36,6 +38,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def source_of(found: Found, artifacts: Path) -> ModelSource:
     """Raises LoadError when it has no name that can be used, or when its archive cannot be unpacked."""
+    if found.recognition.runtime == PACKAGE:
+        return _packaged(found, artifacts)
     archive = found.recognition.archive
     manifest = Manifest() if found.file is None else found.file.manifest
     own_name = manifest.name or (archive.name if archive is not None else None)
@@ -64,6 +68,22 @@ def source_of(found: Found, artifacts: Path) -> ModelSource:
         archive_config=settings.config,
         wish=around.wish,
     )
+
+
+def _packaged(found: Found, artifacts: Path) -> ModelSource:
+    """The model in a package: all that is said of it is in there."""
+    folder, digest = unpack_package(found.recognition.artifact, artifacts)
+    path = folder / FILE_NAME
+    file = read_manifest(path) if path.is_file() else None
+    inner = find_artifact(folder, file)
+    if inner.runtime == PACKAGE:
+        raise LoadError(Code.FORMAT_UNKNOWN, f"{found.path} is a package of a package", fix="Give the inner one.")
+    covered = () if found.file is None else (f"{found.file.path} is not used: the package has a model.toml of its own",)
+    own = msgspec.structs.replace(found, recognition=inner, path=folder, file=file, notes=(*found.notes, *covered))
+    source = source_of(own, artifacts)
+    recognition = msgspec.structs.replace(source.recognition, label=f"{source.recognition.label}, in a package")
+    details = {**source.details, "package": f"sha256:{digest}"}
+    return msgspec.structs.replace(source, source=str(found.path), recognition=recognition, details=details)
 
 
 def _settings(artifact: Path, archive: MarManifest | None) -> ArchiveSettings:

@@ -21,6 +21,8 @@ import msgspec
 from salver.models.archiverules import plain_parts
 
 HEADER = "salver listing 1"
+LISTING_NAME = ".salver-listing"
+"""The file that it is kept in, beside the files that it lists."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]{0,18}) ([x-]) (.+)")

@@ -78,9 +78,14 @@ class ExampleSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     An input is nested values, or a table with the one key `file`.
     """
 
-    inputs: dict[str, Any]
+    file: str | None = None
+    """A JSON file of the model's folder that has the other keys; it is read with model.toml."""
+    inputs: dict[str, Any] = {}
     expect: dict[str, Any] | None = None
     tolerance: _NotNegative = 0.01
+
+    def for_worker(self) -> dict[str, Any]:
+        return {"inputs": self.inputs, "expect": self.expect, "tolerance": self.tolerance}
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,7 +125,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return {
             "inputs": [_row(section) for section in self.inputs],
             "outputs": [_row(section) for section in self.outputs],
-            "example": None if self.example is None else msgspec.structs.asdict(self.example),
+            "example": None if self.example is None else self.example.for_worker(),
             "handler": self.handler,
             "runtime": self.runtime_options,
         }

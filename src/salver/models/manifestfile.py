@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from salver.errors import Code, LoadError
+from salver.models.examplefile import with_example
 from salver.models.manifest import Manifest
 from salver.models.manifestrules import first_problem, first_raw_problem
 from salver.models.manifestwords import Problem, in_words, problem_of
@@ -47,7 +48,7 @@ def read_manifest(path: Path) -> ManifestFile:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _invalid(f"{path}, line {line}: this is not UTF-8 text", "Save the file as UTF-8.") from error
-    return ManifestFile(path=str(path), text=text, manifest=parse_manifest(text, str(path)))
+    return ManifestFile(path=str(path), text=text, manifest=with_example(parse_manifest(text, str(path)), path.parent))
 
 
 def parse_manifest(text: str, file: str) -> Manifest:

@@ -115,7 +115,17 @@ def _step_problems(path: KeyPath, step: Step) -> Iterator[Problem]:
 
 
 def _example_problems(example: ExampleSection) -> Iterator[Problem]:
+    yield from _outside(("example", "file"), example.file)
     yield from _endless(("example", "tolerance"), example.tolerance)
+    if example.file is not None:
+        if example != ExampleSection(file=example.file):
+            yield Problem(("example", "file"), "`example.file` has the whole example, and other keys stand beside it")
+        return
+    yield from example_inputs_problems(example)
+
+
+def example_inputs_problems(example: ExampleSection) -> Iterator[Problem]:
+    """What is wrong with an example's inputs, wherever they were written."""
     if not example.inputs:
         yield Problem(("example", "inputs"), "`example.inputs` names no input")
     for name, value in example.inputs.items():

@@ -53,9 +53,10 @@ class Problem(msgspec.Struct, frozen=True):
     fix: str | None = None
 
 
-def problem_of(error: msgspec.ValidationError) -> Problem:
-    """The checker's complaint about a Manifest, in the words of the file."""
+def problem_of(error: msgspec.ValidationError, around: KeyPath = ()) -> Problem:
+    """The checker's complaint about a Manifest, or the part of one at `around`, in the words of the file."""
     text, path = _split(str(error))
+    path = (*around, *path)
     if unknown := _UNKNOWN.fullmatch(text):
         return _unknown_key(path, unknown[1])
     if missing := _MISSING.fullmatch(text):

@@ -32,6 +32,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     revision: int
     """Of the model's record; counts its changes. 0: nobody changed it yet, or nothing is left of it."""
+    digest: str = ""
+    """Of that version's artefact, where the repository has it."""
     is_settled: bool = False
     """Whether every version that is wanted serves or has failed."""
     now: ModelStatus | None = None

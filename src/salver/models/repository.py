@@ -25,12 +25,19 @@ import msgspec
 from salver.errors import Code, LoadError
 from salver.models.archiverules import ArchiveLimits, ArchiveRefused
 from salver.models.disk import Disk
-from salver.models.listing import ListedFile, Listing, ListingInvalid, is_digest, listing_of, parse_listing
+from salver.models.listing import (
+    LISTING_NAME,
+    ListedFile,
+    Listing,
+    ListingInvalid,
+    is_digest,
+    listing_of,
+    parse_listing,
+)
+from salver.models.packagefile import is_package
 from salver.models.trees import TreeFile, TreeLimits, names_and_sizes, tree_files
 from salver.models.uploads import is_packed_folder, unpacked
 from salver.models.zips import ZipRefused
-
-LISTING_NAME = ".salver-listing"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SEALED = 0o555
@@ -79,12 +86,12 @@ class Repository:
             return self._publish(source, name, stage)
 
     def unpack_upload(self, upload: Path, name: str) -> Published:
-        """Publish an uploaded file: a `.zip`, `.tar`, `.tar.gz` or `.tgz` as the folder in it, any other as it is.
+        """Publish an upload: a package, `.zip`, `.tar`, `.tar.gz` or `.tgz` as the folder in it, any other as it is.
 
         The upload itself stays where it is. Raises LoadError as `publish` does.
         """
         with self._in_words(f"The upload {name!r}"), self._stage("publishing") as stage:
-            if not is_packed_folder(name):
+            if not (is_packed_folder(name) or is_package(upload)):
                 return self._publish(upload, name, stage)
             folder = stage / "unpacked"
             folder.mkdir()

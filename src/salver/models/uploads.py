@@ -7,6 +7,7 @@ from pathlib import Path
 
 from salver.models.archive import extract
 from salver.models.archiverules import ArchiveLimits
+from salver.models.packagefile import check_package, is_package
 from salver.models.tars import extract_tar
 
 _ZIP_ENDINGS = (".zip",)
@@ -21,9 +22,14 @@ def is_packed_folder(name: str) -> bool:
 def unpacked(upload: Path, name: str, folder: Path, limits: ArchiveLimits) -> Path:
     """The folder that an upload of this name holds, unpacked below the empty `folder`.
 
-    A folder that alone was packed, as `zip -r model.zip model` does, stands for its content. Raises ArchiveRefused,
+    A folder that alone was packed, as `zip -r model.zip model` does, stands for its content. A package is known by its
+    content, whatever it is called, and must hold what its listing says. Raises ArchiveRefused,
     ZipRefused and OSError.
     """
+    if is_package(upload):
+        extract(upload, folder, limits)
+        check_package(folder, name)
+        return folder
     if name.lower().endswith(_ZIP_ENDINGS):
         for entry in extract(upload, folder, limits):
             if entry.external_attr >> 16 & stat.S_IXUSR:

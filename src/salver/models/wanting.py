@@ -63,9 +63,11 @@ def outcome_of(
         failures={number: why for number, why in before.failures.items() if number not in {*edit.retry, *edit.remove}},
     )
     told = plan(None if model.is_nothing else before, None if edit.is_end else after)
+    about = new or (None if edit.version is None else model.versions.get(edit.version))
     return Outcome(
         model=model.name,
         version=edit.version,
+        digest="" if about is None or about.stored is None else about.stored.digest,
         is_plan=is_plan,
         plan=replace(told, warnings=(*told.warnings, edit.note)) if edit.note else told,
         revision=model.record.revision,

@@ -70,6 +70,8 @@ class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
     deadline_s: float | None = None
     is_idempotent: bool | None = None
     """None: as the runtime says."""
+    records_example: bool = False
+    """Whether the worker tells what its example gave."""
     description: str = ""
     details: dict[str, str] = {}
     labels: dict[str, tuple[str, ...]] = {}
@@ -96,6 +98,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     rss: int = 0
     load_s: float = 0.0
     example_s: float | None = None
+    example_answer: dict[str, Any] | None = None
+    """What the example gave, of a worker that was asked for it."""
     details: dict[str, str] = {}
 
 

@@ -14,6 +14,7 @@ import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -162,6 +163,9 @@ class LocalWorker:
 
     async def load(self) -> Ready:
         spec = self._spec
+        options: dict[str, Any] = {"threads": spec.threads, "warm_up_rounds": spec.warm_up_rounds}
+        if spec.records_example:
+            options["record_example"] = True
         verb, header = await self._control.call(
             frames.LOAD,
             {
@@ -172,7 +176,7 @@ class LocalWorker:
                 "path": spec.path,
                 "folder": spec.folder,
                 "manifest": spec.manifest,
-                "options": {"threads": spec.threads, "warm_up_rounds": spec.warm_up_rounds},
+                "options": options,
                 "batch_rows": spec.batching.max_batch_rows,
             },
         )

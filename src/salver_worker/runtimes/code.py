@@ -17,6 +17,12 @@ def enter_folder(folder: str) -> None:
     sys.path.insert(0, folder)
 
 
+def let_import(folder: str) -> None:
+    """Let what lies in a model's folder be imported, after what is installed."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
 def load_module(path: str) -> ModuleType:
     """The module in this file, run once, known under the file's name unless a module of that name is there already."""
     stem = os.path.splitext(os.path.basename(path))[0]

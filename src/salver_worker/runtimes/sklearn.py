@@ -16,6 +16,7 @@ from salver_worker.arrays import bytes_array, datatype_of
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, OutputInvalid
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
+from salver_worker.runtimes.code import let_import
 from salver_worker.runtimes.sklearn_columns import Features, read_features
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def load(request: LoadRequest) -> Estimator:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        let_import(request.folder)
         estimator = _open(request.path)
     for message in sorted({str(warning.message) for warning in caught}):
         print("salver_worker: %s" % message, file=sys.stderr)

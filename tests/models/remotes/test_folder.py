@@ -13,6 +13,7 @@ import pytest
 
 from salver.errors import Code, LoadError, StartupError
 from salver.models.discovery import discover
+from salver.models.packagefile import write_package
 from salver.models.remotes.base import Seen, SourceGone
 from salver.models.remotes.folder import FolderSource
 from salver.models.sources import Discovery
@@ -315,3 +316,17 @@ def test_other_texts_are_no_sums(watched: Watched, text: bytes) -> None:
     path = watched.put("spam/1/model.onnx").parent
     watched.put("spam/1/SHA256SUMS", text)
     assert refusal(watched.settled()["spam/1"]) == f"{path / 'SHA256SUMS'} is not as `sha256sum` writes it."
+
+
+def test_a_package_stays_as_it_is_once_it_was_seen(watched: Watched, tmp_path: Path) -> None:
+    """Its model.toml is inside: that it was unpacked meanwhile is no change."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.onnx").write_bytes(watched.model)
+    (tmp_path / "m" / "model.toml").write_text('name = "m"\n')
+    write_package(tmp_path / "m", tmp_path / "m.salver")
+    watched.put("m/1/m.salver", (tmp_path / "m.salver").read_bytes())
+    watched.put("n/1/m.onnx")
+    seen = watched.settled()["m/1"]
+    assert watched.look(QUIET_S)["m/1"].stamp == seen.stamp
+    watched.put("n/2/m.onnx")
+    assert watched.look()["m/1"].stamp == watched.look(QUIET_S)["m/1"].stamp == seen.stamp

@@ -179,6 +179,19 @@ def test_whoever_stops_waiting_ends_the_build_unless_others_wait(bench: Callable
     play(bench(), story)
 
 
+def test_whoever_asks_while_a_build_is_being_ended_gets_one_of_its_own(bench: Callable[..., Bench]) -> None:
+    async def story(bench: Bench) -> None:
+        first = asyncio.create_task(bench.python(OLD))
+        while not any("resolving" in text for text in bench.said):  # noqa: ASYNC110  nothing else tells it
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)  # it stops waiting, and nobody else waits
+        assert version_of(await bench.python(OLD)) == "1.0"
+        assert first.cancelled()
+
+    play(bench(), story)
+
+
 def test_prune_removes_what_no_lock_needs_and_tells_it_beforehand(bench: Callable[..., Bench]) -> None:
     async def story(bench: Bench) -> None:
         old = await bench.python(OLD)

@@ -286,6 +286,7 @@ def test_the_answer_says_what_was_done_and_what_stands(wire: NativeWire, outcome
     assert document == {
         "model": "iris",
         "version": 2,
+        "digest": "",
         "plan": False,
         "steps": ["load iris/2"],
         "warnings": ["careful"],

@@ -15,6 +15,8 @@ from salver.models.pickles import BZ2_HEAD_BYTES, HEAD_BYTES, compression
 from salver.models.zips import ZipRefused, open_zip
 
 ZIP_START = b"PK\x03\x04"
+PACKAGE = "package"
+"""What stands in the place of a runtime's name until a package is opened."""
 
 
 class Recognition(msgspec.Struct, frozen=True, kw_only=True):

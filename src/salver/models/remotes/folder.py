@@ -160,9 +160,7 @@ class FolderSource:
 
     def _manifests(self) -> dict[str, Mark]:
         """The model.toml of each version that was answered; it may lie beside the version, or above the folder."""
-        paths = {
-            os.path.abspath(told.model.manifest_file.path) for told in self._told.values() if told.model.manifest_file
-        }
+        paths = {path for told in self._told.values() if (path := _manifest_of(told.model)) is not None}
         return {mark.name: mark for path in paths for mark in _looked_at(path)}
 
     def _gone(self, reason: str) -> SourceGone:
@@ -188,13 +186,18 @@ def _marks_of(path: str, place: ModelSource | FailedSource | None, marks: Mappin
     """The files of one place, named from there, the model.toml about it, and what above it hides it."""
     own = os.path.abspath(path)
     below = own.rstrip("/") + "/"
-    manifest = place.manifest_file if isinstance(place, ModelSource) else None
-    about = None if manifest is None else os.path.abspath(manifest.path)
+    about = _manifest_of(place) if isinstance(place, ModelSource) else None
     return [
         msgspec.structs.replace(mark, name=full.removeprefix(below))
         for full, mark in marks.items()
         if full in (own, about) or full.startswith(below) or (mark.size < 0 and own.startswith(f"{full}/"))
     ]
+
+
+def _manifest_of(model: ModelSource) -> str | None:
+    """Where the model.toml lies that may be changed; a package has its own inside."""
+    is_inside = model.manifest_file is None or "package" in model.details
+    return None if is_inside or model.manifest_file is None else os.path.abspath(model.manifest_file.path)
 
 
 def _are_related(one: str, other: str) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -77,11 +78,16 @@ class Builder:
     async def prepare(self, request: EnvironmentRequest, tell: Tell) -> Prepared:
         """Raises BuildFailed."""
         flight = self._flights.get(request.digest)
-        if flight is None:
+        if flight is None or flight.is_given_up:
             flight = self._flights[request.digest] = _Flight()
             flight.task = asyncio.get_running_loop().create_task(self._prepared(request, flight.say))
-            flight.task.add_done_callback(lambda _: self._flights.pop(request.digest, None))
+            flight.task.add_done_callback(functools.partial(self._forget, request.digest, flight))
         return await flight.join(tell)
+
+    def _forget(self, digest: str, flight: _Flight, _task: asyncio.Task[Prepared]) -> None:
+        """The flight is over; one that took its place after it was given up is not."""
+        if self._flights.get(digest) is flight:
+            del self._flights[digest]
 
     async def lock(self, request: EnvironmentRequest, tell: Tell) -> Lock:
         """The lock for what is asked for: the one that is kept, else it is resolved and kept. Raises BuildFailed."""
@@ -340,6 +346,8 @@ class _Flight:
 
     def __init__(self) -> None:
         self.task: asyncio.Task[Prepared] | None = None
+        self.is_given_up = False
+        """Whether it is being ended, so that nobody may join it any more."""
         self._listeners: list[Tell] = []
         self._last = ""
 
@@ -358,6 +366,7 @@ class _Flight:
         finally:
             self._listeners.remove(tell)
             if not self._listeners and not self.task.done():
+                self.is_given_up = True
                 self.task.cancel()
 
 

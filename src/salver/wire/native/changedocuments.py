@@ -93,6 +93,7 @@ class OutcomeDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     version: int | None
+    digest: str
     plan: bool
     steps: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -19,6 +19,7 @@ def outcome_document(outcome: models.Outcome) -> OutcomeDocument:
     return OutcomeDocument(
         model=outcome.model,
         version=outcome.version,
+        digest=outcome.digest,
         plan=outcome.is_plan,
         steps=tuple(map(printable, outcome.plan.steps)),
         warnings=tuple(map(printable, outcome.plan.warnings)),
