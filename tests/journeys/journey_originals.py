@@ -73,13 +73,13 @@ class Ports(NamedTuple):
 
 @contextmanager
 def original(name: str, commands: Path, folder: Path, store: Path, **settings: Any) -> Iterator[Ports]:
-    """The original server, running; keywords are further lines of its config.properties."""
+    """The original server, running; keywords are further lines of its config.properties, in capitals its variables."""
     ports = Ports(*free_ports(5))
     config = {
         "inference_address": f"http://127.0.0.1:{ports.inference}",
         "management_address": f"http://127.0.0.1:{ports.management}",
         "model_store": store,
-        **settings,
+        **{key: value for key, value in settings.items() if not key.isupper()},
     }
     if name == "torchserve":
         config |= {
@@ -100,6 +100,7 @@ def original(name: str, commands: Path, folder: Path, store: Path, **settings: A
         "TEMP": str(folder / "tmp"),
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
+        **{key: str(value) for key, value in settings.items() if key.isupper()},
     }
     output = folder / "original.txt"
     with output.open("wb") as file:
