@@ -1,0 +1,1 @@
+"""As TorchServe has it, for imports."""
