@@ -103,3 +103,17 @@ def test_a_status_that_a_handler_set_is_a_failure(route, exchange, call, version
         route.encode(InferResponse(version, None, result), request, call())
     told = route.error(raised.value, None)
     assert (told.status, told.body.splitlines()[0]) == (GrpcStatus.UNAVAILABLE, b"out of paper")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "last"),
+    [
+        (Code.INVALID_INPUT, GrpcStatus.INTERNAL, b"BadRequestException.()"),
+        (Code.MODEL_NOT_READY, GrpcStatus.INTERNAL, b"InternalServerException.()"),
+        (Code.OUT_OF_MEMORY, GrpcStatus.RESOURCE_EXHAUSTED, b"org.pytorch.serve.http.InternalServerException"),
+        (Code.CONFLICT, GrpcStatus.INTERNAL, b"No."),
+    ],
+)
+def test_errors_end_in_the_name_of_their_exception(route, code: Code, status: GrpcStatus, last: bytes) -> None:
+    told = route.error(RequestError(code, "No.", fix=""), None)
+    assert (told.status, told.body.splitlines()[-1]) == (status, last)
