@@ -16,7 +16,9 @@ from salver.models.configurator import Configurator
 from salver.models.disk import Disk
 from salver.models.opening import open_models
 from salver.models.places import Places
+from salver.models.remotes.base import Source
 from salver.models.remotes.http import HttpFetcher
+from salver.models.remotes.mirror import Mirrors
 from salver.models.repository import Repository
 from salver.models.residence import Residence
 from salver.models.sources import ModelSource
@@ -83,8 +85,20 @@ class Stage:
             self.catalogue, [], [], every_s=0.0, scratch=self.uploads, on_note=lambda text: self.notes.append(text)
         )
         self.roots = folder / "roots"
+        self.buckets: dict[str, Source] = {}
+        """What stands in for buckets, by address."""
+        mirroring = [folder / name for name in ("mirrors", "mirroring")]
+        for made in mirroring:
+            made.mkdir(exist_ok=True)
         self.configurator = Configurator(
-            self.catalogue, self.watch, store, folder, quiet_s=0.0, roots=[str(self.roots)]
+            self.catalogue,
+            self.watch,
+            store,
+            folder,
+            quiet_s=0.0,
+            roots=[str(self.roots), "s3://lake/roots"],
+            mirrors=Mirrors(*mirroring),
+            open_bucket=lambda model, url: self.buckets[url],
         )
         self.bodies = Management(self.catalogue, self.audit, self.uploads, places, self.configurator).bodies()
         self.control.add_operations(self.bodies)

@@ -30,8 +30,14 @@ ORIGINALS = "SALVER_TEST_ORIGINALS"
 PACKAGES = {
     "mms": ("multi-model-server==1.1.11", "setuptools"),
     "torchserve": ("torchserve==0.12.0", "torch-workflow-archiver", "setuptools", "pyyaml", "pip"),
+    "torchvision": (
+        *("torchserve==0.12.0", "setuptools", "pyyaml", "pip", "numpy", "pillow"),
+        *("packaging", "tqdm", "matplotlib"),  # which captum asks for
+    ),
 }
 TORCH = "torch==2.13.0"
+BESIDE_TORCH = ("torchvision==0.28.0", "captum==0.9.0")
+"""Packages that would bring another PyTorch."""
 _made: dict[str, Path] = {}
 """The environments of this run: each is installed once."""
 
@@ -50,8 +56,10 @@ def environment(name: str, folder: Path) -> Path:
     try:
         _run(uv, "venv", "--quiet", "--python", sys.executable, str(folder))
         _run(uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES[name])
-        if name == "torchserve":
+        if name != "mms":
             _run(str(python), "-m", "pip", "install", "--quiet", TORCH)
+        if name == "torchvision":
+            _run(str(python), "-m", "pip", "install", "--quiet", "--no-deps", *BESIDE_TORCH)
     except (OSError, subprocess.SubprocessError) as error:
         output = getattr(error, "output", b"") or b""
         pytest.skip(f"NO {name.upper()} from the package index: {error} {output[-500:]!r}")
@@ -73,13 +81,13 @@ class Ports(NamedTuple):
 
 @contextmanager
 def original(name: str, commands: Path, folder: Path, store: Path, **settings: Any) -> Iterator[Ports]:
-    """The original server, running; keywords are further lines of its config.properties."""
+    """The original server, running; keywords are further lines of its config.properties, in capitals its variables."""
     ports = Ports(*free_ports(5))
     config = {
         "inference_address": f"http://127.0.0.1:{ports.inference}",
         "management_address": f"http://127.0.0.1:{ports.management}",
         "model_store": store,
-        **settings,
+        **{key: value for key, value in settings.items() if not key.isupper()},
     }
     if name == "torchserve":
         config |= {
@@ -100,6 +108,7 @@ def original(name: str, commands: Path, folder: Path, store: Path, **settings: A
         "TEMP": str(folder / "tmp"),
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
+        **{key: str(value) for key, value in settings.items() if key.isupper()},
     }
     output = folder / "original.txt"
     with output.open("wb") as file:

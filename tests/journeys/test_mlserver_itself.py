@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 import pytest
+import requests
 from google.protobuf import json_format
 from journey_mlserver import environment, mlserver, write_models
 from journey_originals import Call, Ports, ask, differences
@@ -164,13 +165,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("mlserver")
     commands = environment(folder / "environment")
     theirs, ours = write_models(folder / "models")
-    doors = "native@127.0.0.1:0,mlserver@127.0.0.1:0,mlserver-grpc@127.0.0.1:0"
+    names = ("native", "mlserver", "mlserver-metrics", "mlserver-grpc")
+    doors = ",".join(f"{name}@127.0.0.1:0" for name in names)
     with (
         serving(ours / "iris", ours / "words", folder=folder, doors=doors) as server,
         mlserver(commands, theirs, folder / "original") as ports,
     ):
-        http, rpc = (int(url.rpartition(":")[2]) for url in server.urls[1:3])
-        yield Pair(Ports(http, http, 0, rpc, rpc), ports, server.admin)
+        http, metrics, rpc = (int(url.rpartition(":")[2]) for url in server.urls[1:4])
+        yield Pair(Ports(http, http, metrics, rpc, rpc), ports, server.admin)
 
 
 def by_name(document: Any) -> Any:
@@ -276,3 +278,45 @@ def test_mlserver_answers_over_grpc_as_we_do(both: Pair) -> None:
         if (our != their) != bool(rpc.differs):
             wrong.append(f"{rpc.name}: {our}, they: {their}")
     assert wrong == [], "\n".join(wrong)
+
+
+def events(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers if name.lower().startswith("ce-")}
+
+
+def test_answers_are_cloud_events_as_the_originals(both: Pair) -> None:
+    metadata = [(name.lower(), value) for name, value in both.key.items()]
+    told = []
+    for ports, key in ((both.theirs, {}), (both.ours, both.key)):
+        found = [
+            requests.post(f"http://127.0.0.1:{ports.inference}{INFER}", json=body, headers=key, timeout=60)
+            for body in ({"id": "a", "inputs": [tensor()]}, {"id": "a", "inputs": []})
+        ]
+        told.append([events(answer.headers.items()) for answer in found])
+        with grpc.insecure_channel(f"127.0.0.1:{ports.grpc_inference}") as channel:
+            ask_for = channel.unary_unary(
+                "/inference.GRPCInferenceService/ModelInfer",
+                lambda given: given.SerializeToString(),
+                pb.ModelInferResponse.FromString,
+            )
+            for request in (message(FP32, id="b"), message(FP32)):
+                _, call = ask_for.with_call(request, timeout=60, metadata=metadata if key else [])
+                told[-1].append(events(call.trailing_metadata()))
+    theirs, ours = told
+    own = {"ce-source": "io.seldon.serving.deployment.salver", "ce-inferenceservicename": "salver"}
+    assert ours == [event | own if event else event for event in theirs]
+    assert ours[0]["ce-id"] == "a"
+
+
+def test_metrics_of_models_have_the_originals_names(both: Pair) -> None:
+    families = []
+    for ports, key in ((both.theirs, {}), (both.ours, both.key)):
+        requests.post(
+            f"http://127.0.0.1:{ports.inference}{INFER}", json={"inputs": [tensor()]}, headers=key, timeout=60
+        )
+        page = requests.get(f"http://127.0.0.1:{ports.metrics}/metrics", headers=key, timeout=60)
+        kinds = (line.split()[2:] for line in page.text.splitlines() if line.startswith("# TYPE model_infer"))
+        families.append({name: kind for name, kind in kinds if not name.endswith("_created")})
+        assert page.status_code == 200
+        assert requests.get(f"http://127.0.0.1:{ports.metrics}/nothing", headers=key, timeout=60).status_code == 404
+    assert families[0] == families[1]

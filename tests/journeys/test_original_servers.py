@@ -237,6 +237,34 @@ def test_torchserve_answers_as_we_do(torchserve: tuple[Ports, Ports, dict[str, s
     assert wrong == [], "\n".join(wrong)
 
 
+def outline(document: Any) -> Any:
+    """What may be asked of what, without the words that explain it."""
+    paths = {
+        path: {
+            verb: (each["operationId"], [given["in"] for given in each["parameters"][:1]])
+            for verb, each in item.items()
+        }
+        for path, item in document["paths"].items()
+    }
+    return document["openapi"], document["info"]["title"], paths
+
+
+def test_torchserve_describes_the_management_of_a_model_as_we_do(
+    torchserve: tuple[Ports, Ports, dict[str, str]],
+) -> None:
+    ours, theirs, key = torchserve
+    for target in ("/models/echo", "/models/echo/2.0"):
+        documents = []
+        for ports, headers in ((theirs, {}), (ours, key)):
+            ask(ports, manage("register", "POST", "/models?url=echo.mar", headers=headers))
+            told = ask(ports, manage("describe", "OPTIONS", target, headers=headers))
+            documents.append(outline(told.document))
+            assert told.status == 200
+        assert documents[0] == documents[1]
+    unknown = manage("describe nobody", "OPTIONS", "/models/nobody")
+    assert sent([unknown], ours, theirs, key) == []
+
+
 WORDY = "what is wrong with the graph is said"
 WORKFLOW_CALLS = [
     manage("no workflows", "GET", "/workflows"),
@@ -292,8 +320,8 @@ def test_torchserve_has_workflows_as_we_do(torchserve: tuple[Ports, Ports, dict[
     assert wrong == [], "\n".join(wrong)
 
 
-def register(url: str, name: str) -> Any:
-    return management_pb2.RegisterModelRequest(url=url, model_name=name, initial_workers=1, synchronous=True)
+def register(url: str, name: str, workers: int = 1) -> Any:
+    return management_pb2.RegisterModelRequest(url=url, model_name=name, initial_workers=workers, synchronous=True)
 
 
 def prediction(model: str = "", version: str = "", **inputs: bytes) -> Any:
@@ -308,6 +336,7 @@ GRPC_CALLS: list[tuple[str, str, Any]] = [
     ("inference", "Predictions", prediction(data=b"abc")),
     ("inference", "Predictions", prediction("echo", "9.0", data=b"abc")),
     ("inference", "Predictions", prediction("failing", data=b"abc")),
+    ("inference", "Predictions", prediction("idle", data=b"abc")),
     ("management", "ListModels", management_pb2.ListModelsRequest(limit=10)),
     ("management", "DescribeModel", management_pb2.DescribeModelRequest(model_name="nobody")),
     ("management", "DescribeModel", management_pb2.DescribeModelRequest()),
@@ -364,6 +393,7 @@ def test_torchserve_answers_over_grpc_as_we_do(torchserve: tuple[Ports, Ports, d
     for ports, mine in ((theirs, []), (ours, metadata)):  # a model of both, whatever ran before
         for url, name in (("echo.mar", "echo"), ("echo-two.mar", "echo"), ("failing.mar", "failing")):
             called(ports, "management", "RegisterModel", register(url, name), mine)
+        called(ports, "management", "RegisterModel", register("echo.mar", "idle", workers=0), mine)
         called(ports, "management", "UnregisterModel", management_pb2.UnregisterModelRequest(model_name="broken"), mine)
     wrong = []
     for service, method, message in GRPC_CALLS:

@@ -15,6 +15,7 @@ from salver.models.configured import (
     check_labels,
     check_roots,
     configured,
+    in_bucket,
     local_path,
     unconfigured,
 )
@@ -45,13 +46,23 @@ def test_what_is_sound_is_taken() -> None:
     assert local_path("/models/n") == "/models/n"
 
 
+def test_a_bucket_has_one_address() -> None:
+    check_configuration((model(base_path="s3://bucket"), model("n", "GS://bucket/a b/c/")), ())
+    assert in_bucket("GS://bucket/a b/c/") == "gs://bucket/a b/c"
+    assert in_bucket("/models/m") is None
+    assert in_bucket("file:///models/m") is None
+
+
 @pytest.mark.parametrize(
     ("models", "words"),
     [
         ((model(), model()), "Illegal to list model m multiple times in config list"),
         ((model(base_path="m"),), "Expected model m to have an absolute path or URI; got base_path()=m"),
         ((model(base_path=""),), "Expected model m to have an absolute path or URI; got base_path()="),
-        ((model(base_path="s3://bucket/m"),), "only folders are served from there"),
+        ((model(base_path="hdfs://host/m"),), "only folders and buckets are served"),
+        ((model(base_path="s3://"),), "is no path in a bucket"),
+        ((model(base_path="gs://bucket/a/../b"),), "is no path in a bucket"),
+        ((model(base_path="s3://key:word@bucket/m"),), "is no path in a bucket"),
         ((model(base_path="/models/\0"),), "is no path"),
         ((model(name="a b"),), "'a b' is no name of a model"),
         ((model(labels={"7": 1}),), "'7' is no label"),

@@ -16,6 +16,7 @@ from salver.models.configfile import PER_MODEL_BATCHING, ConfigurationFile, Give
 from salver.models.configfile import discover_with_batching as with_batching
 from salver.models.configurator import Proposal
 from salver.models.configured import Configured, ConfiguredModel
+from salver.models.remotes.base import Seen, SourceGone
 from salver.operations import models
 from salver.replicas.base import Failure
 from salver.replicas.memory import MemoryWorker
@@ -312,5 +313,48 @@ def test_a_proposal_without_waiting_tries_nothing_out(play: Any) -> None:
         with pytest.raises(RequestError):
             await stage.configurator.configure(Proposal(models=(model, model), by="test"))
         shutil.rmtree(stage.roots)
+
+    play(story)
+
+
+class Bucket:
+    """One version after the other, each a Python file."""
+
+    name = "m"
+
+    def __init__(self) -> None:
+        self.versions: list[int] = []
+        self.is_gone = False
+
+    async def look(self) -> tuple[Seen, ...]:
+        if self.is_gone:
+            raise SourceGone(Code.LOAD_FAILED, "The bucket is away.")
+        return tuple(map(self._seen, self.versions))
+
+    def _seen(self, version: int) -> Seen:
+        def fetch(folder: Path) -> Path:
+            (folder / "model.py").write_text(f"def predict(x: float) -> float:\n    return x + {version}\n")
+            return folder
+
+        return Seen(model="m", version=version, fetch=fetch, stamp="", source=f"s3://lake/roots/m/{version}")
+
+
+def test_a_bucket_below_the_roots_is_fetched_and_served(play: Any) -> None:
+    model = ConfiguredModel(name="m", base_path="s3://lake/roots/m", labels={"stable": 2})
+
+    async def story(stage: Stage) -> None:
+        bucket = stage.buckets[model.base_path] = Bucket()
+        elsewhere = replace(model, base_path="s3://lake/other/m")
+        assert (await refused(stage, elsewhere)).code is Code.PERMISSION_DENIED
+        bucket.is_gone = True
+        assert (await refused(stage, model)).message == "The bucket is away."
+        bucket.is_gone, bucket.versions = False, [1, 2]
+        assert (await refused(stage, replace(model, labels={"stable": 1}))).code is Code.CONFLICT
+        assert await configure(stage, model) == Configured(added=("m",))
+        assert stage.states() == {2: READY}
+        specific = VersionPolicy(kind=PolicyKind.SPECIFIC, versions=(1,), highest_answers=True)
+        assert await configure(stage, replace(model, policy=specific, labels={})) == Configured(kept=("m",))
+        await stage.watch.look()
+        await until(lambda: stage.states() == {1: READY})
 
     play(story)

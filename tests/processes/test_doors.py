@@ -74,7 +74,10 @@ def test_the_port_for_all_protocols_answers_what_else_is_wanted_there() -> None:
 
 def test_mlservers_words_take_the_place_of_tritons_at_its_port() -> None:
     net = NetSettings(port=8080, compat=("mlserver",))
-    assert wanted_ports(net) == {8080: ("mlserver", *(wire for wire in ALL_WIRES if wire != "openinference"))}
+    assert wanted_ports(net) == {
+        8080: ("mlserver", *(wire for wire in ALL_WIRES if wire != "openinference")),
+        8082: ("mlserver-metrics",),
+    }
     assert wanted_grpc_ports(net) == {8081: ("mlserver",)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +27,16 @@ from salver.models.folders import discover_versions
 from salver.models.opening import Opening
 from salver.models.places import Places
 from salver.models.remotes.base import Source
+from salver.models.remotes.buckets import BucketSource
 from salver.models.remotes.folder import FolderSource
 from salver.models.remotes.http import HttpFetcher, HttpLimits
+from salver.models.remotes.mirror import Mirrors
 from salver.models.remotes.references import Remote, parse_remotes
+from salver.models.remotes.stores import address_store, remote_store
 from salver.models.residence import Residence
 from salver.models.sources import Discovery
 from salver.models.stock import Stock
+from salver.models.trees import TreeLimits
 from salver.models.watch import Watch
 from salver.processes.control import ControlHalf
 from salver.processes.environments import EnvironmentOperations
@@ -112,6 +117,8 @@ def control_half(
         find=discover_with_batching
         if configuration is not None and configuration.has_own_batching
         else discover_versions,
+        mirrors=Mirrors(directory.folder("mirrors"), directory.emptied("mirroring")),
+        open_bucket=partial(_base_path, settings.models),
     )
     management = Management(
         catalogue,
@@ -240,7 +247,14 @@ def _watch(
     )
 
 
-def _bucket(remote: Remote, settings: ModelSettings) -> Source:
-    from salver.models.remotes.s3 import S3Source  # an extra
+def _base_path(settings: ModelSettings, model: str, url: str) -> Source:
+    """Where one model's versions are. Raises StartupError."""
+    limits = TreeLimits(max_files=settings.max_artefact_files, max_bytes=settings.max_artefact_gb * 1024**3)
+    return BucketSource(
+        model, url, address_store(url, os.environ), quiet_s=settings.quiet_s, model=model, limits=limits
+    )
 
-    return S3Source(remote, os.environ, quiet_s=settings.quiet_s)
+
+def _bucket(remote: Remote, settings: ModelSettings) -> Source:
+    store = remote_store(remote, os.environ)
+    return BucketSource(remote.name, remote.url, store, quiet_s=settings.quiet_s)

@@ -32,6 +32,7 @@ from salver.wire.base import GrpcWire, Wire
 from salver.wire.native.rest import NativeWire
 from salver.wire.openinference.metrics import OpenInferenceMetricsWire
 from salver.wire.openinference.mlserver import MlServerWire
+from salver.wire.openinference.mlserver.metrics import MlServerMetricsWire
 from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.wires import handler_grpc_wires, handler_wires
@@ -109,6 +110,7 @@ def _wires(settings: Settings, front_end: FrontEnd) -> Mapping[str, Wire]:
         OpenInferenceWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         MlServerWire(max_body_bytes=max_body_bytes, settings=settings.openinference),
         OpenInferenceMetricsWire(),
+        MlServerMetricsWire(),
         NativeWire(max_body_bytes),
     )
     return {wire.name: wire for wire in wires}

@@ -54,7 +54,12 @@ FLAGS: tuple[ServingFlag, ...] = (
     _mapped("port", "integer", "8500", "the port of gRPC"),
     _mapped("rest_api_port", "integer", "0", "the port of REST; 0 opens none"),
     _mapped("model_name", "text", "default", "the name of the only model; not looked at with model_config_file"),
-    _mapped("model_base_path", "text", "", "the folder of its numbered versions; not looked at with model_config_file"),
+    _mapped(
+        "model_base_path",
+        "text",
+        "",
+        "the folder of its numbered versions, or a bucket: `s3://`, `gs://`; not looked at with model_config_file",
+    ),
     _mapped("model_config_file", "text", "", "a file in text format with many models, policies and labels"),
     _mapped("model_config_file_poll_wait_seconds", "integer", "0", "how often that file is looked at; 0: once"),
     _mapped("file_system_poll_wait_seconds", "integer", "1", "`watch_s`; 0 or less: the folders are read at the start"),

@@ -19,8 +19,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     model_store: str = ""
     """Folder from which models may be registered by name, as clients of MMS do; none unless it is given."""
     model_roots: tuple[str, ...] = ()
-    """Folders below which a configuration that comes over the network may name models; those around the command line's
-    own models are always among them."""
+    """Folders, and prefixes in buckets (`s3://bucket/path`), below which a configuration that comes over the network
+    may name models; those around the command line's own models are always among them."""
     remotes: tuple[str, ...] = ()
     """Places to fetch models from, as `zoo=https://host/path` or `lake=s3://bucket/prefix endpoint=https://host`."""
     allow_urls: bool = False

@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from salver.errors import Code, LoadError, RequestError
+from salver.errors import Code, LoadError, RequestError, StartupError
 from salver.models.catalogue import Catalogue
 from salver.models.configured import (
     Configuration,
@@ -25,20 +25,28 @@ from salver.models.configured import (
     check_labels,
     check_roots,
     configured,
+    in_bucket,
     local_path,
     unconfigured,
 )
 from salver.models.folders import discover_versions
 from salver.models.policy import policy_versions
+from salver.models.remotes.base import Source, SourceGone
 from salver.models.remotes.folder import FolderSource
+from salver.models.remotes.mirror import MirroredFolder, Mirrors
 from salver.models.sources import Discovery
 from salver.models.states import SERVING
 from salver.models.watch import Watch
 from salver.store.base import ModelRecord, Store
+from salver.types import VersionState
 
 KEPT = "configuration"
 """The name under which the store has it."""
 FindVersions = Callable[[Path, str, Path], Discovery]
+OpenBucket = Callable[[str, str], Source]
+"""Of a model's name and the address of its versions. Raises StartupError."""
+UNUSED = (VersionState.FAILED, VersionState.STOPPED, VersionState.UNLOADED)
+"""States in which nobody needs a version's files."""
 
 
 class KeptConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,16 +97,20 @@ class Configurator:
         quiet_s: float,
         roots: Sequence[str] = (),
         find: FindVersions = discover_versions,
+        mirrors: Mirrors,
+        open_bucket: OpenBucket,
     ) -> None:
-        """Reads the store. `roots` are the folders below which callers may name base paths."""
+        """Reads the store. `roots` are the folders and buckets below which callers may name base paths."""
         kept = store.get_value(KEPT)
         self.kept = KeptConfiguration() if kept is None else msgspec.json.decode(kept, type=KeptConfiguration)
         self._catalogue = catalogue
         self._watch = watch
         self._artifacts = artifacts
         self._quiet_s = quiet_s
-        self._roots = tuple(os.path.realpath(root) for root in roots)
+        self._roots = tuple(map(_real, roots))
         self._find = find
+        self._mirrors = mirrors
+        self._open_bucket = open_bucket
         self._folders: dict[str, FolderSource] = {}
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Configured]] = set()
@@ -121,13 +133,15 @@ class Configurator:
         )
         if given is not None:
             self._roots = (*self._roots, *await asyncio.to_thread(_around, given))
+        places = {model.name: url for model in models if (url := in_bucket(model.base_path)) is not None}
+        await asyncio.to_thread(self._mirrors.keep, places)
         return await self.configure(proposal)
 
     async def reconfigure(self, proposal: Proposal) -> Configured:
         """What a caller wants: its folders must lie where callers may name some. Raises RequestError."""
         check_configuration(proposal.models, self.kept.models)
         paths = {model.base_path for model in proposal.models} - {model.base_path for model in self.kept.models}
-        real = {path: await asyncio.to_thread(os.path.realpath, local_path(path)) for path in paths}
+        real = {path: await asyncio.to_thread(_real, path) for path in paths}
         check_roots(tuple(model for model in proposal.models if model.base_path in paths), self._roots, real)
         return await self.configure(proposal)
 
@@ -152,14 +166,14 @@ class Configurator:
     async def _checked(self, proposal: Proposal) -> _Change:
         before = {model.name: model for model in self.kept.models if model.name in self._folders}
         wanted = {model.name: model for model in proposal.models}
-        moved = [model for model in proposal.models if _path(before.get(model.name)) != model.base_path]
+        moved = [model for model in proposal.models if _place(before.get(model.name)) != _place(model)]
         folders = {model.name: await asyncio.to_thread(self._folder, model) for model in moved}
         for model in proposal.models:
             old = before.get(model.name)
             check_labels(
                 model,
                 {} if old is None else old.labels,
-                self._able(model, folders.get(model.name)),
+                await self._able(model, folders.get(model.name)) if model.labels else (),
                 allow_unavailable=proposal.allow_unavailable,
             )
         return _Change(
@@ -169,7 +183,7 @@ class Configurator:
             folders=folders,
         )
 
-    def _able(self, model: ConfiguredModel, folder: FolderSource | None) -> set[int]:
+    async def _able(self, model: ConfiguredModel, folder: FolderSource | None) -> set[int]:
         """The versions that serve, and those that will when nothing goes wrong."""
         status = self._catalogue.status(model.name)
         versions = () if status is None else status.versions
@@ -177,11 +191,15 @@ class Configurator:
         if folder is None:
             known: Iterable[int] = self._catalogue.known_versions(model.name)
         else:
-            known = [source.version for source in folder.found.models]
+            with _told():
+                known = await folder.expected()
         return serving | set(policy_versions(tuple(known), model.policy))
 
     def _folder(self, model: ConfiguredModel) -> FolderSource:
-        """Reads the disk."""
+        """Reads the disk. Raises RequestError(INVALID_INPUT) for a bucket that cannot be opened."""
+        url = in_bucket(model.base_path)
+        if url is not None:
+            return self._mirrored(model, url)
         root = Path(local_path(model.base_path))
         find = functools.partial(self._find, root, model.name, self._artifacts)
         try:
@@ -190,11 +208,27 @@ class Configurator:
             known = Discovery(notes=(f"{error.message}; {model.name} is served when its versions are there",))
         return FolderSource(_origin(model), self._artifacts, quiet_s=self._quiet_s, known=known, root=root, find=find)
 
+    def _mirrored(self, model: ConfiguredModel, url: str) -> FolderSource:
+        try:
+            bucket = self._open_bucket(model.name, url)
+        except StartupError as error:
+            raise RequestError(Code.INVALID_INPUT, error.message, fix=error.fix) from error
+        mirror = self._mirrors.mirror(bucket, url, model.policy, functools.partial(self._is_used, model.name))
+        find = functools.partial(self._find, mirror.folder, model.name, self._artifacts)
+        return MirroredFolder(mirror, _origin(model), self._artifacts, quiet_s=self._quiet_s, find=find)
+
+    def _is_used(self, name: str, version: int) -> bool:
+        status = self._catalogue.status(name)
+        versions = () if status is None else status.versions
+        return any(each.id.version == version and each.state not in UNUSED for each in versions)
+
     async def _try_out(self, change: _Change, wait_s: float) -> None:
         """Load what comes beside what is there. Raises RequestError when that fails, and takes it away again."""
         tried = [model for model in change.added if self._catalogue.stage(_record(model))]
         try:
             for model in tried:
+                with _told():
+                    await change.folders[model.name].prepare()
                 await self._watch.replace(None, change.folders[model.name])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -244,9 +278,27 @@ class Configurator:
             self._folders[name] = folder
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A bucket that does not answer, as what it is to who waits for it."""
+    try:
+        yield
+    except SourceGone as error:
+        raise RequestError(Code.LOAD_FAILED, error.message, fix=error.fix) from error
+
+
 def _around(models: Configuration) -> list[str]:
-    """The folders in which the base paths are."""
-    return sorted({os.path.realpath(os.path.dirname(os.path.normpath(local_path(each.base_path)))) for each in models})
+    """The folders in which the base paths are, and the prefixes in buckets."""
+    return sorted({_real(each.base_path, of_folder=True) for each in models})
+
+
+def _real(path: str, *, of_folder: bool = False) -> str:
+    """A base path, or the folder in which it is, without links; a bucket is in no other folder."""
+    url = in_bucket(path)
+    if url is None:
+        own = local_path(path)
+        return os.path.realpath(os.path.dirname(os.path.normpath(own)) if of_folder else own)
+    return url.rpartition("/")[0] if of_folder and url.count("/") > 2 else url
 
 
 def _origin(model: ConfiguredModel) -> str:
@@ -259,8 +311,11 @@ def _record(model: ConfiguredModel) -> ModelRecord:
     return configured(nothing, model, None)
 
 
-def _path(model: ConfiguredModel | None) -> str | None:
-    return None if model is None else model.base_path
+def _place(model: ConfiguredModel | None) -> object:
+    """What a watch is of; of a bucket those versions alone are brought that the policy picks."""
+    if model is None:
+        return None
+    return model.base_path if in_bucket(model.base_path) is None else (model.base_path, model.policy)
 
 
 def _names(models: Iterable[ConfiguredModel]) -> tuple[str, ...]:

@@ -22,7 +22,10 @@ from salver.store.base import ModelRecord
 from salver.types import VersionPolicy
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_LOCAL = ("", "file")
+_LOCAL = "file"
+BUCKETS = ("s3", "gs")
+"""Schemes of base paths in buckets."""
+_BUCKET = re.compile(r"[a-z0-9]+://[A-Za-z0-9][A-Za-z0-9._-]*(/(?!\.{1,2}(/|$))[^/?#\0]+)*")
 
 
 class ConfiguredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,12 +79,24 @@ def _check_path(model: ConfiguredModel) -> None:
     if scheme is None and not posixpath.isabs(model.base_path):
         text = f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
         raise _invalid(text, "Write the whole path, from / on.")
-    if scheme is not None and scheme[1].lower() not in _LOCAL:
-        text = f"The model {model.name} has the base path {model.base_path}, and only folders are served from there"
-        fix = "Copy or mount it into a folder. For a bucket of S3 there is the setting `remotes`, as lake=s3://bucket/path."
+    if scheme is not None and scheme[1].lower() not in (_LOCAL, *BUCKETS):
+        text = f"The model {model.name} has the base path {model.base_path}, and only folders and buckets are served"
+        fix = "Copy or mount it into a folder, or into a bucket: s3://bucket/path, gs://bucket/path."
         raise _invalid(f"{text}.", fix)
+    bucket = in_bucket(model.base_path)
+    if bucket is not None and not _BUCKET.fullmatch(bucket):
+        text = f"The base path {model.base_path} of the model {model.name} is no path in a bucket"
+        raise _invalid(f"{text}.", "Write it as s3://bucket/path, without a password, a query or dots for folders.")
     if "\0" in model.base_path:
         raise _invalid(f"The base path of the model {model.name} is no path.", "Write the path without a zero byte.")
+
+
+def in_bucket(base_path: str) -> str | None:
+    """The address of a base path in a bucket, in one form; None for a folder."""
+    scheme = _SCHEME.match(base_path)
+    if scheme is None or scheme[1].lower() not in BUCKETS:
+        return None
+    return f"{scheme[1].lower()}://{base_path[scheme.end() :].rstrip('/')}"
 
 
 def local_path(base_path: str) -> str:

@@ -113,7 +113,7 @@ class Watch:
         try:
             seen = await source.look()
         except SourceGone as error:
-            self._note(source.name, f"{error.message} {error.fix}")
+            self._note(source.name, f"{error.message} {error.fix}", error.log_detail)
             return None
         self._told.pop(source.name, None)
         return seen
@@ -168,8 +168,9 @@ class Watch:
         self._refused[seen.id] = seen.stamp
         self._note(str(seen.id), f"{seen.source} is not served: {error.message} {error.fix}")
 
-    def _note(self, place: str, text: str) -> None:
+    def _note(self, place: str, text: str, detail: str = "") -> None:
         if self._told.get(place) != text:
             self._told[place] = text
-            log.warning("source_not_served", extra={"source": place, "reason": text})
+            more = {"detail": detail} if detail else {}
+            log.warning("source_not_served", extra={"source": place, "reason": text, **more})
             self._on_note(text)

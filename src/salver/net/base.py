@@ -18,8 +18,8 @@ class NetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Port of gRPC, for all protocols that have it; 0 lets the system choose, -1 opens none."""
     compat: tuple[Literal["tfserving", "mms", "torchserve", "openinference", "mlserver"], ...] = ()
     """Protocols that also get the ports their own clients expect: tfserving (8501; gRPC 8500), mms (8080, 8081),
-    torchserve (8080, 8081, 8082; gRPC 7070, 7071), openinference (8000, 8002; gRPC 8001), mlserver (8080; gRPC
-    8081)."""
+    torchserve (8080, 8081, 8082; gRPC 7070, 7071), openinference (8000, 8002; gRPC 8001), mlserver (8080, 8082;
+    gRPC 8081)."""
     doors: tuple[str, ...] = ()
     """Exact addresses instead of `host`, `port`, `grpc_port` and `compat`: protocols, `@` and the address, as
     `mms@127.0.0.1:8080`, `mms+mms-management@127.0.0.1:8080` or `mms@unix:/run/mms.sock`; over gRPC as

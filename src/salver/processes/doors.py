@@ -27,7 +27,7 @@ COMPAT_PORTS: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
         (8082, ("torchserve-metrics",)),
     ),
     "openinference": ((8000, ("openinference",)), (8002, ("openinference-metrics",))),
-    "mlserver": ((8080, ("mlserver",)),),
+    "mlserver": ((8080, ("mlserver",)), (8082, ("mlserver-metrics",))),
 }
 """The ports that a protocol's own clients expect, by what `--compat` calls it."""
 LOUDER: dict[str, frozenset[str]] = {"torchserve": frozenset({"mms"}), "mlserver": frozenset({"openinference"})}

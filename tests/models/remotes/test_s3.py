@@ -14,8 +14,9 @@ import pytest
 
 from salver.errors import Code, LoadError, StartupError
 from salver.models.remotes.base import Seen, SourceGone
+from salver.models.remotes.buckets import BucketSource
 from salver.models.remotes.references import parse_remotes
-from salver.models.remotes.s3 import S3Source
+from salver.models.remotes.stores import remote_store
 from salver.models.trees import TreeLimits
 from web_server import Answer, WebServer
 
@@ -36,11 +37,12 @@ class Lake:
         web.answer = self._passed_on
         self.source = self.watch()
 
-    def watch(self, **more: Any) -> S3Source:
+    def watch(self, **more: Any) -> BucketSource:
         text = f"lake=s3://{self.bucket}/prod endpoint={self.web.url} region=eu key_variable=KEY secret_variable=SECRET"
         remote = parse_remotes([text])["lake"]
         environment = {"KEY": "a", "SECRET": "b"}
-        return S3Source(remote, environment, quiet_s=QUIET_S, clock=lambda: self.now, **more)
+        store = remote_store(remote, environment)
+        return BucketSource("lake", remote.url, store, quiet_s=QUIET_S, clock=lambda: self.now, **more)
 
     def put(self, name: str, content: bytes = MODEL) -> None:
         answer = httpx.put(f"{self.s3_url}/{self.bucket}/{name}", content=content, headers=OWNER, trust_env=False)
@@ -250,11 +252,11 @@ def test_objects_that_stand_for_folders_are_none(lake: Lake) -> None:
 def test_a_variable_that_is_not_set_is_told() -> None:
     remote = parse_remotes(["lake=s3://bucket key_variable=KEY"])["lake"]
     with pytest.raises(StartupError, match="names the variable KEY, which is not set"):
-        S3Source(remote, {}, quiet_s=QUIET_S)
+        remote_store(remote, {})
 
 
 def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(StartupError) as caught:
-        S3Source(parse_remotes(["lake=s3://bucket"])["lake"], {}, quiet_s=QUIET_S)
+        remote_store(parse_remotes(["lake=s3://bucket"])["lake"], {})
     assert caught.value.fix == "Run `pip install 'salver[s3]'`."

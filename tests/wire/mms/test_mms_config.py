@@ -160,6 +160,13 @@ def test_the_environment_wins_over_the_file_where_the_file_allows_it() -> None:
     assert with_environment(allowed, environment, "torchserve") == {**allowed, "job_queue_size": "8"}
 
 
+def test_the_variable_of_open_inference_counts_without_leave() -> None:
+    for word, is_on in (("oip", "true"), ("true", "false")):
+        environment = {"TS_OPEN_INFERENCE_PROTOCOL": word}
+        assert with_environment({}, environment, "torchserve") == {"ts_open_inference_protocol": is_on}
+        assert with_environment({}, environment, "mms") == {}
+
+
 def test_the_configuration_for_sagemaker_names_its_variables_only() -> None:
     assert SAGEMAKER_CONFIG.count("=$$SAGEMAKER_") == 7
     assert "decode_input_request=false" in SAGEMAKER_CONFIG

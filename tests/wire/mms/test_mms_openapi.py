@@ -12,7 +12,12 @@ import pytest
 from salver.operations.base import Request
 from salver.types import ModelStatus, ModelVersion, VersionInfo, VersionState, VersionStatus
 from salver.wire.torchserve.inference import MmsWire, write_model_description
-from salver.wire.torchserve.openapi import inference_document, management_document, model_document
+from salver.wire.torchserve.openapi import (
+    inference_document,
+    management_document,
+    model_document,
+    model_management_document,
+)
 
 VERBS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 OPERATION_KEYS = {"operationId", "summary", "parameters", "responses", "requestBody", "deprecated"}
@@ -100,6 +105,17 @@ def test_the_management_api_has_the_paths_that_it_serves() -> None:
         "/api-description": {"get"},
         "/models": {"get", "post"},
         "/models/{model_name}": {"get", "put", "delete"},
+    }
+
+
+def test_the_management_of_one_model_is_a_part_of_it() -> None:
+    document = model_management_document(model(None), "1.0")
+    check(document)
+    assert document["info"] == {"title": "RESTful Management API for: m", "version": "1.0"}
+    assert document["paths"].keys() == {
+        "/models/{model_name}",
+        "/models/{model_name}/{model_version}",
+        "/models/{model_name}/{model_version}/set-default",
     }
 
 

@@ -71,6 +71,13 @@ class FolderSource:
         """What the last look came to: the versions it answered, and what was at rest and cannot be served."""
         return self._found
 
+    async def prepare(self) -> None:
+        """Have everything where the next look sees it. Raises SourceGone."""
+
+    async def expected(self) -> set[int]:
+        """The versions that there are, seen or not yet. Raises SourceGone."""
+        return {model.version for model in self._found.models}
+
     async def look(self) -> tuple[Seen, ...]:
         """All versions at rest, the ones before where files are changing. Raises SourceGone."""
         await asyncio.to_thread(self._look)

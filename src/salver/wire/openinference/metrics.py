@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import statistics
 from salver.operations.base import Answer, PredictRoute, Request, Route
+from salver.operations.statistics import Statistics
 from salver.wire.openinference.errors import NOT_ALLOWED, NOT_FOUND, error_answer
 from salver.wire.openinference.statistics import metrics_page
 
@@ -16,6 +19,7 @@ class OpenInferenceMetricsWire:
     """One page, for a port of its own: every address there is its own."""
 
     name = "openinference-metrics"
+    page: Callable[[Statistics], bytes] = staticmethod(metrics_page)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -25,7 +29,7 @@ class OpenInferenceMetricsWire:
                 path=PAGE,
                 operation=statistics.OF_ALL.name,
                 read=lambda _: statistics.GetAllStatistics(),
-                write=lambda found, _: Answer(200, metrics_page(found), PROMETHEUS),
+                write=lambda found, _: Answer(200, self.page(found), PROMETHEUS),
             ),
         )
 

@@ -73,13 +73,13 @@ def metrics_page(found: Statistics) -> bytes:
     """The original's families in the Prometheus text format."""
     lines: list[str] = []
     for name, kind, text, value in _FAMILIES:
-        lines += _family(f"nv_inference_{name}", kind, text, ((_labels(each), value(each)) for each in found))
-    lines += _family(
+        lines += family(f"nv_inference_{name}", kind, text, ((labels(each), value(each)) for each in found))
+    lines += family(
         "nv_inference_request_failure",
         "counter",
         "Number of failed inference requests, all batch sizes",
         (
-            (_labels(each, reason), sum(n for code, n in each.failures.items() if REASONS.get(code, "OTHER") == reason))
+            (labels(each, reason), sum(n for code, n in each.failures.items() if REASONS.get(code, "OTHER") == reason))
             for each in found
             for reason in ALL_REASONS
         ),
@@ -87,12 +87,12 @@ def metrics_page(found: Statistics) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _family(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> list[str]:
+def family(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> list[str]:
     head = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
     return [*head, *(f"{name}{{{labels}}} {value}" for labels, value in samples)]
 
 
-def _labels(version: VersionStatistics, reason: str = "") -> str:
+def labels(version: VersionStatistics, reason: str = "") -> str:
     model = version.id.model.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     labels = f'model="{model}",version="{version.id.version}"'
     return f'{labels},reason="{reason}"' if reason else labels

@@ -36,4 +36,5 @@ class TorchServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     workflow_store: str = ""
     """Folder from which workflows may be registered by name; empty is `model_store`."""
     ts_open_inference_protocol: bool = False
-    """Answer the addresses of the Open Inference protocol the way TorchServe does with its switch of this name."""
+    """Answer the addresses of the Open Inference protocol, and its service over gRPC in TorchServe's package, the way
+    TorchServe does with its switch of this name."""

@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, str] = {
 }
 """The originals' own, where ours differ or might come to differ."""
 PREFIXES: Mapping[Server, str] = {"mms": "MMS_", "torchserve": "TS_"}
+OPEN_INFERENCE = "ts_open_inference_protocol"
 METRICS_MODES = {"log": "log", "prometheus": "prometheus", "legacy": "legacy"}
 ENVELOPES = ("none", "body", "json", "kserve", "kservev2")
 
@@ -48,12 +49,21 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_environment(properties: Mapping[str, str], environment: Mapping[str, str], server: Server) -> dict[str, str]:
-    """The properties, and with `enable_envvars_config` the variables `MMS_<KEY>` or `TS_<KEY>` over them."""
-    if not _is_true(properties.get("enable_envvars_config", "")):
-        return dict(properties)
-    prefix = PREFIXES[server]
-    names = {name.removeprefix(prefix).lower(): value for name, value in environment.items() if name.startswith(prefix)}
-    return {**properties, **{name: value for name, value in names.items() if key_named(name, server) is not None}}
+    """The properties, and with `enable_envvars_config` the variables `MMS_<KEY>` or `TS_<KEY>` over them.
+
+    `TS_OPEN_INFERENCE_PROTOCOL` counts without it: `oip` is its only word.
+    """
+    found = dict(properties)
+    if _is_true(properties.get("enable_envvars_config", "")):
+        prefix = PREFIXES[server]
+        names = {
+            key.removeprefix(prefix).lower(): value for key, value in environment.items() if key.startswith(prefix)
+        }
+        found |= {name: value for name, value in names.items() if key_named(name, server) is not None}
+    protocol = environment.get(OPEN_INFERENCE.upper())
+    if server == "torchserve" and protocol is not None:
+        found[OPEN_INFERENCE] = "true" if protocol == "oip" else "false"
+    return found
 
 
 def configuration(properties: Mapping[str, str], server: Server, name: str) -> Configuration:
@@ -99,7 +109,7 @@ def _torchserve_settings(values: _Values) -> Iterator[tuple[str, Any]]:
     yield "service_envelope", values.one_of("service_envelope", ENVELOPES)
     yield "handler_metrics", values.one_of("metrics_mode", tuple(METRICS_MODES))
     yield "metrics_config", values.text("metrics_config").strip()
-    yield "ts_open_inference_protocol", values.switch("ts_open_inference_protocol", False)
+    yield OPEN_INFERENCE, values.switch(OPEN_INFERENCE, False)
     yield "token_authorization", not values.switch("disable_token_authorization", False)
     yield "token_expiration_min", float(values.positive("token_expiration_min", 60))
     yield "model_control", "explicit" if values.switch("enable_model_api", False) else "none"

@@ -68,7 +68,8 @@ KEYS: tuple[Key, ...] = (
         "ts_open_inference_protocol",
         TORCHSERVE,
         "used",
-        "answers V2 addresses as TorchServe does",
+        "answers V2 addresses, and the service of Open Inference over gRPC, as TorchServe does; so does the variable "
+        "`TS_OPEN_INFERENCE_PROTOCOL=oip`",
         "ts_open_inference_protocol",
     ),
     Key("metrics_mode", TORCHSERVE, "used", "where metrics of handlers go", "handler_metrics"),

@@ -1,4 +1,4 @@
-"""TorchServe's two services over gRPC. What they ask for is what the HTTP addresses ask for, and is read as that is."""
+"""TorchServe's services over gRPC. What they ask for is what the HTTP addresses ask for, and is read as that is."""
 
 from __future__ import annotations
 
@@ -19,24 +19,18 @@ from salver.types import DEFAULT_SIGNATURE, Body, InferRequest, InferResponse, P
 from salver.wire.headers import for_model
 from salver.wire.torchserve.answers import pretty
 from salver.wire.torchserve.decoding import BODY_GROUP, plan_for
-from salver.wire.torchserve.dialect import BAD_REQUEST, INTERNAL, Dialect
+from salver.wire.torchserve.dialect import Dialect
 from salver.wire.torchserve.encoding import encode
 from salver.wire.torchserve.errors import Subject, row_of, text_of
+from salver.wire.torchserve.grpcerrors import REFUSED, described, failure
 from salver.wire.torchserve.inference import HEALTHY, UNHEALTHY
 from salver.wire.torchserve.management import MmsManagementWire
+from salver.wire.torchserve.oip.methods import oip_methods
 from salver.wire.torchserve.pb import inference_pb2, management_pb2
 from salver.wire.torchserve.versions import Directory, number_of
 
 INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
 MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService"
-JAVA = {
-    "BadRequestException": "org.pytorch.serve.http.BadRequestException",
-    "InternalServerException": "org.pytorch.serve.http.InternalServerException",
-    "ModelNotFoundException": "org.pytorch.serve.archive.model.ModelNotFoundException",
-    "ModelVersionNotFoundException": "org.pytorch.serve.archive.model.ModelVersionNotFoundException",
-    "ServiceUnavailableException": "org.pytorch.serve.http.ServiceUnavailableException",
-}
-"""The second line of an error's description: the exception's class."""
 MANAGEMENT_STATUS = {
     400: GrpcStatus.INVALID_ARGUMENT,
     401: GrpcStatus.UNAUTHENTICATED,
@@ -46,8 +40,6 @@ MANAGEMENT_STATUS = {
     409: GrpcStatus.ALREADY_EXISTS,
 }
 """INTERNAL where it is not here."""
-WORKER_STATUS = {503: GrpcStatus.UNAVAILABLE, 507: GrpcStatus.RESOURCE_EXHAUSTED}
-REFUSED = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 MessageT = TypeVar("MessageT", bound=Message)
 
 
@@ -61,27 +53,10 @@ def parsed(kind: type[MessageT], raw: bytes) -> MessageT:
     return message
 
 
-def failure(error: SalverError, about: Subject, dialect: Dialect) -> Answer:
-    """What the inference service says: INTERNAL, whatever it is, but of keys and of what a worker said."""
-    row = row_of(error, dialect)
-    text = text_of(error, row, about)
-    if row.type == BAD_REQUEST:
-        return Answer(GrpcStatus.INTERNAL, f"{text}\nBadRequestException.()".encode(), None)
-    if error.code in REFUSED:
-        return described(GrpcStatus.PERMISSION_DENIED, text, row.type)
-    by_worker = WORKER_STATUS.get(row.status) if row.type == INTERNAL else None
-    return described(by_worker or GrpcStatus.INTERNAL, text, row.type)
-
-
 def _management_status(error: SalverError, status: int) -> GrpcStatus:
     if error.code in REFUSED:
         return GrpcStatus.PERMISSION_DENIED
     return MANAGEMENT_STATUS.get(status, GrpcStatus.INTERNAL)
-
-
-def described(status: GrpcStatus, text: str, exception: str) -> Answer:
-    name = JAVA.get(exception)
-    return Answer(status, f"{text}\n{name}".encode() if name else text.encode(), None)
 
 
 NO_MESSAGE = Answer(GrpcStatus.OK, b"", None)
@@ -154,12 +129,13 @@ def _media_type(data: bytes) -> str:
 
 
 class TorchServeGrpcWire:
-    """InferenceAPIsService."""
+    """InferenceAPIsService, and beside it the service of Open Inference where that is switched on."""
 
-    def __init__(self, name: str, dialect: Dialect, served: Directory) -> None:
+    def __init__(self, name: str, dialect: Dialect, served: Directory, *, has_open_inference: bool = False) -> None:
         self.name = name
         self._dialect = dialect
         self._served = served
+        self._has_open_inference = has_open_inference
 
     @property
     def methods(self) -> Sequence[Method]:
@@ -175,6 +151,7 @@ class TorchServeGrpcWire:
             PredictMethod(path=f"{INFERENCE}/Predictions", open=self._open),
             StreamMethod(path=f"{INFERENCE}/StreamPredictions", open=self._open_stream, takes_many=False),
             StreamMethod(path=f"{INFERENCE}/StreamPredictions2", open=self._open_stream),
+            *(oip_methods(self.name, self._dialect, self._served) if self._has_open_inference else ()),
         )
 
     def _open(self, request: Request) -> TorchServeGrpcRoute:

@@ -11,6 +11,7 @@ from salver.types import ModelStatus, PayloadKind
 from salver.wire.torchserve.answers import json_answer, pretty, usual_headers
 
 NAME = "Torchserve"
+EXTENSIONS = ("kserve", "kubeflow")
 NO_VERSIONS = "Model versioning is not yet supported."
 
 
@@ -48,7 +49,7 @@ def write_ready(result: server.HealthReport, request: Request) -> Answer:
 
 def write_server(result: server.ServerDescription, request: Request) -> Answer:
     """With the original's spelling."""
-    document = {"name": NAME, "version": result.version, "extenstion": ["kserve", "kubeflow"]}
+    document = {"name": NAME, "version": result.version, "extenstion": EXTENSIONS}
     return json_answer(document, request)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from salver import __version__
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import access, models, server
 from salver.operations.base import Answer, PredictRoute, Request, Route
@@ -60,6 +61,10 @@ class MmsManagementWire:
             _row("GET", "/models/{model}", models.GET.name, self._read_versions, self._write_versions),
             _row("GET", "/models/{model}/{version}", models.GET.name, self._read_versions, self._write_versions),
             readiness,
+            *(
+                _row("OPTIONS", path, models.GET.name, read_model, write_management_description)
+                for path in ("/models/{model}", "/models/{model}/{version}")
+            ),
             _row("GET", "/token", access.KEYS_RENEW.name, read_token, write_token),
         )
 
@@ -149,6 +154,11 @@ def write_list(result: models.ModelList, request: Request) -> Answer:
 
 def write_model(result: ModelStatus, request: Request) -> Answer:
     return json_answer(describe_document(result), request)
+
+
+def write_management_description(result: ModelStatus, request: Request) -> Answer:
+    """What may be done with a model, whatever version is named."""
+    return json_answer(openapi.model_management_document(result, __version__), request)
 
 
 def write_readiness(result: ModelStatus, request: Request) -> Answer:

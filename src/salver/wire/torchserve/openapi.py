@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from salver.types import ModelStatus, PayloadKind, Signature, TensorSpec
-from salver.wire.torchserve.dialect import MMS, Dialect
+from salver.wire.torchserve.dialect import MMS, TORCHSERVE, Dialect
 from salver.wire.torchserve.listing import default_version
 
 ANY_BODY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -53,10 +53,8 @@ def version_paths(model: Document) -> Document:
 
 def management_document(version: str, dialect: Dialect = MMS) -> Document:
     """The management API."""
-    model = parameter("model_name", "path", "The model's name.")
     limit = parameter("limit", "query", "At most so many models; 100 unless told.", "integer")
     token = parameter("next_page_token", "query", "The nextPageToken of the page before.")
-    synchronous = parameter("synchronous", "query", "Whether the answer waits for the workers.", "boolean")
     return document(
         dialect.title,
         version,
@@ -72,25 +70,40 @@ def management_document(version: str, dialect: Dialect = MMS) -> Document:
                     parameter("url", "query", "A name in the model store, or remote:path@sha256:<digest>."),
                     parameter("model_name", "query", "The model's name; the file's unless it is told."),
                     parameter("initial_workers", "query", "How many workers to start; 0 unless told.", "integer"),
-                    synchronous,
+                    synchronous_parameter(),
                 ),
-            },
-            "/models/{model_name}": {
-                "get": operation("describeModel", "One model and its workers.", answers("model", MODEL), model),
-                "put": operation(
-                    "setAutoScale",
-                    "Set how many workers the model has.",
-                    answers("status", STATUS),
-                    model,
-                    parameter("min_worker", "query", "The fewest workers; 1 unless told.", "integer"),
-                    parameter("max_worker", "query", "The most workers; min_worker unless told.", "integer"),
-                    synchronous,
-                ),
-                "delete": operation("unregisterModel", "Delete the model.", answers("status", STATUS), model),
             },
         }
-        | (version_management_paths(model) if dialect.has_versions else {}),
+        | model_management_paths(dialect),
     )
+
+
+def model_management_document(model: ModelStatus, version: str) -> Document:
+    """The part of the management API that is about one model. Its paths name no model, as the original's name none."""
+    return document(f"RESTful Management API for: {model.name}", version, model_management_paths(TORCHSERVE))
+
+
+def model_management_paths(dialect: Dialect) -> Document:
+    model = parameter("model_name", "path", "The model's name.")
+    return {
+        "/models/{model_name}": {
+            "get": operation("describeModel", "One model and its workers.", answers("model", MODEL), model),
+            "put": operation(
+                "setAutoScale",
+                "Set how many workers the model has.",
+                answers("status", STATUS),
+                model,
+                parameter("min_worker", "query", "The fewest workers; 1 unless told.", "integer"),
+                parameter("max_worker", "query", "The most workers; min_worker unless told.", "integer"),
+                synchronous_parameter(),
+            ),
+            "delete": operation("unregisterModel", "Delete the model.", answers("status", STATUS), model),
+        }
+    } | (version_management_paths(model) if dialect.has_versions else {})
+
+
+def synchronous_parameter() -> Document:
+    return parameter("synchronous", "query", "Whether the answer waits for the workers.", "boolean")
 
 
 def version_management_paths(model: Document) -> Document:

@@ -50,5 +50,5 @@ def handler_grpc_wires(settings: TorchServeSettings, served: Directory) -> Itera
     )
 
     for name, dialect in names(settings):
-        yield TorchServeGrpcWire(name, dialect, served)
+        yield TorchServeGrpcWire(name, dialect, served, has_open_inference=settings.ts_open_inference_protocol)
         yield TorchServeManagementGrpcWire(management_wire(name, dialect, settings, served), dialect)

@@ -20,10 +20,12 @@ from salver.wire.openinference.generate import adds_nothing
 from salver.wire.openinference.grpcerrors import BY_HTTP, grpc_error
 from salver.wire.openinference.grpcinfer import NO_MESSAGE, GrpcInferRoute, Plans
 from salver.wire.openinference.grpcmessages import CONTENTS, read_message
+from salver.wire.openinference.mlserver.cloudevents import cloud_event
 from salver.wire.openinference.mlserver.document import adapted
 from salver.wire.openinference.mlserver.errors import missing
+from salver.wire.openinference.mlserver.infer import NAME
 from salver.wire.openinference.mlserver.outputs import content_type, shape_of
-from salver.wire.openinference.mlserver.rest import NAME, index_entry, wanted_unload
+from salver.wire.openinference.mlserver.rest import index_entry, wanted_unload
 from salver.wire.openinference.outputs import outputs_of, raw_bytes
 from salver.wire.openinference.pb import inference_pb2 as pb
 from salver.wire.openinference.repository import index, wanted_load
@@ -40,6 +42,7 @@ class MlServerGrpcWire:
     name = NAME
 
     def __init__(self, settings: OpenInferenceSettings | None = None) -> None:
+        self._settings = settings or OpenInferenceSettings()
         plans = Plans()
         kept = {
             method.path.removeprefix(usual.SERVICE): method
@@ -47,7 +50,10 @@ class MlServerGrpcWire:
             if isinstance(method, OrdinaryMethod)
         }
         self._methods: tuple[Method, ...] = (
-            PredictMethod(path=usual.SERVICE + "ModelInfer", open=lambda request: MlServerGrpcRoute(plans, request)),
+            PredictMethod(
+                path=usual.SERVICE + "ModelInfer",
+                open=lambda request: MlServerGrpcRoute(plans, request, self._settings.v2_server_name),
+            ),
             StreamMethod(
                 path=usual.SERVICE + "ModelStreamInfer", open=lambda request: MlServerGrpcStreamRoute(plans, request)
             ),
@@ -80,10 +86,16 @@ class MlServerGrpcWire:
 
 
 class MlServerGrpcRoute(GrpcInferRoute):
-    """One message: values come back as they came, typed or raw, and no id is made up."""
+    """One message: values come back as they came, typed or raw, and no id is made up.
 
-    def __init__(self, plans: Plans, request: Request) -> None:
+    The headers of a cloud event are trailing metadata, where `server_name` is there; a stream has none.
+    """
+
+    wire = NAME
+
+    def __init__(self, plans: Plans, request: Request, server_name: str = "") -> None:
         super().__init__(plans, request)
+        self._server_name = server_name
         self._is_raw = bool(self._message.raw_input_contents)
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> V2Request:
@@ -93,6 +105,14 @@ class MlServerGrpcRoute(GrpcInferRoute):
             return super().decode(exchange, version)
         document, pieces = read_message(self._message)
         return plan.read(adapted(document, plan.signature, pieces.pieces), pieces)
+
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT | MODEL_ERROR)."""
+        answer = super().encode(response, request, call)
+        if not self._server_name:
+            return answer
+        event = cloud_event(self._server_name, self.model, self._message.id)
+        return replace(answer, headers=tuple((name.lower(), value) for name, value in event))
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         found = call.version if call is not None else 0

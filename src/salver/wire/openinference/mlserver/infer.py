@@ -18,11 +18,14 @@ from salver.wire.openinference.codec import Plan
 from salver.wire.openinference.compression import compressed, wanted_encoding
 from salver.wire.openinference.errors import Subject
 from salver.wire.openinference.generate import NO_EVENTS, adds_nothing, as_event, event
-from salver.wire.openinference.infer import NAME, plan_for
+from salver.wire.openinference.infer import plan_for
+from salver.wire.openinference.mlserver.cloudevents import cloud_event
 from salver.wire.openinference.mlserver.document import adapted, parse
 from salver.wire.openinference.mlserver.errors import error_answer, text_body
 from salver.wire.openinference.mlserver.outputs import encode
 from salver.wire.openinference.request import V2Request
+
+NAME = "mlserver"
 
 
 def new_id() -> str:
@@ -36,7 +39,10 @@ class MlServerInferRoute:
     operation = PREDICT.name
     label: str | None = None
 
-    def __init__(self, address: InferAddress, max_body_bytes: int, *, is_stream: bool = False) -> None:
+    def __init__(
+        self, address: InferAddress, max_body_bytes: int, *, server_name: str = "salver", is_stream: bool = False
+    ) -> None:
+        self._server_name = server_name
         self.model = address.model
         self.version = address.version
         self._max_body_bytes = max_body_bytes
@@ -76,8 +82,10 @@ class MlServerInferRoute:
                 status = body.status if body.status < 600 else 500  # HTTP has no others
                 return Answer(status, text_body(body.data.decode("utf-8", "replace")))
             outputs = body_output(body)
-        answer = encode(response, request, outputs)
-        return as_event(answer) if self._is_stream else compressed(answer, request.encoding)
+        if self._is_stream:
+            return as_event(encode(response, request, outputs))
+        headers = cloud_event(self._server_name, self.model, request.id)
+        return compressed(encode(response, request, outputs, headers), request.encoding)
 
     encode_part = encode
 

@@ -13,9 +13,11 @@ from salver.wire.openinference.outputs import NUMPY, json_values, outputs_of
 from salver.wire.openinference.request import V2Request, Wish
 from salver.wire.openinference.values import BASE64
 
+Headers = tuple[tuple[str, str], ...]
 
-def encode(response: InferResponse, request: V2Request, outputs: Mapping[str, Array]) -> Answer:
-    """Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
+
+def encode(response: InferResponse, request: V2Request, outputs: Mapping[str, Array], headers: Headers = ()) -> Answer:
+    """With these headers. Raises RequestError(OUTPUT_INVALID | INVALID_INPUT)."""
     id = response.version.id
     document: dict[str, Any] = {
         "model_name": id.model,
@@ -33,7 +35,7 @@ def encode(response: InferResponse, request: V2Request, outputs: Mapping[str, Ar
             for wish, array, datatype in outputs_of(response, request, outputs)
         ],
     }
-    return Answer(200, orjson.dumps(document, None, NUMPY))
+    return Answer(200, orjson.dumps(document, None, NUMPY), headers=headers)
 
 
 def shape_of(array: Array) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from salver.wire.openinference.base import OpenInferenceSettings
 from salver.wire.openinference.errors import NOT_ALLOWED, NOT_FOUND, shown
 from salver.wire.openinference.mlserver.document import parse_object
 from salver.wire.openinference.mlserver.errors import error_answer, not_found, text_body
-from salver.wire.openinference.mlserver.infer import MlServerInferRoute
+from salver.wire.openinference.mlserver.infer import NAME, MlServerInferRoute
 from salver.wire.openinference.rest import (
     LOAD,
     MODEL,
@@ -30,7 +30,6 @@ from salver.wire.openinference.rest import (
     subject_of,
 )
 
-NAME = "mlserver"
 NAMED_VERSION = re.compile(r"/v2/models/([^/]+)/versions/([^/]+)(?:/ready|/infer)?")
 WAITING = (VersionState.QUEUED, VersionState.STARTING)
 
@@ -66,13 +65,15 @@ class MlServerWire:
     def predict_route(self, method: bytes, target: bytes) -> PredictRoute | None:
         if method != b"POST":
             return None
+        name = self._settings.v2_server_name
         address = parse_infer(target)
         if address is not None:
-            return MlServerInferRoute(address, self._max_body_bytes)
+            return MlServerInferRoute(address, self._max_body_bytes, server_name=name)
         generating = parse_generate(target)
         if generating is None:
             return None
-        return MlServerInferRoute(generating[0], self._max_body_bytes, is_stream=generating[1].endswith("_stream"))
+        is_stream = generating[1].endswith("_stream")
+        return MlServerInferRoute(generating[0], self._max_body_bytes, server_name=name, is_stream=is_stream)
 
     def owns(self, path: str) -> bool:
         return path == "/v2" or path.startswith("/v2/")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import mxnet as mx
+
 from mms.model_service.mxnet_model_service import GluonImperativeBaseService
 from mms.utils.mxnet import image, ndarray
+
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
 
 
 class GluonVisionService(GluonImperativeBaseService):
@@ -15,8 +20,10 @@ class GluonVisionService(GluonImperativeBaseService):
         arrays = []
         for index, picture in enumerate(data):
             height, width = self.signature["inputs"][index]["data_shape"][2:]
-            array = image.resize(image.read(picture), width, height)
-            arrays.append(image.transform_shape(image.color_normalize(array)))
+            array = image.resize(image.read(picture), width, height, 1).astype("float32") / 255
+            arrays.append(
+                image.transform_shape(image.color_normalize(array, mx.nd.array(MEAN), mx.nd.array(DEVIATION)))
+            )
         return arrays
 
     def _inference(self, data: Any) -> Any:

@@ -15,8 +15,15 @@ class ObjectDetector(VisionHandler):
     image_processing = transforms.Compose([transforms.ToTensor()])
 
     def preprocess(self, data: Any) -> Any:
-        """Pictures of different sizes stay apart."""
-        return [self._tensor(row.get("data") or row.get("body")).to(self.device) for row in data]
+        """One tensor, as the original has it; a list for pictures of several sizes, and where TorchScript takes one."""
+        pictures = [self._tensor(row.get("data") or row.get("body")).to(self.device) for row in data]
+        is_alike = len({picture.shape for picture in pictures}) == 1
+        return torch.stack(pictures) if is_alike and not self._takes_list() else pictures
+
+    def _takes_list(self) -> bool:
+        if not isinstance(self.model, torch.jit.ScriptModule):
+            return False
+        return str(self.model.forward.schema.arguments[1].type).startswith("List")
 
     def inference(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         with torch.inference_mode():

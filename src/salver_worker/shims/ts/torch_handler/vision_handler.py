@@ -26,3 +26,9 @@ class VisionHandler(BaseHandler):
         if isinstance(image, (bytes, bytearray)):
             return self.image_processing(Image.open(io.BytesIO(image)).convert("RGB"))
         return torch.as_tensor(image, dtype=torch.float32)
+
+    def get_insights(self, tensor_data: Any, raw_data: Any, target: Any = 0) -> Any:
+        """How much each value counted. Needs captum."""
+        from captum.attr import IntegratedGradients
+
+        return IntegratedGradients(self.model).attribute(tensor_data, target=target, n_steps=15).tolist()

@@ -1,32 +1,31 @@
-"""Models in an S3-compatible store: `prefix/model/version/files`, as a folder of models has them."""
+"""Models in a bucket: `prefix/model/version/files`, as a folder of models has them, or one model's `version/files`."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from salver.errors import Code, LoadError, StartupError
+from salver.errors import Code, LoadError
 from salver.models.archiverules import plain_parts
 from salver.models.naming import is_name
 from salver.models.remotes.base import Seen, SourceGone
 from salver.models.remotes.checksums import check_sums
 from salver.models.remotes.quiet import COMPLETE, Mark, Snapshot, is_stable, snapshot
-from salver.models.remotes.references import Remote
 from salver.models.trees import TreeLimits
 from salver.models.versions import numbered
 from salver.types import ModelVersion
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import GCSStore, S3Store
+
+    Store: TypeAlias = S3Store | GCSStore
 
 MAX_OBJECTS = 1_000_000
 """Objects below one prefix that are looked at."""
@@ -42,22 +41,28 @@ class _Version(msgspec.Struct, frozen=True):
     marks: tuple[Mark, ...]
 
 
-class S3Source:
+class BucketSource:
     """Lists a bucket's prefix. A version counts when none of its objects has changed for a while."""
 
     def __init__(
         self,
-        remote: Remote,
-        environment: Mapping[str, str],
+        name: str,
+        url: str,
+        store: Store,
         *,
         quiet_s: float,
+        model: str | None = None,
         limits: TreeLimits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives seconds since the epoch, as the store's own times do. Raises StartupError(SETTINGS_INVALID)."""
-        self.name = remote.name
-        self._url = remote.url
-        self._store = _open_store(remote, environment)
+        """With `model` the prefix is that model's, with numbered versions; without, the models are folders in it.
+
+        `clock` gives seconds since the epoch, as the store's own times do.
+        """
+        self.name = name
+        self._url = url
+        self._store = store
+        self._model = model
         self._quiet_s = quiet_s
         self._limits = limits or TreeLimits()
         self._clock = clock
@@ -69,7 +74,7 @@ class S3Source:
         marks = await self._listed()
         if not marks and self._told:
             raise self._gone("it lists nothing any more")
-        versions = _versions(marks)
+        versions = _versions(marks, self._model)
         now = self._clock()
         told: dict[ModelVersion, Seen] = {}
         snapshots: dict[ModelVersion, Snapshot] = {}
@@ -178,68 +183,26 @@ class S3Source:
 
     def _gone(self, reason: str, log_detail: str = "") -> SourceGone:
         message = (
-            f"The remote {self.name} ({self._url}) cannot be read: {reason}; what was found in it stays as it was."
+            f"The bucket of {self.name} ({self._url}) cannot be read: {reason}; what was found in it stays as it was."
         )
         fix = "Check its endpoint, its bucket and its credentials; the server's log has the store's own words."
         return SourceGone(Code.LOAD_FAILED, message, fix=fix, log_detail=log_detail)
 
 
-def _versions(marks: list[Mark]) -> dict[ModelVersion, _Version]:
+def _versions(marks: list[Mark], model: str | None) -> dict[ModelVersion, _Version]:
     """The objects that lie as model/version/file, by version. An object that stands for a folder is none."""
     folders = {mark.name[:at] for mark in marks for at, sign in enumerate(mark.name) if sign == "/"}
     by_place: dict[str, dict[str, list[Mark]]] = {}
     for mark in marks:
-        model, _, rest = mark.name.partition("/")
+        place, _, rest = mark.name.partition("/") if model is None else (model, "", mark.name)
         number, _, name = rest.partition("/")
-        if name and is_name(model) and not (mark.size == 0 and mark.name in folders):
+        if name and is_name(place) and not (mark.size == 0 and mark.name in folders):
             own = msgspec.structs.replace(mark, name=name)
-            by_place.setdefault(model, {}).setdefault(number, []).append(own)
+            by_place.setdefault(place, {}).setdefault(number, []).append(own)
     return {
-        ModelVersion(model, version): _Version(f"{model}/{number}", tuple(sorted(places[number])))
-        for model, places in by_place.items()
+        ModelVersion(place, version): _Version(
+            number if model is not None else f"{place}/{number}", tuple(sorted(places[number]))
+        )
+        for place, places in by_place.items()
         for version, number in numbered(places).items()
     }
-
-
-def _open_store(remote: Remote, environment: Mapping[str, str]) -> S3Store:
-    """The store of a remote; keys come from the variables that it names, else from where AWS's own tools look."""
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import S3Store
-    except ImportError as error:
-        message = f"The remote {remote.name} needs the extra s3."
-        raise StartupError(Code.SETTINGS_INVALID, message, fix="Run `pip install 'salver[s3]'`.") from error
-    parts, options = urlsplit(remote.url), remote.options
-    config: dict[str, Any] = {"skip_signature": options.get("anonymous") == "true"}
-    for option, setting in (("key", "access_key_id"), ("secret", "secret_access_key"), ("token", "session_token")):
-        variable = options.get(f"{option}_variable")
-        if variable is not None:
-            config[setting] = _secret(remote, variable, environment)
-    if "region" in options:
-        config["region"] = options["region"]
-    if "endpoint" in options:
-        config |= {"endpoint": options["endpoint"], "virtual_hosted_style_request": False}
-    try:
-        return S3Store(
-            parts.netloc,
-            prefix=parts.path.strip("/") or None,
-            client_options={
-                "allow_http": options.get("endpoint", "").startswith("http://"),
-                "connect_timeout": timedelta(seconds=10),
-                "read_timeout": timedelta(seconds=30),
-                "timeout": timedelta(hours=6),
-            },
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
-            **config,
-        )
-    except (BaseError, ValueError) as error:
-        message = f"The remote {remote.name} cannot be used: {error}."
-        raise StartupError(Code.SETTINGS_INVALID, message, fix="Correct its address and options.") from error
-
-
-def _secret(remote: Remote, variable: str, environment: Mapping[str, str]) -> str:
-    value = environment.get(variable)
-    if not value:
-        message = f"The remote {remote.name} names the variable {variable}, which is not set."
-        raise StartupError(Code.SETTINGS_INVALID, message, fix=f"Set {variable} in the server's environment.")
-    return value
