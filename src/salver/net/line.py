@@ -155,7 +155,7 @@ class Line:
             transport.write(chunk(last.body) + LAST_CHUNK if lane.takes_chunks else last.body)
         if last is None or lane.ends_connection:
             transport.close()
-        elif self.waiting or self.is_deaf:
+        else:
             self.move_on()
 
     def cycle_answered(self) -> None:
@@ -165,8 +165,15 @@ class Line:
             self.move_on()
 
     def move_on(self) -> None:
-        """After an answer: the next request, or the last word. A client that does not read has to wait for either."""
-        if self._flow.write_paused or self.running is not None:
+        """After an answer: the next request, or the last word. A client that does not read has to wait for either.
+
+        One that reads on in the middle of an answer is read from again, so that its going is noticed.
+        """
+        if self._flow.write_paused:
+            return
+        if self.running is not None:
+            if isinstance(self.running, LaneExchange) and not self.waiting:
+                self._flow.resume_reading()
             return
         if self.waiting:
             exchange = self.running = self.waiting.pop()
