@@ -298,6 +298,13 @@ def test_a_handler_that_fails_behind_a_part_breaks_its_answer_off(site: Site) ->
             next(pieces)
 
 
+def test_a_status_that_has_no_body_has_no_parts(site: Site) -> None:
+    with requests.Session() as session:
+        answer = session.post(f"{site.torchserve}/predictions/handler", data="status204 one", timeout=60)
+        assert (answer.status_code, "has no body" in answer.json()["message"]) == (503, True)
+        assert session.post(f"{site.torchserve}/predictions/handler", data="one", timeout=60).text == "one end"
+
+
 def test_http_1_0_gets_a_body_that_ends_with_the_connection(site: Site) -> None:
     import socket
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from salver.errors import Code, RequestError
 from salver.net.exchange import KnownExchange, LaneExchange, LaneState
-from salver.net.rendering import render, render_beginning
+from salver.net.rendering import BODILESS, render, render_beginning
 from salver.operations.base import Answer, Credentials
 from salver.operations.burst import MAX_UNREAD_BYTES
 
@@ -128,8 +129,10 @@ class Line:
             self.move_on()
 
     def write_part(self, lane: LaneExchange, answer: Answer) -> bool:
-        """Write a part of the answer of the prediction that is running, the first one behind its head; whether the
-        client keeps up."""
+        """Write a part of the answer of the prediction that is running, the first one behind its head.
+
+        Whether the client keeps up. Raises RequestError(OUTPUT_INVALID) for a head that no body can follow.
+        """
         transport = self._transport
         if transport.is_closing():
             return True
@@ -137,6 +140,8 @@ class Line:
         if lane.takes_chunks:
             data = chunk(data)
         if not lane.has_begun:
+            if answer.status in BODILESS:
+                raise RequestError(Code.OUTPUT_INVALID, f"An answer of the status {answer.status} has no body to send.")
             lane.has_begun = True
             close = answer.close or not lane.keep_alive or (self.state.is_draining and not self.waiting)
             lane.ends_connection = close
