@@ -41,6 +41,9 @@ def handle(data, context):
         return None
     text = data[0].get("body") or data[0].get("data") or ""
     for word in words(text if isinstance(text, str) else bytes(text).decode()):
+        if word.startswith("status"):
+            context.set_response_status(int(word[6:]), "", 0)
+            continue
         send_intermediate_predict_response([word], context.request_ids, "Intermediate", 200, context)
     return ["end"]
 """

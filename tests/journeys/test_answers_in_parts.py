@@ -24,7 +24,14 @@ from salver_client import AsyncClient, Client, SalverClientError
 
 triton = pytest.importorskip("tritonclient.grpc")
 
-WIRES = ("native,openinference", "torchserve", "torchserve-grpc", "openinference-grpc", "mlserver", "mlserver-grpc")
+WIRES = (
+    "native,openinference,tfserving",
+    "torchserve",
+    "torchserve-grpc",
+    "openinference-grpc",
+    "mlserver",
+    "mlserver-grpc",
+)
 INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
 THREE = ["one ", "two ", "three "]
 
@@ -190,6 +197,22 @@ def test_mlservers_streams(site: Site) -> None:
         assert found == [["one "], ["two "]]
 
 
+def test_mlservers_stream_over_grpc(site: Site) -> None:
+    from salver.wire.openinference.pb import inference_pb2 as pb
+
+    asked = pb.ModelInferRequest(model_name="words")
+    given = asked.inputs.add(name="text", datatype="BYTES", shape=[1])
+    given.contents.bytes_contents.append(b"one two")
+    with grpc.insecure_channel(site.mlserver_grpc.removeprefix("grpc://")) as channel:
+        call = channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            lambda it: it.SerializeToString(),
+            pb.ModelInferResponse.FromString,
+        )
+        found = [answer.outputs[0].contents.bytes_contents[0] for answer in call(iter([asked]), timeout=60)]
+    assert found == [b"one ", b"two "]
+
+
 def test_a_model_that_is_decoupled_says_so(site: Site) -> None:
     config = requests.get(f"{site.native}/v2/models/words/config", timeout=60).json()
     assert config["model_transaction_policy"] == {"decoupled": True}
@@ -240,6 +263,16 @@ def test_model_infer_gives_the_whole(site: Site) -> None:
         assert client.infer("words", [text("one two")]).as_numpy("output").tolist() == [b"one two "]
 
 
+# TensorFlow Serving
+
+
+def test_tensorflow_serving_gives_the_whole(site: Site) -> None:
+    answer = requests.post(
+        f"{site.native}/v1/models/words:predict", json={"instances": ["one two", "three"]}, timeout=60
+    )
+    assert answer.json() == {"predictions": ["one two ", "three "]}
+
+
 # TorchServe
 
 
@@ -263,6 +296,13 @@ def test_a_handler_that_fails_behind_a_part_breaks_its_answer_off(site: Site) ->
         assert next(pieces) == b"one "
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             next(pieces)
+
+
+def test_a_status_that_has_no_body_has_no_parts(site: Site) -> None:
+    with requests.Session() as session:
+        answer = session.post(f"{site.torchserve}/predictions/handler", data="status204 one", timeout=60)
+        assert (answer.status_code, "has no body" in answer.json()["message"]) == (503, True)
+        assert session.post(f"{site.torchserve}/predictions/handler", data="one", timeout=60).text == "one end"
 
 
 def test_http_1_0_gets_a_body_that_ends_with_the_connection(site: Site) -> None:

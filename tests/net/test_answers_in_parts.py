@@ -182,6 +182,27 @@ def test_a_client_that_does_not_read_costs_little_memory(streaming: Streaming, c
     while events[-1]:
         events.append(chunk_of(client))
     assert events[-2].startswith(b'event: error\ndata: {"error":{"code":"CANCELLED"')
+    assert client.send(say.predict(1.0)).answer().status == 200
+
+
+def test_a_client_that_falls_behind_and_then_leaves_is_noticed(streaming: Streaming, connect: Any, say: Any) -> None:
+    client = connect(streaming.server).send(say.predict(1.0, EVENTS, model="p"))
+    streaming.asked()
+    connection = streaming.server.connection
+    values = list(np.full(BIG // 4, 0.5))
+    sent = 0
+    while not streaming.server.on_loop(lambda: connection.flow.write_paused):
+        streaming.part(*values)
+        sent += 1
+        streaming.server.until(lambda: streaming.worker.transport.get_write_buffer_size() == 0)
+    head_of(client)
+    for _ in range(sent):
+        chunk_of(client)
+    streaming.server.until(lambda: not connection.flow.write_paused)
+    client.close()
+    streaming.server.until(lambda: streaming.server.control.cancelled == [("p-r1", 1, 1)])
+    streaming.fail()
+    streaming.server.until(lambda: streaming.server.has_nothing_left)
 
 
 def test_a_worker_that_dies_ends_the_stream(streaming: Streaming, connect: Any, say: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from salver_worker.errors import InputError
 from salver_worker.failures import OutputInvalid
-from salver_worker.runtimes.function import FunctionModel
+from salver_worker.runtimes.function import FunctionModel, function_model
 from salver_worker.runtimes.function_target import Target
 
 FLOATS = {"x": np.array([[1.0, 2.0], [3.0, 4.0]])}
@@ -30,7 +30,7 @@ class Box:
 
 
 def model(function: Callable[..., Any], declared: Any = None, **example: Any) -> FunctionModel:
-    return FunctionModel(Target("f", None, function, declared), example, {})
+    return function_model(Target("f", None, function, declared), example, {})
 
 
 def call(

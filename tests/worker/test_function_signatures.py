@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from salver_worker.failures import LoadFailure
-from salver_worker.runtimes.function import FunctionModel
+from salver_worker.runtimes.function import FunctionModel, function_model
 from salver_worker.runtimes.function_target import Target
 
 
@@ -38,7 +38,7 @@ class Unclear(TypedDict):
 
 
 def model(function: Callable[..., Any], declared: Any = None, **example: Any) -> FunctionModel:
-    return FunctionModel(Target("f", None, function, declared), example, {})
+    return function_model(Target("f", None, function, declared), example, {})
 
 
 def inputs(function: Callable[..., Any], declared: Any = None, **example: Any) -> list[tuple[str, str, list[int]]]:

@@ -15,7 +15,7 @@ from salver_worker.activity import Activity
 from salver_worker.arrays import NUMPY_TYPES
 from salver_worker.failures import PredictFailure, error_header, failed_header
 from salver_worker.runtimes.base import LoadRequest
-from salver_worker.runtimes.function import FunctionModel
+from salver_worker.runtimes.function import FunctionModel, function_model
 from salver_worker.runtimes.function_target import find_target
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -73,7 +73,7 @@ def test_the_page_has_every_key_that_a_worker_sends(echo: Any, start_worker: Any
 def served(source: str) -> FunctionModel:
     module = ModuleType("page")
     exec(source, vars(module))
-    return FunctionModel(find_target(module, ""), {}, {})
+    return function_model(find_target(module, ""), {}, {})
 
 
 @pytest.mark.parametrize("source", blocks(FUNCTIONS, "python"))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from salver.errors import Code, RequestError
 from salver.net.exchange import KnownExchange, LaneExchange, LaneState
-from salver.net.rendering import render, render_beginning
+from salver.net.rendering import BODILESS, render, render_beginning
 from salver.operations.base import Answer, Credentials
 from salver.operations.burst import MAX_UNREAD_BYTES
 
@@ -128,8 +129,10 @@ class Line:
             self.move_on()
 
     def write_part(self, lane: LaneExchange, answer: Answer) -> bool:
-        """Write a part of the answer of the prediction that is running, the first one behind its head; whether the
-        client keeps up."""
+        """Write a part of the answer of the prediction that is running, the first one behind its head.
+
+        Whether the client keeps up. Raises RequestError(OUTPUT_INVALID) for a head that no body can follow.
+        """
         transport = self._transport
         if transport.is_closing():
             return True
@@ -137,6 +140,8 @@ class Line:
         if lane.takes_chunks:
             data = chunk(data)
         if not lane.has_begun:
+            if answer.status in BODILESS:
+                raise RequestError(Code.OUTPUT_INVALID, f"An answer of the status {answer.status} has no body to send.")
             lane.has_begun = True
             close = answer.close or not lane.keep_alive or (self.state.is_draining and not self.waiting)
             lane.ends_connection = close
@@ -155,7 +160,7 @@ class Line:
             transport.write(chunk(last.body) + LAST_CHUNK if lane.takes_chunks else last.body)
         if last is None or lane.ends_connection:
             transport.close()
-        elif self.waiting or self.is_deaf:
+        else:
             self.move_on()
 
     def cycle_answered(self) -> None:
@@ -165,8 +170,15 @@ class Line:
             self.move_on()
 
     def move_on(self) -> None:
-        """After an answer: the next request, or the last word. A client that does not read has to wait for either."""
-        if self._flow.write_paused or self.running is not None:
+        """After an answer: the next request, or the last word. A client that does not read has to wait for either.
+
+        One that reads on in the middle of an answer is read from again, so that its going is noticed.
+        """
+        if self._flow.write_paused:
+            return
+        if self.running is not None:
+            if isinstance(self.running, LaneExchange) and not self.waiting:
+                self._flow.resume_reading()
             return
         if self.waiting:
             exchange = self.running = self.waiting.pop()

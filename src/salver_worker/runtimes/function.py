@@ -31,9 +31,14 @@ def load(request: LoadRequest) -> FunctionModel:
     module = load_module(path)
     target = find_target(module, attribute)
     details = {"function": "%s:%s" % (os.path.basename(path), target.name)}
+    return function_model(target, _example_inputs(request.manifest), details)
+
+
+def function_model(target: Target, example: Mapping[str, Any], details: Dict[str, str]) -> FunctionModel:
+    """Raises LoadFailure when the function cannot be served as it is declared."""
     shape = read_function(target.function)
     kind = PartsFunctionModel if shape.gives_parts else FunctionModel
-    return kind(target, shape, _example_inputs(request.manifest), details)
+    return kind(target, shape, example, details)
 
 
 def _example_inputs(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
