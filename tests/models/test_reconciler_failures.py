@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from life_stage import KEPT, NO_WEIGHTS, ONE, TWO, Stage, model, play, spec
+from salver.replicas.memory import MemoryWorker
 from salver.types import VersionState
-from virtual_time import run, settle
+from virtual_time import run, settle, until
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place() -> None:
@@ -41,6 +42,34 @@ def test_a_version_that_hangs_while_it_loads_leaves_the_old_one_in_place() -> No
         await asyncio.sleep(1000)
         assert stage.states == {2: "FAILED", 1: "READY"}
         assert "was not loaded within" in stage.entry(2).reason
+
+    play(story)
+
+
+def test_a_version_whose_workers_die_before_it_ever_served_has_failed_while_another_one_answers() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.served(spec(1))
+        stage.engine._on_start = MemoryWorker.die
+        await stage.want(model(spec(2)))
+        await until(lambda: stage.states == {2: "FAILED", 1: "READY"})
+        assert "died 3 times in a row" in stage.entry(2).reason
+        assert [id for id, failure in stage.failures if failure is not None] == [TWO]
+        await asyncio.sleep(1000)
+        assert len(stage.living(2)) == 0
+        assert stage.model.default_version == 1
+
+    play(story)
+
+
+def test_a_version_that_served_comes_back_by_itself_whatever_else_answers() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.served(spec(1))
+        await stage.served(spec(1), spec(2))
+        stage.engine._on_start = MemoryWorker.die
+        stage.living(2)[0].die()
+        await until(lambda: stage.states == {2: "CRASHLOOP", 1: "READY"})
+        stage.engine._on_start = MemoryWorker.become_ready
+        await until(lambda: stage.states == {2: "READY", 1: "READY"})
 
     play(story)
 

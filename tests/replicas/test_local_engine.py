@@ -23,6 +23,7 @@ from salver.errors import Code, LoadError
 from salver.replicas.base import LoadFailed, WorkerLost
 from salver.replicas.local import LocalEngine, LocalWorker
 from salver.replicas.output import KEPT_LINES
+from salver.replicas.priority import GroupPriority, priority_here
 
 Play = Callable[[Any], Any]
 TELLS_ITS_ENVIRONMENT = """
@@ -80,6 +81,27 @@ def modes_of_workers(run_folder: Path) -> dict[str, int]:
 
 def child_pid(worker: LocalWorker) -> int | None:
     return next((int(line.split()[1]) for line in worker.log_tail if line.startswith("child")), None)
+
+
+TELLS_ITS_NICENESS = """
+import os
+print("niceness", os.getpriority(os.PRIO_PROCESS, 0), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all are equals")
+def test_a_worker_that_loads_stands_back_until_it_is_ready(run_folder: Path, python_spec: Any, play: Play) -> None:
+    async def story() -> tuple[list[str], int]:
+        worker = await loaded(LocalEngine(run_folder, os.environ, load_niceness=7), python_spec(TELLS_ITS_NICENESS))
+        assert worker.pid is not None
+        told, now = list(worker.log_tail), os.getpriority(os.PRIO_PROCESS, worker.pid)
+        await worker.stop(10)
+        return told, now
+
+    told, now = play(story())
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert now == own
+    assert told == [f"niceness {own + 7 if isinstance(priority_here(), GroupPriority) else own}"]
 
 
 def test_a_worker_gets_the_named_variables_and_no_others(

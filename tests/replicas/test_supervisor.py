@@ -35,6 +35,7 @@ class Notes:
         self.heard: list[str] = []
         self.times: list[float] = []
         self.changes = 0
+        self.is_tired = False
         self.when_ready: Callable[[Worker], Coroutine[Any, Any, None]] | None = None
 
     def note(self, what: str) -> None:
@@ -51,6 +52,9 @@ class Notes:
 
     def replica_lost(self, group: ReplicaGroup, replica_id: str, reason: str) -> None:
         self.note(f"{replica_id} lost: {reason}")
+
+    def is_hopeless(self, group: ReplicaGroup) -> bool:
+        return self.is_tired
 
     def crash_looping(self, group: ReplicaGroup, reason: str) -> None:
         self.note(f"crash loop: {reason}")
@@ -152,6 +156,21 @@ def test_pauses_between_crashes_grow_up_to_the_longest(play: Callable[..., None]
         starts = [at for at, what in zip(stage.notes.times, stage.notes.heard, strict=True) if what == "starting"]
         pauses = [round(after - before, 3) for before, after in itertools.pairwise(starts)]
         assert pauses[:10] == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+    play(story, on_start=MemoryWorker.die)
+
+
+def test_a_third_crash_in_a_row_is_the_last_where_somebody_else_answers(play: Callable[..., None]) -> None:
+    async def story(stage: Stage) -> None:
+        stage.notes.is_tired = True
+        await until(lambda: stage.states == ["FAILED"])
+        assert (
+            stage.notes.heard[-1]
+            == "failed: Its worker died 3 times in a row, the last time because it exited with status 1."
+        )
+        assert len(stage.engine.workers) == 3
+        await asyncio.sleep(1000)
+        assert len(stage.engine.workers) == 3, "it is not tried again"
 
     play(story, on_start=MemoryWorker.die)
 

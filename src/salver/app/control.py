@@ -81,7 +81,7 @@ def control_half(
     """The half that knows what is to be served, before anybody can ask whether the server is ready."""
     builder = _builder(settings.environments, directory, state.store)
     control = ControlHalf(
-        LocalEngine(directory.folder("run"), os.environ),
+        LocalEngine(directory.folder("run"), os.environ, settings.replicas.load_niceness),
         settings.replicas,
         state.administration,
         state.audit,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Container
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 
 from salver.errors import Code, RequestError
 from salver.models.admission import check_own_name, next_version
+from salver.models.background import in_background
 from salver.models.known import KnownModel, KnownVersion, MakeSpec, placeholder
 from salver.models.stock import Stock, Stocked
 from salver.replicas.environments.base import EnvironmentRequest
@@ -64,7 +64,7 @@ class Intake:
         number = next_version(model.numbers) if publication.version is None else publication.version
         if is_plan:
             return _free(model, placeholder(ModelVersion(model.name, number), publication.file_name))
-        stocked = await asyncio.to_thread(self._take, model.name, publication, used)
+        stocked = await in_background(self._take, model.name, publication, used)
         for version in model.versions.values():
             is_same = version.stored is not None and version.stored.digest == stocked.published.digest
             if is_same and publication.version in (None, version.number) and not publication.is_beside:
@@ -78,7 +78,7 @@ class Intake:
             return version
         except RequestError:
             if stocked.published.digest not in used:
-                await asyncio.to_thread(self._stock.forget, stocked.published.digest)
+                await in_background(self._stock.forget, stocked.published.digest)
             raise
 
     async def _check_environment(self, version: KnownVersion, publication: Publication) -> None:

@@ -367,6 +367,15 @@ class Reconciler:
         )
         self._happened(group, Event.CRASH_LOOPED)
 
+    def is_hopeless(self, group: ReplicaGroup) -> bool:
+        """So is a version that never served while another of its model does: each attempt costs the neighbours memory.
+
+        What has served, or is all there is, comes back by itself once what ends it has passed.
+        """
+        entry = self._entries[group]
+        others = self._casts[entry.id.model].entries
+        return not entry.has_served and any(each.life().can_answer for each in others if each is not entry)
+
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None:
         self._cannot_load(self._entries[group], failure, group.log_tail)
 

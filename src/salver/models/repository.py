@@ -16,7 +16,7 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,9 @@ LISTING_NAME = ".salver-listing"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SEALED = 0o555
 _OPEN = 0o755
+
+
+_Take = Callable[[TreeFile, Path], ListedFile]
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,14 +81,15 @@ class Repository:
     def unpack_upload(self, upload: Path, name: str) -> Published:
         """Publish an uploaded file: a `.zip`, `.tar`, `.tar.gz` or `.tgz` as the folder in it, any other as it is.
 
-        Raises LoadError as `publish` does.
+        The upload itself stays where it is. Raises LoadError as `publish` does.
         """
         with self._in_words(f"The upload {name!r}"), self._stage("publishing") as stage:
             if not is_packed_folder(name):
                 return self._publish(upload, name, stage)
             folder = stage / "unpacked"
             folder.mkdir()
-            return self._publish(unpacked(upload, name, folder, self._upload_limits), None, stage)
+            source = unpacked(upload, name, folder, self._upload_limits)
+            return self._publish(source, None, stage, self._adopt)
 
     def open(self, digest: str) -> Path:
         """The artefact's folder, its listing and the names and sizes of its files checked.
@@ -131,15 +135,16 @@ class Repository:
 
     # Writing
 
-    def _publish(self, source: Path, name: str | None, stage: Path) -> Published:
+    def _publish(self, source: Path, name: str | None, stage: Path, take: _Take | None = None) -> Published:
+        """`take` brings one file into the artefact; without it, what is at the source is copied, and stays."""
         files = tree_files(source, name, self._limits)
         artefact = stage / "artefact"
         self._disk.make_folder(artefact)
-        listing = listing_of([self._copy(file, artefact) for file in files])
+        listing = listing_of([(take or self._copy)(file, artefact) for file in files])
         self._disk.copy(io.BytesIO(listing.encode()), artefact / LISTING_NAME, 0o444)
         for path, _, _ in os.walk(artefact, topdown=False):
             self._disk.seal(Path(path), _OPEN if Path(path) == artefact else _SEALED)
-        if not all(file.is_unchanged(file.path.stat()) for file in files):
+        if take is None and not all(file.is_unchanged(file.path.stat()) for file in files):
             raise ArchiveRefused("changed while it was read")
         with self._placing:
             self._place(artefact, listing.digest, stage)
@@ -156,6 +161,13 @@ class Repository:
         if copied.size != file.size:
             raise ArchiveRefused("changed while it was read")
         return ListedFile(name=file.name, size=copied.size, is_executable=file.is_executable, digest=copied.digest)
+
+    def _adopt(self, file: TreeFile, artefact: Path) -> ListedFile:
+        """A file that was unpacked for this, and is nobody else's."""
+        path = artefact / file.name
+        self._disk.make_folders(path.parent)
+        kept = self._disk.adopt(file.path, path, 0o555 if file.is_executable else 0o444)
+        return ListedFile(name=file.name, size=kept.size, is_executable=file.is_executable, digest=kept.digest)
 
     def _place(self, artefact: Path, digest: str, stage: Path) -> None:
         """Make the artefact exist, unless it does already."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from salver.models.archiverules import ArchiveLimits, ArchiveRefused, PackedEntry, check_packed
 
 _CHUNK_BYTES = 64 * 1024
+_CONTENT_BYTES = 8 * 1024 * 1024
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
 """What all headers together may be; `tarfile` holds them in memory."""
 _BLOCK_BYTES = 512
@@ -65,8 +66,9 @@ class _BoundedReader(io.BufferedIOBase):
         self.is_listing = True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= _CHUNK_BYTES:
-            raise ArchiveRefused(f"is a tar with a header longer than {_CHUNK_BYTES} bytes")
+        most = _CHUNK_BYTES if self.is_listing else _CONTENT_BYTES
+        if size is None or not 0 <= size <= most:
+            raise ArchiveRefused(f"is a tar with a header longer than {most} bytes")
         chunk = self._inner.read(size)
         if self.is_listing:
             self._header_bytes += len(chunk)
@@ -138,7 +140,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     assert content is not None
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     with os.fdopen(descriptor, "wb") as file:
-        while chunk := content.read(_CHUNK_BYTES):
+        while chunk := content.read(_CONTENT_BYTES):
             file.write(chunk)
         if file.tell() != member.size:
             raise ArchiveRefused(f"is cut off in the entry {member.name!r}")

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from salver.errors import Code, SalverError
+from salver.models.background import in_background
 from salver.models.catalogue import Catalogue
 from salver.models.intake import Publication
 from salver.models.outcome import Asked
@@ -137,7 +138,7 @@ class Watch:
         if self._refused.get(seen.id) == seen.stamp:
             return False
         try:
-            await asyncio.to_thread(seen.fetch, self._scratch)
+            await in_background(seen.fetch, self._scratch)
         except SalverError as error:
             self._refuse(seen, error)
             return False
@@ -148,7 +149,7 @@ class Watch:
             return
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._scratch))
         try:
-            artefact = await asyncio.to_thread(seen.fetch, folder)
+            artefact = await in_background(seen.fetch, folder)
             publication = Publication(
                 artefact=artefact, file_name=artefact.name, version=seen.version, is_copied=True, told=seen.source
             )

@@ -16,6 +16,7 @@ from salver.access.permit import is_allowed
 from salver.access.roles import ANONYMOUS
 from salver.errors import Code, RequestError, SalverError
 from salver.models import edits
+from salver.models.background import in_background
 from salver.models.catalogue import Catalogue
 from salver.models.configurator import Configurator, Proposal
 from salver.models.configured import Configured
@@ -183,11 +184,11 @@ class Management:
         async with self._fetching:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self._uploads))
             try:
-                artefact = await asyncio.to_thread(self._places.bring, found, folder)
+                artefact = await in_background(self._places.bring, found, folder)
                 if wanted.has_own_name and only is None:
                     own = await asyncio.to_thread(own_name, artefact)
                     asked = msgspec.structs.replace(asked, model=own or asked.model)
-                kept = await asyncio.to_thread(with_settings, artefact, folder, wanted.settings)
+                kept = await in_background(with_settings, artefact, folder, wanted.settings)
                 publication = publication_of(wanted, kept, artefact.name, is_copied=True, may_install=may_install)
                 return await self._catalogue.publish(asked, publication)
             finally:

@@ -23,6 +23,7 @@ from salver.replicas.base import Failure, LoadFailed, Ready, ReplicaSpec, Worker
 from salver.replicas.control import ControlLink
 from salver.replicas.environments.interpreters import interpreter
 from salver.replicas.output import Output
+from salver.replicas.priority import NoPriority, Priority, priority_here
 from salver.telemetry.measures import Measure
 from salver.types import ModelVersion
 from salver_worker import frames
@@ -31,6 +32,8 @@ log = logging.getLogger("salver.worker")
 
 LAST_WORDS_S = 1.0
 """How long the output of a dead worker may go on: what has left its process group may still hold the pipe."""
+AGAIN_S = 0.1
+"""The pause before a worker's priority is asked for once more."""
 PASSED_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PATH")
 PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "OPENBLAS_")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -45,8 +48,10 @@ class LocalEngine:
     The run folder is the engine's alone: what a server that was killed left in it is removed first.
     """
 
-    def __init__(self, run_folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, run_folder: Path, environment: Mapping[str, str], load_niceness: int = 0) -> None:
         self._run_folder = run_folder
+        self._load_niceness = load_niceness
+        self._priority: Priority = priority_here() if load_niceness else NoPriority()
         self._environment = {
             name: value
             for name, value in environment.items()
@@ -93,7 +98,9 @@ class LocalEngine:
                         start_new_session=True,
                     )
             undo.pop_all()
-        return LocalWorker(spec, replica_id, process, ControlLink(ours, asyncio.get_running_loop()), output, folder)
+        self._priority.lower(process.pid, self._load_niceness)
+        control = ControlLink(ours, asyncio.get_running_loop())
+        return LocalWorker(spec, replica_id, process, control, output, folder, self._priority)
 
     def _variables(self, spec: ReplicaSpec, folder: Path) -> dict[str, str]:
         paths = (str(self._worker_path), spec.variables.get("PYTHONPATH"))
@@ -120,7 +127,9 @@ class LocalWorker:
         control: ControlLink,
         output: Output,
         folder: Path,
+        priority: Priority,
     ) -> None:
+        self._priority = priority
         self.id = replica_id
         self.pid: int | None = process.pid
         self._spec = spec
@@ -154,6 +163,8 @@ class LocalWorker:
         )
         try:
             if verb == frames.READY:
+                while not self._priority.restore(self._process.pid):  # noqa: ASYNC110  the kernel tells nobody when
+                    await asyncio.sleep(AGAIN_S)
                 return msgspec.convert(header, Ready)
             failure = msgspec.convert(header, Failure)
         except msgspec.ValidationError as error:

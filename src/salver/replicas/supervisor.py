@@ -39,6 +39,9 @@ class Listener(Protocol):
 
     def crash_looping(self, group: ReplicaGroup, reason: str) -> None: ...
 
+    def is_hopeless(self, group: ReplicaGroup) -> bool:
+        """Whether workers that die again and again are not to be tried any more."""
+
     def load_failed(self, group: ReplicaGroup, failure: Failure) -> None: ...
 
     def changed(self, group: ReplicaGroup) -> None:
@@ -279,6 +282,8 @@ class ReplicaGroup:
         slot.crashes = crashes_in_a_row(slot.crashes, lived_s)
         slot.restarts += 1
         if is_crash_loop(slot.crashes):
+            if self._listener.is_hopeless(self):
+                raise LoadFailed(_killed_at_birth(slot))
             slot.state = "CRASHLOOP"
             self._listener.crash_looping(self, slot.reason)
 
@@ -297,6 +302,14 @@ class ReplicaGroup:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _killed_at_birth(slot: Slot) -> Failure:
+    return Failure(
+        code=Code.LOAD_FAILED.value,
+        message=f"Its worker died {slot.crashes} times in a row, the last time because {slot.reason}.",
+        fix="Look at the last log lines. Where the memory did not suffice, make room for it.",
+    )
 
 
 FAULT = "The server failed while it looked after this replica; its log has the reason."

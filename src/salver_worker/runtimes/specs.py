@@ -11,6 +11,11 @@ class RuntimeSpec(NamedTuple):
     idempotent runtime may be run again on another worker when theirs died. `library` is the package on whose version an
     artefact depends: where nobody says in what a model runs, an environment with it is built. Empty: there is none.
     `options` are the keys that model.toml may have under `[runtime]`.
+
+    The rest is for the tables of the documents: `datatypes` of its tensors (empty: whatever the model says), how
+    requests of several callers are put together, and whether an answer may come in parts. `batching` is "rows" when the
+    first dimension of all tensors always counts rows, "model" when the model says whether it does, "requests" when a
+    handler gets a list of requests.
     """
 
     name: str
@@ -24,6 +29,9 @@ class RuntimeSpec(NamedTuple):
     is_idempotent: bool
     library: str = ""
     options: Tuple[str, ...] = ()
+    datatypes: Tuple[str, ...] = ()
+    batching: str = "rows"
+    streams: bool = False
 
 
 ECHO = RuntimeSpec(
@@ -59,6 +67,7 @@ SKLEARN = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="scikit-learn",
+    datatypes=("FP64", "INT64", "BOOL", "BYTES"),
 )
 ONNX = RuntimeSpec(
     name="onnx",
@@ -71,6 +80,7 @@ ONNX = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="onnxruntime",
+    batching="model",
 )
 MAR = RuntimeSpec(
     name="mar",
@@ -82,6 +92,7 @@ MAR = RuntimeSpec(
     trust="code",
     payload="body",
     is_idempotent=False,
+    batching="requests",
 )
 
 TORCH = RuntimeSpec(
@@ -96,6 +107,11 @@ TORCH = RuntimeSpec(
     is_idempotent=True,
     library="torch",
     options=("device", "inputs", "outputs", "module", "class", "arguments", "whole_pickle"),
+    datatypes=(
+        *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+        *("FP16", "BF16", "FP32", "FP64"),
+    ),
+    batching="model",
 )
 TRANSFORMERS = RuntimeSpec(
     name="transformers",
@@ -109,6 +125,8 @@ TRANSFORMERS = RuntimeSpec(
     is_idempotent=True,
     library="transformers",
     options=("task", "device", "dtype", "labels", "pooling", "max_new_tokens", "trust_remote_code"),
+    datatypes=("BYTES", "FP32", "INT64"),
+    streams=True,
 )
 
 SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR, TORCH, TRANSFORMERS)
