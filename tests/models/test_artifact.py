@@ -87,9 +87,9 @@ def test_of_several_python_files_the_one_called_model_is_taken(make_file: MakeFi
 
 
 def test_a_python_file_beside_a_format_that_is_not_served_is_not_guessed(make_file: MakeFile, tmp_path: Path) -> None:
-    make_file("net.pt", "x")
+    make_file("net.plan", "x")
     make_file("net.py", "def predict(x): ...")
-    assert "net.pt is a PyTorch file" in fault(tmp_path).message
+    assert "net.plan is a TensorRT engine" in fault(tmp_path).message
 
 
 def test_a_handler_is_the_model(make_file: MakeFile, onnx_model: bytes, tmp_path: Path) -> None:

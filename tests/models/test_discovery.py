@@ -262,7 +262,7 @@ def test_a_bad_model_spoils_no_other(
 ) -> None:
     make_file("store/good.joblib", PICKLE)
     make_file("store/good.onnx", onnx_model[:-40])
-    make_file("store/other.pt", "x")
+    make_file("store/other.plan", "x")
     make_file("store/wrong/model.toml", "nmae = 'x'")
     make_file("store/two/a.joblib", PICKLE)
     make_file("store/two/b.joblib", PICKLE)
@@ -272,7 +272,7 @@ def test_a_bad_model_spoils_no_other(
     assert shown(found.models) == ["good/1 sklearn"]
     assert {failure.source.removeprefix(f"{tmp_path}/store"): failure.error.code for failure in found.failures} == {
         "": Code.FORMAT_UNKNOWN,
-        "/other.pt": Code.FORMAT_UNKNOWN,
+        "/other.plan": Code.FORMAT_UNKNOWN,
         "/wrong": Code.MANIFEST_INVALID,
         "/two": Code.FORMAT_UNKNOWN,
         "/archive": Code.MANIFEST_INVALID,
@@ -283,13 +283,13 @@ def test_a_bad_model_spoils_no_other(
 def test_a_folder_in_which_all_fail_is_refused_with_the_first_reason(
     find: Callable[..., Discovery], make_file: MakeFile, tmp_path: Path
 ) -> None:
-    make_file("store/a.pt", "x")
-    assert fault(find, tmp_path / "store").message.startswith(f"{tmp_path}/store/a.pt is a PyTorch file")
-    make_file("store/b.pt", "x")
+    make_file("store/a.plan", "x")
+    assert fault(find, tmp_path / "store").message.startswith(f"{tmp_path}/store/a.plan is a TensorRT engine")
+    make_file("store/b.plan", "x")
     error = fault(find, tmp_path / "store")
     assert isinstance(error, LoadError)
     assert error.message.startswith(
-        f"none of the 2 models in {tmp_path}/store can be served; the first: {tmp_path}/store/a.pt is"
+        f"none of the 2 models in {tmp_path}/store can be served; the first: {tmp_path}/store/a.plan is"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from salver.errors import Code, LoadError
+from salver.models.discovery import discover
 from salver.models.formats import identify, recognise
 from salver.models.recognising.base import Recognition
 from salver.models.recorded import recorded_requirement
@@ -132,3 +133,34 @@ def test_hugging_face_names_its_release_in_config_json(make_file: MakeFile, tmp_
     assert recorded_requirement("transformers", folder) == "transformers>=4.57"
     assert recorded_requirement("transformers", hugging_face(make_file, transformers_version="5.0.0.dev0")) is None
     assert recorded_requirement("transformers", tmp_path / "none") is None
+
+
+def test_mlflow_keeps_modules_and_folders_below_its_own(
+    make_file: MakeFile, make_torch: MakeFile, tmp_path: Path
+) -> None:
+    make_file("net/MLmodel", "flavors: {pytorch: {model_data: data, pytorch_version: 2.13.0}}")
+    pickled = make_torch("net/data/model.pth", "a/data.pkl", "a/constants.pkl")
+    assert recognise(tmp_path / "net").artifact == pickled
+    program = make_torch("net/data/model.pt2", "a/archive_format")
+    found = recognise(tmp_path / "net")
+    assert (found.runtime, found.artifact, found.options) == ("torch", program, {})
+    make_file("bert/MLmodel", "flavors: {transformers: {model_binary: model, task: ner}}")
+    make_file("bert/model/config.json", "{}")
+    found = recognise(tmp_path / "bert")
+    assert (found.runtime, found.artifact) == ("transformers", tmp_path / "bert" / "model")
+    assert found.options == {"task": "ner"}
+
+
+def test_triton_and_mlserver_keep_them_where_they_do(make_file: MakeFile, make_torch: MakeFile, tmp_path: Path) -> None:
+    make_file("all/net/config.pbtxt", 'platform: "pytorch_libtorch" max_batch_size: 4')
+    script = make_torch("all/net/1/model.pt", "a/data.pkl", "a/constants.pkl")
+    parameters = {"uri": "./weights", "extra": {"task": "ner"}}
+    settings = {"implementation": "mlserver_huggingface.HuggingFaceRuntime", "parameters": parameters}
+    make_file("all/bert/model-settings.json", json.dumps(settings))
+    make_file("all/bert/weights/model.safetensors", SAFETENSORS)
+    make_file("all/bert/weights/config.json", '{"model_type": "bert"}')
+    bert, net = discover([str(tmp_path / "all")], tmp_path / "artifacts").models
+    assert (net.recognition.runtime, net.recognition.artifact) == ("torch", script)
+    assert (bert.recognition.runtime, bert.recognition.trust) == ("transformers", "data")
+    assert bert.recognition.artifact == tmp_path / "all" / "bert" / "weights"
+    assert bert.worker_manifest()["runtime"] == {"task": "ner"}

@@ -1,7 +1,7 @@
 """A scikit-learn estimator, from a joblib, pickle or skops file.
 
 Classifiers answer `label` and, where they can, `probabilities`; regressors answer `prediction`. A pickle runs code as
-it is opened: this file is the only place of the project that opens one.
+it is opened: none is, but here, and in `torch_module.py` when somebody says so.
 """
 
 from __future__ import annotations

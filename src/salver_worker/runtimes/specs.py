@@ -144,6 +144,11 @@ TORCH = RuntimeSpec(
     is_idempotent=True,
     library="torch",
     options=("device", "inputs", "outputs", "module", "class", "arguments", "whole_pickle"),
+    datatypes=(
+        *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+        *("FP16", "BF16", "FP32", "FP64"),
+    ),
+    batching="model",
 )
 TRANSFORMERS = RuntimeSpec(
     name="transformers",
@@ -157,6 +162,8 @@ TRANSFORMERS = RuntimeSpec(
     is_idempotent=True,
     library="transformers",
     options=("task", "device", "dtype", "labels", "pooling", "max_new_tokens", "trust_remote_code"),
+    datatypes=("BYTES", "FP32", "INT64"),
+    streams=True,
 )
 
 SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, TORCH, TRANSFORMERS, MXNET, R, MAR, EXECUTABLE)
