@@ -79,7 +79,9 @@ def _by_first_layer(nodes: Sequence[Any], name: str, shapes: Mapping[str, Sequen
     """What the first layer with weights takes that the input reaches unchanged."""
     place = next(index for index, node in enumerate(nodes) if node["op"] == "null" and node["name"] == name)
     for node in _readers(nodes, place):
-        weight = next((shapes[nodes[each[0]]["name"]] for each in node["inputs"][1:2] if nodes[each[0]]["name"] in shapes), None)
+        weight = next(
+            (shapes[nodes[each[0]]["name"]] for each in node["inputs"][1:2] if nodes[each[0]]["name"] in shapes), None
+        )
         attributes = node.get("attrs") or node.get("attr") or node.get("param") or {}
         if weight is None:
             continue
