@@ -157,3 +157,16 @@ def test_r_can_be_published_to_a_server_that_runs(languages: Languages, tmp_path
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert over_native(languages.server, "scores", {"a": [1, 2]}) == {"sum": [2, 3]}
+
+
+def test_a_program_that_was_published_may_still_be_run(languages: Languages, tmp_path: Path) -> None:
+    linear = Path(languages.server.version("linear")["source"])
+    shutil.copytree(linear, tmp_path / "pushed")
+    manifest = tmp_path / "pushed" / "model.toml"
+    manifest.write_text(manifest.read_text().replace('name = "linear"', 'name = "pushed"'))
+    command = [sys.executable, "-m", "salver", "push", tmp_path / "pushed", "--wait", "60"]
+    done = subprocess.run(
+        [*map(str, command), "--data-dir", str(languages.server.data)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert over_native(languages.server, "pushed", {"x": [[1, 2]]}) == {"y": [[0.5]]}

@@ -349,7 +349,7 @@ def until(condition: Callable[[], Any]) -> None:
 def test_a_batch_that_runs_can_be_cancelled(start: Serve, driver: Any, tmp_path: Path) -> None:
     (tmp_path / "predict.R").write_text(SLOW)
     worker = start(tmp_path)
-    for _ in range(3):
+    for _ in range(10):
         id = worker.link.send_predict(driver.tensor("x", [1], "FP64"))
         until((tmp_path / "begun").exists)
         worker.control.send(frames.CANCEL, id, {"link": 1})

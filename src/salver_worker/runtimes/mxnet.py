@@ -12,7 +12,7 @@ from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature
 from salver_worker.runtimes.mxnet_files import SYMBOL_ENDING, parameters_of, signature_of
-from salver_worker.runtimes.mxnet_shapes import describe_inputs, describe_outputs, read_signature
+from salver_worker.runtimes.mxnet_shapes import describe_inputs, describe_outputs, infer, read_signature
 
 MOST_EXECUTORS = 8
 """Shapes of inputs whose executors are kept; they share their memory."""
@@ -115,7 +115,7 @@ class MxnetModel:
             raise InputError("inputs of these shapes do not fit the model: %s" % told) from error
 
     def _bind(self, shapes: Dict[str, Tuple[int, ...]]) -> Any:
-        found, _, _ = self._symbol.infer_shape(**shapes)
+        found, _ = infer(self._symbol, shapes)
         arguments = dict(self._arguments)
         for name, shape in zip(self._symbol.list_arguments(), found):
             if name not in arguments:
