@@ -1,4 +1,4 @@
-"""MXNet on an old Python, a model of R and a program in C, beside a function: one server, all wires, nothing installed."""
+"""MXNet on an old Python, a model of R and a program in C, beside a function: one server, over three wires."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ NET = """
 import json, sys
 import mxnet as mx
 
-net = mx.mod.Module(mx.sym.FullyConnected(mx.sym.Variable("x"), num_hidden=2, name="y"), data_names=["x"], label_names=None)
+layer = mx.sym.FullyConnected(mx.sym.Variable("x"), num_hidden=2, name="y")
+net = mx.mod.Module(layer, data_names=["x"], label_names=None)
 net.bind([("x", (1, 2))], for_training=False)
 net.init_params(mx.init.Normal(1))
 net.save_checkpoint(sys.argv[1], 0)
@@ -60,7 +61,11 @@ def languages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Languages]:
     net = json.loads(run_in(python, NET, folder / "net" / "net").splitlines()[-1])
     (folder / "net" / "model.toml").write_text('[environment]\npython = "3.8"\n')
     told = subprocess.run(
-        ["Rscript", "--vanilla", "-e", TREE, folder / "line.rds"], capture_output=True, text=True, check=True, timeout=300
+        ["Rscript", "--vanilla", "-e", TREE, folder / "line.rds"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     shutil.copytree(EXAMPLE, folder / "linear", ignore=shutil.ignore_patterns("serve"))
     sources = sorted(path.name for path in EXAMPLE.glob("*.c"))
@@ -90,7 +95,12 @@ def over_tensorflow(server: Server, model: str, inputs: dict[str, Any]) -> Any:
 def over_v2(server: Server, model: str, inputs: dict[str, Any]) -> Any:
     specs = server.get(f"/v2/models/{model}").json()["inputs"]
     rows = [
-        {"name": row["name"], "datatype": row["datatype"], "shape": _shape(inputs[row["name"]]), "data": inputs[row["name"]]}
+        {
+            "name": row["name"],
+            "datatype": row["datatype"],
+            "shape": _shape(inputs[row["name"]]),
+            "data": inputs[row["name"]],
+        }
         for row in specs
     ]
     found = posted(server, f"/v2/models/{model}/infer", {"inputs": rows})["outputs"]
@@ -147,3 +157,16 @@ def test_r_can_be_published_to_a_server_that_runs(languages: Languages, tmp_path
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert over_native(languages.server, "scores", {"a": [1, 2]}) == {"sum": [2, 3]}
+
+
+def test_a_program_that_was_published_may_still_be_run(languages: Languages, tmp_path: Path) -> None:
+    linear = Path(languages.server.version("linear")["source"])
+    shutil.copytree(linear, tmp_path / "pushed")
+    manifest = tmp_path / "pushed" / "model.toml"
+    manifest.write_text(manifest.read_text().replace('name = "linear"', 'name = "pushed"'))
+    command = [sys.executable, "-m", "salver", "push", tmp_path / "pushed", "--wait", "60"]
+    done = subprocess.run(
+        [*map(str, command), "--data-dir", str(languages.server.data)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert over_native(languages.server, "pushed", {"x": [[1, 2]]}) == {"y": [[0.5]]}

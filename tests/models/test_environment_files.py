@@ -123,7 +123,10 @@ def test_a_file_of_exact_versions_with_hashes_is_taken_as_a_lock(found: Any) -> 
         (
             {"requirements.txt": "mxnet==1.9.1\n"},
             EnvironmentRequest(
-                requirements=("mxnet==1.9.1", "numpy"), constraints=("numpy<1.24",), origin="requirements.txt"
+                python=">=3.8,<3.12",
+                requirements=("mxnet==1.9.1", "numpy"),
+                constraints=("numpy<1.24",),
+                origin="requirements.txt",
             ),
         ),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from salver.models.discovery import discover
 from salver.models.formats import identify, recognise
 from salver.models.recognising.base import Recognition
 from salver.models.robjects import r_kind
+from salver.models.sources import ModelSource
+from salver.models.specs import replica_spec
+from salver.replicas.environments.base import EnvironmentSettings
+from salver.types import BatchSettings
 from salver_worker.runtimes.specs import MXNET
 
 MakeFile = Callable[..., Path]
@@ -99,3 +104,44 @@ def test_a_symbol_without_parameters_says_what_is_missing(make_file: MakeFile) -
 @pytest.mark.parametrize("text", ['{"nodes": []}', '{"nodes": 1, "arg_nodes": [], "heads": []}', '{"a": "nodes"}'])
 def test_other_json_is_no_symbol(make_file: MakeFile, text: str) -> None:
     assert identify(make_file("net-symbol.json", text)) is None
+
+
+def test_an_archive_with_a_symbol_runs_with_mxnet(make_mar: MakeFile, tmp_path: Path) -> None:
+    path = make_mar("net.mar", handler="service:handle")
+    assert only(path, tmp_path).wish is None
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("net-symbol.json", SYMBOL)
+    wish = only(path, tmp_path).wish
+    assert wish is not None
+    assert (wish.request.requirements, wish.request.python) == (("mxnet", "numpy"), MXNET.python)
+    assert wish.request.is_inferred
+
+
+def test_an_archive_that_asks_for_mxnet_gets_a_python_that_has_it(make_mar: MakeFile, tmp_path: Path) -> None:
+    path = make_mar("net.mar", handler="service:handle", requirementsFile="requirements.txt")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("requirements.txt", "mxnet==1.9.1")
+    wish = only(path, tmp_path).wish
+    assert wish is not None
+    assert (wish.request.requirements, wish.request.python) == (("mxnet==1.9.1", "numpy"), MXNET.python)
+    assert wish.request.constraints == ("numpy<1.24",)
+
+
+def only(path: Path, folder: Path) -> ModelSource:
+    (model,) = discover([str(path)], folder / "artifacts").models
+    return model
+
+
+def test_a_model_of_r_is_told_where_r_and_its_packages_are(make_file: MakeFile, tmp_path: Path) -> None:
+    path = make_file("m/model.rds", BINARY)
+    settings = EnvironmentSettings(r_interpreters=("/a/Rscript", "/b/Rscript"), r_libraries=("/shared",))
+
+    def variables(settings: EnvironmentSettings) -> dict[str, str]:
+        model = only(path.parent, tmp_path)
+        return replica_spec(model, threads=1, batching=BatchSettings(), environments=settings).variables
+
+    assert variables(EnvironmentSettings()) == {}
+    assert variables(settings) == {"SALVER_RSCRIPT": "/a/Rscript:/b/Rscript", "R_LIBS": "/shared"}
+    make_file("m/model.toml", '[environment]\nr_libraries = ["library", "/own"]\nvariables = { X = "1" }')
+    assert variables(settings)["R_LIBS"] == f"{path.parent / 'library'}:/own:/shared"
+    assert variables(settings)["X"] == "1"

@@ -17,7 +17,8 @@ from salver.replicas.local import LocalEngine
 Play = Callable[[Any], Any]
 TELLS = """
 import json, os, sys
-facts = {"words": sys.argv[1:], "folder": os.getcwd(), "home": os.environ["HOME"], "threads": os.environ["OMP_NUM_THREADS"]}
+facts = {"words": sys.argv[1:], "folder": os.getcwd()}
+facts.update(home=os.environ["HOME"], threads=os.environ["OMP_NUM_THREADS"])
 print(json.dumps(facts))
 """
 

@@ -36,7 +36,9 @@ def test_the_nearest_lock_counts_and_its_own_tool_does_not(tmp_path: Path) -> No
     assert find_lock([str(tmp_path / "inner"), str(tmp_path)]) == RLock("4.3.0", {})
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"R": 1, "Packages": {}}', '{"R": {"Version": "4"}, "Packages": {"a": {}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"R": 1, "Packages": {}}', '{"R": {"Version": "4"}, "Packages": {"a": {}}}']
+)
 def test_a_lock_that_is_none_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "renv.lock").write_text(text)
     with pytest.raises(LoadFailure, match=r"renv\.lock is no lock of renv"):
@@ -109,11 +111,13 @@ def test_a_model_is_loaded_only_with_what_its_lock_says(driver: Any, tmp_path: P
 TINY = """
 folder <- commandArgs(TRUE)[1]
 dir.create(file.path(folder, "tinyr", "R"), recursive = TRUE)
-writeLines(c("Package: tinyr", "Version: 1.2", "Title: T", "Description: D.", "License: GPL-3", "Author: A", "Maintainer: A <a@b.c>"), file.path(folder, "tinyr", "DESCRIPTION"))
+told <- c(Package = "tinyr", Version = "1.2", Title = "T", Description = "D.", License = "GPL-3", Author = "A",
+          Maintainer = "A <a@b.c>")
+writeLines(paste0(names(told), ": ", told), file.path(folder, "tinyr", "DESCRIPTION"))
 writeLines("export(twice)", file.path(folder, "tinyr", "NAMESPACE"))
 writeLines("twice <- function(x) 2 * x", file.path(folder, "tinyr", "R", "a.R"))
 dir.create(file.path(folder, "library"))
-install.packages(file.path(folder, "tinyr"), lib = file.path(folder, "library"), repos = NULL, type = "source", quiet = TRUE)
+install.packages(file.path(folder, "tinyr"), file.path(folder, "library"), NULL, type = "source", quiet = TRUE)
 """
 
 

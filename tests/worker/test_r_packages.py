@@ -74,7 +74,8 @@ TELL = """
 text <- function(v) if (is.character(v) || is.factor(v)) paste0('"', v, '"') else sprintf("%.17g", v)
 jsonify <- function(v) {
   if (is.data.frame(v)) v <- as.matrix(v)
-  rows <- if (length(dim(v)) > 1 && ncol(v) > 1) apply(v, 1, function(r) paste0("[", paste(text(r), collapse = ","), "]")) else text(as.vector(v))
+  row <- function(values) paste0("[", paste(text(values), collapse = ","), "]")
+  rows <- if (length(dim(v)) > 1 && ncol(v) > 1) apply(v, 1, row) else text(as.vector(v))
   paste0("[", paste(rows, collapse = ","), "]")
 }
 """
@@ -117,6 +118,4 @@ def test_a_model_that_forgot_its_levels_says_what_to_write(worker: Any, tmp_path
         pytest.skip("NO R PACKAGE e1071: install r-cran-e1071 to test its models")
     run_r(f"{SETUP}library(e1071); saveRDS(svm(c ~ x + g, d), commandArgs(TRUE)[1])", tmp_path / "m.rds")
     failed = worker.load("r", tmp_path / "m.rds").header
-    assert failed["message"] == (
-        "R stopped: the model does not tell the levels of g: write a predict.R with `inputs`"
-    )
+    assert failed["message"] == ("R stopped: the model does not tell the levels of g: write a predict.R with `inputs`")

@@ -19,14 +19,15 @@ from salver_worker import frames
 
 DATA = """
 set.seed(7)
-d <- data.frame(x = rnorm(60), g = factor(sample(c("a", "b", "\\u00e7"), 60, TRUE)), ok = sample(c(TRUE, FALSE), 60, TRUE))
+d <- data.frame(x = rnorm(60), g = factor(sample(c("a", "b", "\\u00e7"), 60, TRUE)))
+d$ok <- sample(c(TRUE, FALSE), 60, TRUE)
 d$y <- 2 * d$x + as.integer(d$g) + rnorm(60) / 10
 d$c <- factor(ifelse(d$y + rnorm(60) > 2, "hi", "lo"))
 new <- data.frame(x = c(-1, 0.5, 2), g = factor(c("a", "\\u00e7", "b"), levels(d$g)), ok = c(TRUE, FALSE, TRUE))
 path <- commandArgs(TRUE)[1]
 """
 X, G, OK = [-1, 0.5, 2], ["a", "ç", "b"], [True, False, True]
-TELL = 'cat(jsonify(%s))'
+TELL = "cat(jsonify(%s))"
 JSONIFY = """
 text <- function(v) if (is.character(v) || is.factor(v)) paste0('"', v, '"') else sprintf("%.17g", v)
 jsonify <- function(v) {
@@ -129,7 +130,10 @@ def test_classifiers_answer_labels_and_probabilities(
     np.testing.assert_allclose(found["probabilities"], chances, rtol=1e-14)
     assert [row["name"] for row in worker.signature["outputs"]] == ["label", "probabilities"]
     one = worker.link.predict(
-        *(driver.tensor(row["name"], {"x": X, "g": G, "ok": OK}[row["name"]][:1], row["datatype"]) for row in worker.signature["inputs"])
+        *(
+            driver.tensor(row["name"], {"x": X, "g": G, "ok": OK}[row["name"]][:1], row["datatype"])
+            for row in worker.signature["inputs"]
+        )
     )
     np.testing.assert_allclose(one.arrays["probabilities"], chances[:1], rtol=1e-14)
 
@@ -182,7 +186,8 @@ outputs <- list(score = numeric(), note = character(), is_old = logical())
 predict <- function(model, people, scale = 1) {
   if (any(people$age < 0)) stop(errorCondition("age must not be negative", class = "InputError", call = NULL))
   if (any(people$age > 200)) stop("too old for me")
-  list(score = people$age * model[as.integer(people$city)] * scale, note = toupper(people$note), is_old = people$age > 60)
+  score <- people$age * model[as.integer(people$city)] * scale
+  list(score = score, note = toupper(people$note), is_old = people$age > 60)
 }
 """
 
@@ -344,7 +349,7 @@ def until(condition: Callable[[], Any]) -> None:
 def test_a_batch_that_runs_can_be_cancelled(start: Serve, driver: Any, tmp_path: Path) -> None:
     (tmp_path / "predict.R").write_text(SLOW)
     worker = start(tmp_path)
-    for _ in range(3):
+    for _ in range(10):
         id = worker.link.send_predict(driver.tensor("x", [1], "FP64"))
         until((tmp_path / "begun").exists)
         worker.control.send(frames.CANCEL, id, {"link": 1})
@@ -392,8 +397,8 @@ def test_r_ends_when_its_worker_is_killed_in_the_midst_of_a_batch(start: Serve, 
 
 
 def test_large_batches_and_dates_go_through(start: Serve, driver: Any, tmp_path: Path) -> None:
-    code = 'inputs <- list(x = matrix(numeric(), 0, 500), day = as.Date(character()))\n'
-    (tmp_path / "predict.R").write_text(code + 'predict <- function(x, day) list(x = x, day = format(day + 1))')
+    code = "inputs <- list(x = matrix(numeric(), 0, 500), day = as.Date(character()))\n"
+    (tmp_path / "predict.R").write_text(code + "predict <- function(x, day) list(x = x, day = format(day + 1))")
     worker = start(tmp_path)
     values = np.random.default_rng(1).random((1000, 500))
     answer = worker.link.predict(

@@ -85,11 +85,17 @@ def check_optional_packages(is_installed: Callable[[str], bool] | None = None) -
                 "library",
                 State.NOTE,
                 f"{', '.join(missing)} not installed: this interpreter cannot run {spec.label}",
-                f"Run `pip install 'salver[{spec.name}]'`, or name another interpreter in the model's model.toml.",
+                _how_to_get(spec.name),
             )
         elif spec.requirements:
             versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in spec.requirements)
             yield Finding("library", State.FINE, f"{versions} for {spec.label}")
+
+
+def _how_to_get(runtime: str) -> str:
+    if runtime in (importlib.metadata.metadata("salver").get_all("Provides-Extra") or ()):
+        return f"Run `pip install 'salver[{runtime}]'`, or name another interpreter in the model's model.toml."
+    return "An environment with it is built for a model that needs it, unless `build_environments` is off."
 
 
 def check_data_directory(settings: ProcessSettings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
+from packaging.requirements import Requirement
 
 from salver.errors import Code, LoadError
 from salver.models.manifest import EnvironmentSection, Manifest
@@ -28,7 +29,7 @@ from salver.replicas.environments.requirements import (
     parse_requirements,
     with_base,
 )
-from salver_worker.runtimes.specs import spec_named
+from salver_worker.runtimes.specs import MAR, MXNET, SPECS, spec_named
 
 PYTHON_COMMAND = "python"
 PYTHON_ENV = "python_env.yaml"
@@ -85,17 +86,13 @@ def surroundings_of(
         return _told(Surroundings(notes=(f"{error.message} It is not used.",)), recognition, section, base)
     if asked is None:
         return _told(Surroundings(notes=notes), recognition, section, base)
-    spec = spec_named(recognition.runtime)
-    request = _request(asked, section, base, "" if spec is None else spec.python)
+    request = _request(asked, section, base)
     own = Fit.DIFFERENT if request.lock else fit_of(request)
     return Surroundings(wish=EnvironmentWish(request=request, fit=own), notes=(*notes, *asked.wishes.notes))
 
 
-def _request(
-    asked: _Asked, section: EnvironmentSection, base: Sequence[str], known_for: str = ""
-) -> EnvironmentRequest:
-    """`known_for` is the range of interpreters that the runtime's library exists for."""
-    python = section.python or asked.python or known_for
+def _request(asked: _Asked, section: EnvironmentSection, base: Sequence[str]) -> EnvironmentRequest:
+    python = section.python or asked.python
     if asked.lock or asked.wishes.is_lock:
         lock = asked.lock or "".join(
             f"{each} {' '.join(f'--hash={value}' for value in asked.wishes.hashes[each])}\n"
@@ -104,7 +101,7 @@ def _request(
         return EnvironmentRequest(python=python, lock=lock, origin=asked.origin)
     requirements = with_base(asked.wishes.requirements, base)
     return EnvironmentRequest(
-        python=python,
+        python=python or _pythons_for(requirements),
         requirements=requirements,
         constraints=tuple(sorted({*asked.wishes.constraints, *constraints_for(requirements)})),
         origin=asked.origin,
@@ -120,6 +117,12 @@ def _base(recognition: Recognition, manifest: Manifest) -> tuple[str, ...]:
     return (WORKER_NEEDS, *(() if spec is None else spec.requirements), *pillow)
 
 
+def _pythons_for(requirements: Sequence[str]) -> str:
+    """The range of interpreters that a runtime's library among them exists for, where its packages do not say it."""
+    names = {Requirement(each).name for each in requirements}
+    return next((spec.python for spec in SPECS if spec.python and spec.library in names), "")
+
+
 # What the artefact tells
 
 
@@ -127,14 +130,14 @@ def _told(
     found: Surroundings, recognition: Recognition, section: EnvironmentSection, base: tuple[str, ...]
 ) -> Surroundings:
     """Nobody said which packages: the runtime's, of the series that saved the artefact where that is known."""
-    spec = spec_named(recognition.runtime)
+    spec = MXNET if _is_mxnet_archive(recognition) else spec_named(recognition.runtime)
     library = "" if spec is None else spec.library
     if not library and not section.python:
         return found
     wanted = recorded_requirement(recognition.runtime, recognition.artifact)
-    requirements = with_base([wanted] if wanted else [], base)
+    requirements = with_base([wanted] if wanted else [], (*base, library) if library else base)
     request = EnvironmentRequest(
-        python=section.python or ("" if spec is None else spec.python),
+        python=section.python or _pythons_for(requirements),
         requirements=requirements,
         constraints=constraints_for(requirements),
         origin="model.toml" if section.python else "the artefact",
@@ -147,6 +150,13 @@ def _told(
     elif request.is_inferred and own is Fit.DIFFERENT:
         notes = (*notes, f"it was saved with {wanted}, and the server has another series; {_SAY}")
     return replace(found, wish=EnvironmentWish(request=request, fit=own), notes=notes)
+
+
+def _is_mxnet_archive(recognition: Recognition) -> bool:
+    """Whether a model archive holds a symbol of MXNet: its handler cannot do without the library."""
+    if recognition.runtime != MAR.name or not recognition.artifact.is_dir():
+        return False
+    return any(path.name.endswith(MXNET.extensions) for path in recognition.artifact.iterdir())
 
 
 _SAY = "a requirements.txt beside it says in what it is to run"

@@ -1,4 +1,4 @@
-"""Tells what R saved from its first bytes. Nothing here opens it: a saved object may hold code. Pure."""
+"""Tells what R saved from its first bytes. Nothing here opens it: a saved object may hold code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORMATS = (2, 3)
 
 
 def r_kind(head: bytes) -> str | None:
-    """`R object, saved by R 4.2.2`, or `R objects`, by a file's first bytes, compressed or not; None when it is none."""
+    """`R object, saved by R 4.2.2`, or `R objects`, by the first bytes, compressed or not; None when it is none."""
     for start in (head, decompressed_start(head)):
         if start.startswith(_SEVERAL):
             return _label("R objects", start[5:])

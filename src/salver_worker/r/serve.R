@@ -117,7 +117,7 @@ evalq({
   }
 
   # A late interrupt of the question before means nothing to this one.
-  forget_interrupts <- function() tryCatch(Sys.sleep(0), interrupt = function(condition) NULL)
+  forget_interrupts <- function() tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = function(condition) NULL)
 
   # Evaluates, and tells how it went, whatever it is.
   answered <- function(work) {
@@ -147,7 +147,7 @@ evalq({
       } else {
         columns <- read_columns()
         chosen <- read_options()
-        reply(answered(predict_batch(columns, chosen)))
+        reply(answered(allowInterrupts(predict_batch(columns, chosen))))
       }
     }
   }
@@ -164,7 +164,7 @@ evalq({
   if (opened[[1L]] == OK) {
     model <- opened[[2L]]$model
     reply(answered(describe()))
-    serve()
+    suspendInterrupts(serve()) # a question that is half read must not be left
   } else {
     reply(opened)
   }

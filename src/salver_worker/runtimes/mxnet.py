@@ -1,10 +1,10 @@
-"""A symbol of MXNet 1 with its parameters, as Module and Gluon export them. ``docs/runtimes/mxnet.md`` tells the rest."""
+"""A symbol of MXNet 1 with its parameters, as Module and Gluon export them. ``docs/runtimes/mxnet.md`` is its page."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -12,10 +12,7 @@ from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature
 from salver_worker.runtimes.mxnet_files import SYMBOL_ENDING, parameters_of, signature_of
-from salver_worker.runtimes.mxnet_shapes import describe_inputs, describe_outputs, read_signature
-
-if TYPE_CHECKING:
-    from salver_worker.arrays import Array
+from salver_worker.runtimes.mxnet_shapes import describe_inputs, describe_outputs, infer, read_signature
 
 MOST_EXECUTORS = 8
 """Shapes of inputs whose executors are kept; they share their memory."""
@@ -30,7 +27,8 @@ def load(request: LoadRequest) -> MxnetModel:
     parameters = parameters_of(path)
     if parameters is None:
         raise LoadFailure(
-            "there are no parameters beside %s" % os.path.basename(path), fix="Put NAME-0000.params beside NAME%s." % SYMBOL_ENDING
+            "there are no parameters beside %s" % os.path.basename(path),
+            fix="Put NAME-0000.params beside NAME%s." % SYMBOL_ENDING,
         )
     symbol = mx.sym.load(path)
     known = signature_of(path)
@@ -117,7 +115,7 @@ class MxnetModel:
             raise InputError("inputs of these shapes do not fit the model: %s" % told) from error
 
     def _bind(self, shapes: Dict[str, Tuple[int, ...]]) -> Any:
-        found, _, _ = self._symbol.infer_shape(**shapes)
+        found, _ = infer(self._symbol, shapes)
         arguments = dict(self._arguments)
         for name, shape in zip(self._symbol.list_arguments(), found):
             if name not in arguments:

@@ -1,4 +1,4 @@
-"""Which files are one model of MXNet. The server reads this as well, so nothing heavy is imported here."""
+"""Which files are one model of MXNet."""
 
 from __future__ import annotations
 

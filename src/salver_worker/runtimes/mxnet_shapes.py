@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -79,7 +81,9 @@ def _by_first_layer(nodes: Sequence[Any], name: str, shapes: Mapping[str, Sequen
     """What the first layer with weights takes that the input reaches unchanged."""
     place = next(index for index, node in enumerate(nodes) if node["op"] == "null" and node["name"] == name)
     for node in _readers(nodes, place):
-        weight = next((shapes[nodes[each[0]]["name"]] for each in node["inputs"][1:2] if nodes[each[0]]["name"] in shapes), None)
+        weight = next(
+            (shapes[nodes[each[0]]["name"]] for each in node["inputs"][1:2] if nodes[each[0]]["name"] in shapes), None
+        )
         attributes = node.get("attrs") or node.get("attr") or node.get("param") or {}
         if weight is None:
             continue
@@ -130,11 +134,18 @@ def _output_dtypes(symbol: Any, inputs: Inputs) -> List[Any]:
     return list(found) if found else ["float32"] * len(symbol.list_outputs())
 
 
+def infer(symbol: Any, shapes: Mapping[str, Sequence[int]]) -> Tuple[Any, Any]:
+    """The shapes of arguments and outputs. Raises MXNet's error, without what MXNet prints before it."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        arguments, outputs, _ = symbol.infer_shape(**shapes)
+    return arguments, outputs
+
+
 def _inferred(symbol: Any, inputs: Inputs, rows: int, size: int) -> Optional[List[Tuple[int, ...]]]:
     """The outputs' shapes, or None where these sizes do not fit."""
     shapes = {row["name"]: (rows, *[size if each < 0 else each for each in row["shape"][1:]]) for row, _ in inputs}
     try:
-        _, found, _ = symbol.infer_shape(**shapes)
+        _, found = infer(symbol, shapes)
     except Exception:  # noqa: BLE001  MXNet's own error, which is not imported here
         return None
     return None if found is None else [tuple(shape) for shape in found]

@@ -55,7 +55,7 @@ def _refuse(told: Answer) -> NoReturn:
     raise LoadFailure(
         "the model is of the class %s, and R has no package %s" % (told.text("class"), package),
         code="ENVIRONMENT_BROKEN",
-        fix="Install it for that R: `apt install %s%s` on Debian, or install.packages(\"%s\") into a library that the "
+        fix='Install it for that R: `apt install %s%s` on Debian, or install.packages("%s") into a library that the '
         "setting `r_libraries` names." % (DEBIAN, package.lower(), package),
     )
 
@@ -84,7 +84,9 @@ class RModel:
         version = told.text("version")
         if lock is not None and not is_of_series(version, lock.version):
             self.details["renv.lock"] = "made with R %s" % lock.version
-            print("salver_worker: %s was made with R %s, and this is %s" % (FILE, lock.version, version), file=sys.stderr)
+            print(
+                "salver_worker: %s was made with R %s, and this is %s" % (FILE, lock.version, version), file=sys.stderr
+            )
         declared = [column.row for column in read_columns(told, "output")]
         if not declared and not told.values["is_function"].any():
             declared = self._learned()
@@ -102,7 +104,9 @@ class RModel:
         raise RError(_words(answer))
 
     def leave_out(self, names: Sequence[str]) -> None:
-        self._process.ask([INTEGER.pack(LEAVE_OUT), INTEGER.pack(len(names)), *(name.encode() + b"\0" for name in names)])
+        self._process.ask(
+            [INTEGER.pack(LEAVE_OUT), INTEGER.pack(len(names)), *(name.encode() + b"\0" for name in names)]
+        )
         rows = [row for row in self.signature["outputs"] if row["name"] not in names]
         self.signature = signature(self.signature["inputs"], rows)
 
@@ -115,9 +119,7 @@ class RModel:
         except (InputError, RError) as error:
             print("salver_worker: a first run with zeros failed: %s" % error, file=sys.stderr)
             return []
-        return [
-            tensor(name, datatype_of(array) or "BYTES", (-1, *array.shape[1:])) for name, array in answer.items()
-        ]
+        return [tensor(name, datatype_of(array) or "BYTES", (-1, *array.shape[1:])) for name, array in answer.items()]
 
     def close(self) -> None:
         self._process.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from salver_worker.arrays import Array
 
 DATATYPES = {"double": "FP64", "integer": "INT32", "logical": "BOOL"}
+DOUBLE = struct.Struct("<d")
 MOST_LEVELS_TOLD = 12
 
 
@@ -72,9 +74,7 @@ def read_columns(answer: Answer, kind: str) -> List[Column]:
     names = answer.values.get(kind + "_names")
     if names is None:
         return []
-    rows = zip(
-        names.tolist(), answer.values[kind + "_types"].tolist(), answer.values[kind + "_widths"].tolist()
-    )
+    rows = zip(names.tolist(), answer.values[kind + "_types"].tolist(), answer.values[kind + "_widths"].tolist())
     levels = answer.values["levels"].tolist()
     counts = answer.values["level_counts"].tolist() if kind == "input" else [0] * len(names)
     columns, start = [], 0
@@ -108,7 +108,7 @@ def _option(name: str, value: Any) -> bytes:
     if isinstance(value, int) and abs(value) < 2**31:
         return INTEGER.pack(INTEGER_TYPE) + INTEGER.pack(value)
     if isinstance(value, (int, float)):
-        return INTEGER.pack(DOUBLE_TYPE) + np.float64(value).astype("<f8").tobytes()
+        return INTEGER.pack(DOUBLE_TYPE) + DOUBLE.pack(value)
     if isinstance(value, str) and "\0" not in value:
         return INTEGER.pack(TEXT_TYPE) + value.encode() + b"\0"
     raise InputError("the parameter %s must be a number, text, true or false" % name)

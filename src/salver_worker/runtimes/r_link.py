@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ OK, FAILED, REFUSED, CANCELLED = range(4)
 INTEGER = struct.Struct("<i")
 HEAD = struct.Struct("<ii")
 DOUBLE_TYPE, INTEGER_TYPE, LOGICAL_TYPE, TEXT_TYPE = range(4)
-_NUMBERS = {DOUBLE_TYPE: np.dtype("<f8"), INTEGER_TYPE: np.dtype("<i4"), LOGICAL_TYPE: np.dtype("<i4")}
+_NUMBERS: Dict[int, Any] = {DOUBLE_TYPE: np.dtype("<f8"), INTEGER_TYPE: np.dtype("<i4"), LOGICAL_TYPE: np.dtype("<i4")}
 
 
 class Answer(NamedTuple):
@@ -54,14 +54,13 @@ class RProcess:
         theirs_in, self._questions = os.pipe()
         self._answers, theirs_out = os.pipe()
         command = [program, "--vanilla", os.path.join(SOURCES, "serve.R"), SOURCES, *arguments]
-        libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  the R of this machine
                 [*command, str(theirs_in), str(theirs_out)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs_in, theirs_out),
                 env={**os.environ, **_locale(), **variables},
-                preexec_fn=libc and (lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)),
+                preexec_fn=_dies_with_parent(),
             )
         finally:
             os.close(theirs_in)
@@ -154,6 +153,14 @@ class RProcess:
         print("salver_worker: R ended with %s" % how, file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)
+
+
+def _dies_with_parent() -> Optional[Callable[[], object]]:
+    """What Linux is asked in the child before it becomes R. Found beforehand: there nothing may be imported."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _locale() -> Dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework_environments import run_in
 from runtime_cases import Case, ask_tensors, refused, tensor_rows
+
+from framework_environments import run_in
 
 MAKE = """
 import sys

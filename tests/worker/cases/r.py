@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from runtime_cases import Case, tensor_rows
 
-MAKE = 'saveRDS(lm(y ~ x, data.frame(x = c(1, 2, 4), y = c(2, 3, 7))), commandArgs(TRUE)[1])'
+MAKE = "saveRDS(lm(y ~ x, data.frame(x = c(1, 2, 4), y = c(2, 3, 7))), commandArgs(TRUE)[1])"
 
 
 def build(folder: Path, _python: str) -> Path:

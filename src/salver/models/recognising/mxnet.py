@@ -6,8 +6,10 @@ import re
 
 from salver.errors import Code, LoadError
 from salver.models.recognising.base import FileView, Recognition
-from salver_worker.runtimes.mxnet_files import SYMBOL_ENDING, parameters_of
+from salver_worker.runtimes.specs import MXNET
 
+SYMBOL_ENDING = MXNET.extensions[0]
+PARAMETERS_ENDING = ".params"
 _KEYS = re.compile(rb'"(?:nodes|arg_nodes|heads)"\s*:')
 _END_BYTES = 64 * 1024
 
@@ -16,9 +18,9 @@ def recognise_mxnet(view: FileView, _function: str | None) -> Recognition | None
     """The symbol is the model. Raises LoadError where no parameters lie beside it."""
     if not _is_symbol(view):
         return None
-    if view.path.name.lower().endswith(SYMBOL_ENDING) and parameters_of(str(view.path)) is None:
+    if not any(path.suffix == PARAMETERS_ENDING for path in view.path.parent.iterdir()):
         message = f"{view.path} is the symbol of an MXNet model, and its parameters are not beside it"
-        name = view.path.name[: -len(SYMBOL_ENDING)]
+        name = view.path.name.removesuffix(SYMBOL_ENDING).removesuffix(".json")
         raise LoadError(Code.FORMAT_UNKNOWN, message, fix=f"Put {name}-0000.params into the same folder.")
     return Recognition(runtime="mxnet", artifact=view.path, trust="data", label="MXNet model")
 

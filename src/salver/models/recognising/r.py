@@ -6,8 +6,9 @@ from pathlib import Path
 
 from salver.models.recognising.base import FileView, Recognition
 from salver.models.robjects import r_kind
-from salver_worker.runtimes.r_folder import CODE
+from salver_worker.runtimes.specs import R
 
+CODE = R.markers[0]
 CODE_ENDING = ".r"
 
 

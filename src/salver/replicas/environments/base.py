@@ -31,7 +31,7 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True):
     interpreters: tuple[str, ...] = ()
     """Paths of interpreters that models may ask for by version; those named pythonX.Y on the PATH are known as well."""
     r_interpreters: tuple[str, ...] = ()
-    """Each Rscript that models of R may run in: the first of the series that renv.lock names; unset: that of the PATH."""
+    """Each Rscript that models of R may run in: the first of the series that renv.lock names; unset: the PATH's."""
     r_libraries: tuple[str, ...] = ()
     """Folders of R packages that models of R find before those of R's own library."""
     environments_dir: str = ""
