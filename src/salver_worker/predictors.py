@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from salver_worker.conversions.plan import ConversionPlan
+from salver_worker.errors import InputError
 from salver_worker.frames import FrameError, decode_header, encode_header
-from salver_worker.inputs import InputReader
+from salver_worker.inputs import DEFAULT_SIGNATURE, DEFAULT_SIGNATURES, MAX_REMEMBERED, InputReader
 from salver_worker.links import Frame
 from salver_worker.outputs import Answer, OutputWriter
-from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse, TensorModel
+from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse
+
+
+class Answering(Protocol):
+    """What answers one signature: a model, or one of its further signatures."""
+
+    @property
+    def has_batch_dimension(self) -> bool: ...
+
+    @property
+    def predict(self) -> Callable[[Arrays, Mapping[str, Any]], Arrays]: ...
 
 
 class TensorPredictor:
     """Reads tensors, converts them as the manifest says, asks the model, converts back and writes."""
 
-    def __init__(self, model: TensorModel, plan: ConversionPlan) -> None:
+    def __init__(self, model: Answering, plan: ConversionPlan, names: Sequence[str] = DEFAULT_SIGNATURES) -> None:
+        """`names` are what requests may call the signature by."""
         self._model = model
         self._plan = plan
         self._predict = model.predict if plan.is_identity else self._predict_converted
-        self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension)
+        self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension, names=names)
         self._writer = OutputWriter(plan.signature)
 
     def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
@@ -36,6 +48,28 @@ class TensorPredictor:
         """The callers' outputs for the callers' inputs."""
         outputs = self._model.predict(self._plan.convert_inputs(inputs), parameters)
         return self._plan.convert_outputs(outputs)
+
+
+class SignaturePredictors:
+    """The predictors of a model with several signatures; which one is meant is found by the header's bytes."""
+
+    def __init__(self, predictors: Mapping[str, TensorPredictor]) -> None:
+        self._predictors = predictors
+        self._by_header: Dict[bytes, TensorPredictor] = {}
+
+    def answer(self, frame: Frame, slab: Optional[memoryview]) -> Answer:
+        predictor = self._by_header.get(frame.header) or self._find(frame.header)
+        return predictor.answer(frame, slab)
+
+    def _find(self, raw_header: bytes) -> TensorPredictor:
+        name = decode_header(raw_header).get("signature") or DEFAULT_SIGNATURE
+        predictor = self._predictors.get(name)
+        if predictor is None:
+            raise InputError("there is no signature %r; there are: %s" % (name, ", ".join(self._predictors)))
+        if len(self._by_header) >= MAX_REMEMBERED:
+            self._by_header.clear()
+        self._by_header[raw_header] = predictor
+        return predictor
 
 
 class BodyPredictor:

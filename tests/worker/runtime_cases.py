@@ -18,7 +18,8 @@ class Case(NamedTuple):
     `build(folder, python)` makes a small model in the folder, in `python` where it needs the framework, and gives its
     path. `requirements` are of the environment in which the worker runs: packages as pip has them; none for the
     interpreter of the tests. `series` is the Python of that environment, the tests' own where it is empty. The input of
-    tensor runtimes is called `x`; `slab_values` are two rows of it.
+    tensor runtimes is called `x`; `slab_values` are two rows of it. `says` is a pattern of lines that the library
+    writes into the log whatever it is told.
     """
 
     build: Callable[[Path, str], Path]
@@ -28,6 +29,7 @@ class Case(NamedTuple):
     requirements: tuple[str, ...] = ()
     series: str = ""
     slab_values: Any = ((1, 2), (3, 4))
+    says: str = ""
 
 
 def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: Any = 1.0) -> Ask:

@@ -93,6 +93,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     load_s: float = 0.0
     example_s: float | None = None
     details: dict[str, str] = {}
+    unbatched: tuple[str, ...] = ()
+    signature_defs: dict[str, dict[str, Any] | None] = {}
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

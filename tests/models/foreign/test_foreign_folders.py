@@ -176,11 +176,19 @@ def test_a_config_that_is_no_text_or_too_large_is_refused(find: Find, simple: Pa
     assert "is larger than" in fault(find, simple).message
 
 
-def test_what_waits_for_its_runtime_is_named(find: Find, data: Path, tmp_path: Path) -> None:
+def test_a_saved_model_of_triton_is_found_in_its_folder(find: Find, data: Path, tmp_path: Path) -> None:
     model = tmp_path / "half" / "1"
     shutil.copytree(data / "savedmodel" / "saved_model_half_plus_two_cpu" / "00000123", model / "model.savedmodel")
     (tmp_path / "half" / "config.pbtxt").write_text('name: "half" platform: "tensorflow_savedmodel"')
-    assert "asks for TensorFlow (`platform`), which is not part of this release" in fault(find, model.parent).message
+    (found,) = find(model.parent).models
+    assert (found.recognition.runtime, found.recognition.artifact) == ("tensorflow", model / "model.savedmodel")
+
+
+def test_what_waits_for_its_runtime_is_named(find: Find, tmp_path: Path) -> None:
+    (tmp_path / "half" / "1").mkdir(parents=True)
+    (tmp_path / "half" / "config.pbtxt").write_text('name: "half" platform: "tensorrt_plan"')
+    message = fault(find, tmp_path / "half").message
+    assert "asks for TensorRT (`platform`), which is not part of this release" in message
 
 
 # MLServer

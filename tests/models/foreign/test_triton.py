@@ -144,7 +144,10 @@ def test_what_does_not_hold_is_told_at_the_start() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('platform: "tensorflow_savedmodel"', "m/config.pbtxt asks for TensorFlow (`platform`)"),
+        (
+            'platform: "tensorflow_graphdef"',
+            "m/config.pbtxt asks for a TensorFlow graph without signatures (`platform`)",
+        ),
         ('backend: "python"', "m/config.pbtxt asks for Triton's Python backend (`backend`)"),
         ('backend: "mine"', "m/config.pbtxt asks for the backend mine (`backend`)"),
         ('platform: "ensemble"', "m/config.pbtxt asks for a pipeline of several models"),

@@ -12,8 +12,10 @@ from salver.models.foreign.base import Fate, Remark, refused, unserved
 
 FILE_NAME = "MLmodel"
 SERVER = "MLflow"
-FLAVOURS = {"onnx": "data", "sklearn": "pickled_model"}
+FLAVOURS = {"onnx": "data", "sklearn": "pickled_model", "tensorflow": "data", "keras": "data"}
 """Those that are served, the preferred one first: the runtime's name, and the key that names its file."""
+SAVED_MODEL = "saved_model_dir"
+"""Of the flavour tensorflow: the folder of a model that is none of Keras."""
 GENERAL = "python_function"
 
 _FIX = "Export the model to ONNX and log that (`mlflow.onnx`), or wrap it in a Python file with a `predict` function."
@@ -43,7 +45,7 @@ def read_model(raw: bytes, path: str) -> MlflowModel:
     runtime = next((name for name in FLAVOURS if name in flavours), None)
     if runtime is None:
         raise unserved(path, f"MLflow's flavour {_special(flavours)}", _FIX)
-    key = FLAVOURS[runtime]
+    key = SAVED_MODEL if SAVED_MODEL in flavours[runtime] else FLAVOURS[runtime]
     file = flavours[runtime].get(key)
     if not isinstance(file, str) or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or not file:
         raise refused(path, f"flavors.{runtime}.{key} must name a file of the model's folder")

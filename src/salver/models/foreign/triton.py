@@ -12,11 +12,16 @@ from salver.types import PolicyKind, VersionPolicy
 FILE_NAME = "config.pbtxt"
 SERVER = "Triton"
 ONNX_FILE = "model.onnx"
-"""What Triton opens when default_model_filename says nothing else."""
+FILES = {"onnx": ONNX_FILE, "tensorflow": "model.savedmodel"}
+"""What Triton opens when default_model_filename says nothing else, by the runtime here."""
 
-_ONNX = {"onnxruntime", "onnxruntime_onnx"}
+_RUNTIMES = {
+    "onnxruntime": "onnx", "onnxruntime_onnx": "onnx",
+    "tensorflow": "tensorflow", "tensorflow_savedmodel": "tensorflow",
+}  # fmt: skip
+"""By Triton's backend or platform."""
 _OTHERS = {
-    "tensorflow": "TensorFlow", "tensorflow_savedmodel": "TensorFlow", "tensorflow_graphdef": "TensorFlow",
+    "tensorflow_graphdef": "a TensorFlow graph without signatures",
     "pytorch": "PyTorch", "pytorch_libtorch": "PyTorch", "tensorrt": "TensorRT", "tensorrt_plan": "TensorRT",
     "python": "Triton's Python backend", "openvino": "OpenVINO", "fil": "the forest inference library",
     "dali": "DALI", "vllm": "vLLM", "tensorrtllm": "TensorRT-LLM",
@@ -31,7 +36,7 @@ _UNSERVED = {
     "sequence_batching": ("sequences that keep state between requests", "Leave it out if requests are independent."),
     "batch_input": ("inputs that the server makes itself", "Give callers a model that needs none."),
     "batch_output": ("outputs that the server cuts itself", "Give callers a model that needs none."),
-    "model_operations": ("libraries of operators of its own", "Use operators that ONNX Runtime knows."),
+    "model_operations": ("libraries of operators of its own", "Use operators that the runtime knows."),
 }
 """Without these a model would answer wrongly, so it is not served at all."""
 
@@ -40,7 +45,7 @@ _NEEDLESS = {
     "cc_model_filenames": "one file is served whatever the GPU",
     "metric_tags": "metrics have the model and the version",
     "model_metrics": "the buckets of the metrics are this server's",
-    "optimization": "ONNX Runtime optimises the graph by itself",
+    "optimization": "the runtime optimises the graph by itself",
 }
 _UNSUPPORTED = {
     "response_cache": "answers are not cached",
@@ -76,6 +81,12 @@ def file_name(config: dict[str, Any]) -> str | None:
     return name or None
 
 
+def runtime_of(config: dict[str, Any]) -> str:
+    """By the backend, else the platform; what says neither is ONNX."""
+    named = config.get("backend") or config.get("platform") or ""
+    return _RUNTIMES.get(named, "onnx")
+
+
 def _manifest(config: dict[str, Any]) -> Manifest:
     batching = config.get("dynamic_batching", {})
     queue = batching.get("default_queue_policy", {})
@@ -86,7 +97,7 @@ def _manifest(config: dict[str, Any]) -> Manifest:
     return Manifest(
         name=config.get("name") or None,
         artifact=file_name(config),
-        runtime="onnx",
+        runtime=runtime_of(config),
         replicas=_replicas(config.get("instance_group", ())),
         deadline_s=timeout_us / 1_000_000 if timeout_us and queue.get("timeout_action", "REJECT") == "REJECT" else None,
         environment=EnvironmentSection(threads=threads),
@@ -174,8 +185,8 @@ def _remarks(config: dict[str, Any], path: str) -> Iterator[Remark]:
 
 
 def _backend(it: _Option) -> Iterator[Remark]:
-    if it.value in _ONNX or not it.value:
-        yield Remark(it.name, Fate.MAPPED, "the runtime onnx")
+    if it.value in _RUNTIMES or not it.value:
+        yield Remark(it.name, Fate.MAPPED, f"the runtime {_RUNTIMES.get(it.value, 'onnx')}")
         return
     if it.value == "ensemble":
         raise unserved(it.path, "a pipeline of several models", _UNSERVED["ensemble_scheduling"][1])
@@ -246,7 +257,7 @@ def _groups(it: _Option) -> Iterator[Remark]:
     yield Remark(it.name, Fate.MAPPED, f"replicas = {_replicas(it.value)}")
     for group in it.value:
         if group.get("kind") == "KIND_GPU" or group.get("gpus"):
-            text = "each replica takes the GPU that ONNX Runtime finds; which one is not chosen"
+            text = "each replica takes the GPU that its runtime finds; which one is not chosen"
             yield Remark(f"{it.name}: gpus", Fate.UNSUPPORTED, text)
         for part in ("rate_limiter", "secondary_devices", "profile", "host_policy", "passive"):
             if group.get(part):
@@ -270,7 +281,7 @@ def _parameters(it: _Option) -> Iterator[Remark]:
             text = f"environment.threads = {threads}" if threads else "0 leaves it to the server's setting `threads`"
             yield Remark(f"{it.name} {name}", Fate.MAPPED, text)
         else:
-            yield Remark(f"{it.name} {name}", Fate.UNSUPPORTED, "the runtime onnx has no such parameter")
+            yield Remark(f"{it.name} {name}", Fate.UNSUPPORTED, "the runtime has no such parameter")
 
 
 def _warmup(it: _Option) -> Iterator[Remark]:

@@ -11,22 +11,34 @@ from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
 from salver.models.recognising.base import Recognition
 from salver_worker.runtimes.specs import spec_named
 
+KERAS_FORMS = {"model.keras": "keras", "model.h5": "keras", "model": "tensorflow"}
+"""What MLflow calls a model of Keras, by the version of TensorFlow and by what it was told, and the runtime of each."""
+
 
 def recognise_mlflow(folder: Path) -> Recognition | None:
     """The flavour of an MLflow model that is served. Raises LoadError when none is."""
     if not (folder / MLFLOW_FILE).is_file():
         return None
     model = mlflow_model(folder)
-    spec = spec_named(model.runtime)
-    path = folder / model.file
+    path, runtime = _saved(folder / model.file, model.runtime)
+    spec = spec_named(runtime)
     if not path.exists():
         message = f"{folder / MLFLOW_FILE} names the file {model.file}, which is not there"
         raise LoadError(Code.FORMAT_UNKNOWN, message, fix="Copy the model's folder again, whole.")
     trust: Literal["data", "code"] = "data" if spec is not None and spec.trust == "data" else "code"
     return Recognition(
-        runtime=model.runtime,
+        runtime=runtime,
         artifact=path,
         trust=trust,
         label=f"MLflow model ({model.made_with})",
         remarks=model.remarks,
     )
+
+
+def _saved(path: Path, runtime: str) -> tuple[Path, str]:
+    """The model itself, and what opens it: models of Keras lie in their folder in one of three forms."""
+    if runtime in ("tensorflow", "keras"):
+        for name, opener in KERAS_FORMS.items():
+            if (path / name).exists():
+                return path / name, opener
+    return path, runtime
