@@ -120,7 +120,7 @@ def test_examples_are_classified_and_regressed_by_the_signatures_of_the_model(se
 def test_signatures_with_and_without_rows_live_in_one_model(served: Server) -> None:
     assert native(served, "new", {"inputs": {"x": [4.0]}}) == {"y": [4.0]}
     query = "?signature=regress_x2_to_y3"
-    assert native(served, "new", {"inputs": {"inputs": [4.0]}}, query) == {"outputs": [5.0]}
+    assert native(served, "new", {"inputs": [4.0]}, query) == {"outputs": [5.0]}
     regressed = rest(served, "new", {"signature_name": "regress_x_to_y", "examples": [{"x": 4.0}] * 3}, "regress")
     assert regressed == {"results": [4.0, 4.0, 4.0]}
 

@@ -50,6 +50,21 @@ tf.saved_model.save(kinds, str(folder / "kinds"), signatures={"serving_default":
 tf.saved_model.save(kinds, str(folder / "strange"), signatures={"serving_default": kinds.strange})
 tf.saved_model.save(tf.Module(), str(folder / "empty"))
 
+(folder / "words.txt").write_text("cat\\ndog\\n")
+
+class Lookup(tf.Module):
+    def __init__(self):
+        file = tf.lookup.TextFileInitializer(str(folder / "words.txt"), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
+                                             tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER)
+        self.table = tf.lookup.StaticHashTable(file, -1)
+    @tf.function(input_signature=[S([None], tf.string, name="word")])
+    def serve(self, word):
+        return {"number": self.table.lookup(word)}
+
+table = Lookup()
+tf.saved_model.save(table, str(folder / "table"), signatures={"serving_default": table.serve})
+(folder / "words.txt").unlink()
+
 def old(name, *tags):
     graph = tf.Graph()
     with graph.as_default(), tf.compat.v1.Session() as session:
@@ -116,6 +131,7 @@ several.leave_out(["y"])
 out["left out"] = [sorted(several.predict({"x": x}, {})), [row["name"] for row in several.signature["outputs"]]]
 several.close()
 
+out["table"] = open_folder(made / "table").predict({"word": text("dog", "owl", "cat")}, {})["number"].tolist()
 unnamed = open_folder(made / "unnamed")
 out["unnamed"] = told(unnamed)
 kinds = open_folder(made / "kinds")

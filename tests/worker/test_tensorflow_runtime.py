@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ from runtime_process import real_data, told_by
 from saved_models import MAKE, OPEN
 
 from framework_environments import framework_python, run_in
+from prediction_logs import predict_log, record
 from salver.wire.tfserving.pb import serving_pb2 as tfs
+from salver_worker import frames
+from salver_worker.tfrecords.replay import FILE_NAME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -68,6 +73,10 @@ def test_it_answers_what_tensorflow_itself_answers(told) -> None:
     assert told["same"] is True
     assert told["words"] == [["AB", "é"], [3, 4]]
     assert told["total"] == [3.0, [], "float32"]
+
+
+def test_tables_are_filled_from_the_files_that_were_saved_with_the_model(told) -> None:
+    assert told["table"] == [1, -1, 0]
 
 
 def test_a_tensor_of_unknown_rank_may_have_any(told) -> None:
@@ -181,3 +190,38 @@ def test_a_model_that_keeps_a_state_is_asked_by_its_names(told) -> None:
     assert sorted(found["further"]) == ["incr_counter", "incr_counter_by", "reset_counter"]
     assert found["further"]["incr_counter_by"][0]["inputs"] == [free("delta", "FP32")]
     assert told["counted"] == [0.0, 1.0, 4.0, 4.0]
+
+
+# In a worker
+
+
+def test_a_worker_answers_every_signature_and_replays_what_was_recorded_for_each(
+    driver: Any, made: Path, python: str, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(made / "several", tmp_path / "several"))
+    lookup = predict_log("ids", struct.pack("<2i", 0, 1), dtype=3, shape=(2,), signature="lookup")
+    default = predict_log("x", struct.pack("<2f", 1, 2), dtype=1, shape=(1, 2))
+    place = folder / FILE_NAME
+    place.parent.mkdir()
+    place.write_bytes(record(lookup) + record(default))
+    with driver.WorkerProcess(tmp_path, python=python) as worker:
+        answer = worker.load("tensorflow", folder)
+        assert answer.verb == frames.READY, (answer.header, worker.log)
+        assert sorted(answer.header["signatures"]) == ["anything", "lookup", "serving_default", "whole", "words"]
+        assert answer.header["unbatched"] == ["anything", "whole"]
+        assert answer.header["signature_defs"]["words"]["method_name"] == "tensorflow/serving/predict"
+        link = worker.attach()
+        found = link.predict(driver.tensor("ids", [1, 0], "INT32"), signature="lookup")
+        assert found.arrays["found"].tolist() == [20.0, 10.0]
+        total = link.predict(driver.tensor("x", [1.0, 2.0, 3.0], "FP32"), signature="whole")
+        assert total.arrays["total"].tolist() == 6.0
+        doubled = link.predict(driver.tensor("x", [[1.0, 2.0]], "FP32"))
+        assert doubled.arrays["y"].tolist() == [[2.0, 4.0]]
+        outside = link.predict(driver.tensor("ids", [7], "INT32"), signature="lookup")
+        assert (outside.verb, outside.header["code"]) == (frames.ERROR, "INVALID_INPUT")
+        assert "is not in [0, 2)" in outside.header["message"]
+    place.write_bytes(record(predict_log("ids", struct.pack("<i", 7), dtype=3, signature="lookup")))
+    with driver.WorkerProcess(tmp_path, python=python) as worker:
+        answer = worker.load("tensorflow", folder)
+        assert answer.verb == frames.FAILED
+        assert "record 1: the model refuses the request: the model refuses the input" in answer.header["message"]

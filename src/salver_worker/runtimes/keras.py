@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Sequ
 import numpy as np
 
 from salver_worker.arrays import datatype_of
-from salver_worker.failures import LoadFailure, PredictFailure
+from salver_worker.failures import LoadFailure
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
 from salver_worker.runtimes.keras_files import LAMBDA_FIX, names_of_lambdas, saved_with
 from salver_worker.runtimes.tensorflow_process import device_names, limit, open_tensorflow, translated
@@ -82,7 +82,7 @@ class KerasModel:
         except Exception as error:
             if self._tensorflow is not None and isinstance(error, self._tensorflow.errors.OpError):
                 raise translated(self._tensorflow, error) from error
-            raise PredictFailure("the model failed to predict") from error
+            raise
         outputs = dict(zip(self._output_names, map(np.asarray, values)))
         for name in self._wide:
             outputs[name] = outputs[name].astype(np.float32)
