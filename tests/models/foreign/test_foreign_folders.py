@@ -283,3 +283,32 @@ def test_a_policy_of_the_files_is_kept_until_somebody_says_otherwise(find: Find,
     (model,) = find(simple).models
     assert model.policy is not None
     assert model.policy.kind is PolicyKind.ALL
+
+
+@pytest.mark.parametrize(
+    ("file", "runtime"),
+    [
+        ("data/model.keras", "keras"),
+        ("data/model.h5", "keras"),
+        ("data/model/saved_model.pb", "tensorflow"),
+    ],
+)
+def test_a_keras_model_of_mlflow_is_found_in_each_of_its_forms(
+    find: Find, make_file: MakeFile, file: str, runtime: str
+) -> None:
+    folder = make_file("net/MLmodel", "flavors: {tensorflow: {data: data, model_type: keras}}").parent
+    place = make_file(f"net/{file}", b"\x08\x01")
+    (model,) = find(folder).models
+    expected = place.parent if runtime == "tensorflow" else place
+    assert (model.recognition.runtime, model.recognition.trust, model.recognition.artifact) == (
+        runtime,
+        "code",
+        expected,
+    )
+
+
+def test_a_module_of_tensorflow_that_mlflow_saved_is_its_folder(find: Find, make_file: MakeFile) -> None:
+    folder = make_file("net/MLmodel", "flavors: {tensorflow: {saved_model_dir: tf2model}}").parent
+    place = make_file("net/tf2model/saved_model.pb", b"\x08\x01").parent
+    (model,) = find(folder).models
+    assert (model.recognition.runtime, model.recognition.artifact) == ("tensorflow", place)

@@ -179,3 +179,16 @@ def test_what_makes_no_sense_is_refused(text: str, said: str) -> None:
         meant(text)
     assert said in refused.value.message
     assert refused.value.code is Code.MANIFEST_INVALID
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime"),
+    [
+        ("", "onnx"),
+        ('backend: "onnxruntime"', "onnx"),
+        ('platform: "tensorflow_savedmodel"', "tensorflow"),
+        ('backend: "tensorflow" platform: "tensorflow_savedmodel"', "tensorflow"),
+    ],
+)
+def test_backend_or_platform_say_the_runtime(text: str, runtime: str) -> None:
+    assert meant(text).manifest.runtime == runtime
