@@ -16,12 +16,18 @@ Array: TypeAlias = npt.NDArray[Any]
 DEFAULT_SIGNATURE = "serving_default"
 
 
-class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One named input or output of a signature. A dimension of -1 is free; the first one, when free, counts rows."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    has_rank: bool = True
+    """False: the model does not say how many dimensions there are, so any are taken, and none counts rows."""
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor of this shape may be sent."""
+        return not self.has_rank or shape_matches(self.shape, shape)
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +161,14 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the model can give an answer in parts; models that take bodies may, whatever is said here."""
     config: dict[str, Any] = {}
     """What a config.pbtxt says of the model, in the form of Triton's ModelConfig: what is set, and no more."""
+    unbatched: tuple[str, ...] = ()
+    """Signatures whose requests are run one by one, where those of the default one may share a batch."""
+    signature_defs: dict[str, dict[str, Any] | None] = {}
+    """What a SavedModel says of its signatures, as JSON of a SignatureDef; null: what callers see is another one."""
+
+    def batches(self, signature_name: str) -> bool:
+        """Whether requests for this signature may share a batch, and so have rows that count."""
+        return self.has_batch_dimension and signature_name not in self.unbatched
 
     def signature(self, name: str = "") -> Signature | None:
         return self.signatures.get(name or DEFAULT_SIGNATURE)

@@ -14,7 +14,7 @@ from salver_worker.compare import matches, shown
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.inputs import check_tensor
-from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, tensor
+from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest
 
 if TYPE_CHECKING:
     from salver_worker.arrays import Array
@@ -131,7 +131,8 @@ def _element(item: Any, folder: str, where: Sequence[Any]) -> Any:
 
 def _check_shape(spec: Mapping[str, Any], shape: Sequence[int], size: int) -> None:
     try:
-        check_tensor(tensor(spec["name"], widen(spec["datatype"]), spec["shape"]), widen(spec["datatype"]), shape, size)
+        datatype = widen(spec["datatype"])
+        check_tensor({**spec, "datatype": datatype}, datatype, shape, size)
     except InputError as error:
         raise _invalid("the example does not fit: %s" % error, (*INPUTS, spec["name"])) from error
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from salver_worker.runtimes.base import Arrays
 
 MAX_REMEMBERED = 512
-DEFAULT_SIGNATURES = ("", "serving_default")
+DEFAULT_SIGNATURE = "serving_default"
+DEFAULT_SIGNATURES = ("", DEFAULT_SIGNATURE)
 NO_PARAMETERS: Mapping[str, Any] = {}
 
 
@@ -68,8 +69,12 @@ class Layout(NamedTuple):
 class InputReader:
     """Reads the tensors of PREDICT frames for one signature."""
 
-    def __init__(self, signature: Mapping[str, Any], *, has_batch_dimension: bool) -> None:
+    def __init__(
+        self, signature: Mapping[str, Any], *, has_batch_dimension: bool, names: Sequence[str] = DEFAULT_SIGNATURES
+    ) -> None:
+        """`names` are those that requests may call the signature by."""
         self._specs: Dict[str, Mapping[str, Any]] = {spec["name"]: spec for spec in signature["inputs"]}
+        self._names = names
         self._has_batch_dimension = has_batch_dimension
         self._layouts: Dict[bytes, Layout] = {}
         self._gathering = Gathering()
@@ -105,7 +110,7 @@ class InputReader:
         return layout
 
     def _check(self, header: Mapping[str, Any]) -> Layout:
-        if header.get("signature", "") not in DEFAULT_SIGNATURES:
+        if header.get("signature", "") not in self._names:
             raise InputError("there is no signature %r" % header["signature"])
         pieces = _pieces(header.get("tensors", []), self._specs)
         missing = [name for name in self._specs if all(piece.name != name for piece in pieces)]
@@ -177,12 +182,20 @@ def check_tensor(spec: Mapping[str, Any], datatype: str, shape: Sequence[int], s
         target = _wider(datatype, spec["datatype"])
         if target is None:
             raise InputError("the input %s must be %s, not %s" % (name, spec["datatype"], datatype))
-    if len(shape) != len(wanted) or any(want not in (-1, have) for want, have in zip(wanted, shape)):
+    if not fits(spec, shape):
         raise InputError("the input %s must have the shape %s, not %s" % (name, list(wanted), list(shape)))
     itemsize = DATATYPE_SIZES.get(datatype)
     if min(shape, default=0) < 0 or (itemsize and itemsize * element_count(shape) != size):
         raise InputError("the input %s has %d bytes, which is not what its shape %s takes" % (name, size, list(shape)))
     return target
+
+
+def fits(spec: Mapping[str, Any], shape: Sequence[int]) -> bool:
+    """Whether a tensor of this shape may be given: any, where the model does not say of how many dimensions it is."""
+    wanted = spec["shape"]
+    if spec.get("has_rank") is False:
+        return True
+    return len(shape) == len(wanted) and all(want in (-1, have) for want, have in zip(wanted, shape))
 
 
 def _wider(datatype: str, wanted: str) -> Optional["np.dtype[Any]"]:

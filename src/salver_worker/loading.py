@@ -6,7 +6,7 @@ import importlib
 import platform
 import sys
 import time
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Union, cast
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from salver_worker.conversions.plan import ConversionPlan
 from salver_worker.declared import hold_to, renaming
 from salver_worker.failures import LoadFailure, describe
 from salver_worker.host import Predictor
+from salver_worker.inputs import DEFAULT_SIGNATURE, DEFAULT_SIGNATURES
 from salver_worker.predictors import BodyPredictor, PartsPredictor, TensorPredictor
 from salver_worker.recording import recorded
 from salver_worker.runtimes.base import (
@@ -32,6 +33,7 @@ from salver_worker.runtimes.base import (
 )
 from salver_worker.runtimes.options import check_options
 from salver_worker.runtimes.specs import SPECS, RuntimeSpec, spec_named
+from salver_worker.signatures import bind
 from salver_worker.tfrecords.replay import replay
 from salver_worker.warmup import warm_up
 
@@ -43,12 +45,17 @@ class Loaded(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What came out of running the model once: its callers' signature, how long its example took, and its answer."""
+    """What came out of running the model once: its callers' signatures, how long its example took, and its answer.
+
+    `unbatched` are the signatures whose requests may not be put together, where those of the default one may.
+    """
 
     predictor: Predictor
-    signature: Signature
+    signatures: Mapping[str, Signature]
     example_s: Optional[float]
     answer: Optional[Union[Arrays, str]] = None
+    unbatched: Sequence[str] = ()
+    signature_defs: Mapping[str, Any] = {}
 
 
 def load(header: Mapping[str, Any]) -> Loaded:
@@ -113,7 +120,7 @@ def _check_body(model: Model, request: LoadRequest) -> Check:
         lambda recorded: example.run_body(recorded, request.folder, body_model),
         request.warm_up_rounds,
     )
-    return Check(BodyPredictor(body_model), model.signature, example_s, answer)
+    return Check(BodyPredictor(body_model), {DEFAULT_SIGNATURE: model.signature}, example_s, answer)
 
 
 def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Check:
@@ -128,32 +135,36 @@ def _check_tensors(model: Model, request: LoadRequest, spec: RuntimeSpec) -> Che
     if plan.unread and hasattr(model, "leave_out"):
         cast(SelectiveModel, model).leave_out(plan.unread)
         plan = ConversionPlan.bind(model.signature, inputs, outputs, request.folder)
-    predictor = TensorPredictor(tensor_model, plan)
+    names = (*DEFAULT_SIGNATURES, getattr(model, "default_signature", DEFAULT_SIGNATURE))
+    predictor = TensorPredictor(tensor_model, plan, names)
     if hasattr(model, "predict_parts"):
-        predictor = PartsPredictor(cast(PartsModel, model), plan)
-    check = _check_example(model, request, spec, plan, predictor)
+        predictor = PartsPredictor(cast(PartsModel, model), plan, names)
+    signature, example_s, answer = _check_example(model, request, spec, plan, predictor)
+    asked = bind(tensor_model, predictor, signature)
 
     def run(recorded: Mapping[str, Any]) -> object:
-        return example.run_tensors(recorded, plan.signature, request.folder, predictor.rehearse)
+        name = recorded.get("signature", DEFAULT_SIGNATURE)
+        return example.run_tensors(recorded, asked.signatures[name], request.folder, asked.predictors[name].rehearse)
 
     warm_up(request.folder, run, request.warm_up_rounds)
-    replay(request.path, {"serving_default": plan.signature}, run, request.warm_up_rounds)
-    return check
+    replay(request.path, {**asked.signatures, DEFAULT_SIGNATURE: plan.signature}, run, request.warm_up_rounds)
+    return Check(asked.whole, asked.signatures, example_s, answer, asked.unbatched, asked.signature_defs)
 
 
 def _check_example(
     model: Model, request: LoadRequest, spec: RuntimeSpec, plan: ConversionPlan, predictor: TensorPredictor
-) -> Check:
+) -> Tuple[Signature, Optional[float], Optional[Arrays]]:
+    """The callers' signature, how long the example took, and its answer."""
     wanted = request.manifest.get("example")
     if not wanted:
         if spec.trust == "data":
             _run_zeros(cast(TensorModel, model))
-        return Check(predictor, plan.signature, None)
+        return plan.signature, None, None
     started = time.monotonic()
     answer = example.run_tensors(wanted, plan.signature, request.folder, predictor.rehearse)
     example_s = time.monotonic() - started
     signature = plan.signature if plan.signature["outputs"] else _learned(plan.signature, answer, model)
-    return Check(predictor, signature, example_s, answer)
+    return signature, example_s, answer
 
 
 def _learned(signature: Signature, answer: Arrays, model: Model) -> Signature:
@@ -172,7 +183,7 @@ def _run_zeros(model: TensorModel) -> None:
     inputs = {}
     for spec in model.signature["inputs"]:
         shape = [1, *spec["shape"][1:]] if spec["shape"][:1] == [-1] else spec["shape"]
-        if -1 in shape or spec["datatype"] not in NUMPY_TYPES:
+        if -1 in shape or spec["datatype"] not in NUMPY_TYPES or spec.get("has_rank") is False:
             return
         inputs[spec["name"]] = np.zeros(shape, NUMPY_TYPES[spec["datatype"]])
     try:
@@ -183,8 +194,8 @@ def _run_zeros(model: TensorModel) -> None:
 
 def _ready(model: Model, spec: RuntimeSpec, request: LoadRequest, check: Check, load_s: float) -> Dict[str, Any]:
     is_idempotent = request.manifest.get("idempotent")
-    return {
-        "signatures": {"serving_default": check.signature},
+    ready = {
+        "signatures": dict(check.signatures),
         "payload": model.payload,
         "runtime_version": model.runtime_version,
         "python": platform.python_version(),
@@ -196,3 +207,8 @@ def _ready(model: Model, spec: RuntimeSpec, request: LoadRequest, check: Check, 
         "example_s": None if check.example_s is None else round(check.example_s, 6),
         "details": model.details,
     }
+    if check.unbatched:
+        ready["unbatched"] = list(check.unbatched)
+    if check.signature_defs:
+        ready["signature_defs"] = dict(check.signature_defs)
+    return ready

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Dict, Iterator, List, Mapping
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Protocol, Sequence
 
 from salver_worker.conversions.plan import ConversionPlan
+from salver_worker.errors import InputError
 from salver_worker.frames import FrameError, decode_header, encode_header
-from salver_worker.inputs import InputReader
+from salver_worker.inputs import DEFAULT_SIGNATURE, DEFAULT_SIGNATURES, MAX_REMEMBERED, InputReader
 from salver_worker.interrupt import Interrupt
 from salver_worker.links import DataLink, Frame
 from salver_worker.outputs import Answer, OutputWriter
 from salver_worker.parts import NOTHING_MORE, WANTED, PartSender
-from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse, PartsModel, TensorModel
+from salver_worker.runtimes.base import Arrays, BodyModel, BodyRequest, BodyResponse, PartsModel
+
+
+class Answering(Protocol):
+    """What answers one signature: a model, or one of its further signatures."""
+
+    @property
+    def has_batch_dimension(self) -> bool: ...
+
+    @property
+    def predict(self) -> Callable[[Arrays, Mapping[str, Any]], Arrays]: ...
 
 
 class TensorPredictor:
     """Reads tensors, converts them as the manifest says, asks the model, converts back and writes."""
 
-    def __init__(self, model: TensorModel, plan: ConversionPlan) -> None:
+    def __init__(self, model: Answering, plan: ConversionPlan, names: Sequence[str] = DEFAULT_SIGNATURES) -> None:
+        """`names` are what requests may call the signature by."""
         self._model = model
         self._plan = plan
         self._predict = model.predict if plan.is_identity else self._predict_converted
-        self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension)
+        self._reader = InputReader(plan.signature, has_batch_dimension=model.has_batch_dimension, names=names)
         self._writer = OutputWriter(plan.signature)
 
     def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer:
@@ -44,8 +56,8 @@ class TensorPredictor:
 class PartsPredictor(TensorPredictor):
     """The same for a model that gives its answer in parts to whoever takes them."""
 
-    def __init__(self, model: PartsModel, plan: ConversionPlan) -> None:
-        super().__init__(model, plan)
+    def __init__(self, model: PartsModel, plan: ConversionPlan, names: Sequence[str] = DEFAULT_SIGNATURES) -> None:
+        super().__init__(model, plan, names)
         self._parts = model.predict_parts
 
     def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer:
@@ -70,6 +82,28 @@ def closed_after(parts: Iterator[Arrays]) -> Iterator[Iterator[Arrays]]:
         close = getattr(parts, "close", None)
         if close is not None:
             close()
+
+
+class SignaturePredictors:
+    """The predictors of a model with several signatures; which one is meant is found by the header's bytes."""
+
+    def __init__(self, predictors: Mapping[str, TensorPredictor]) -> None:
+        self._predictors = predictors
+        self._by_header: Dict[bytes, TensorPredictor] = {}
+
+    def answer(self, frame: Frame, link: DataLink, interrupt: Interrupt) -> Answer:
+        predictor = self._by_header.get(frame.header) or self._find(frame.header)
+        return predictor.answer(frame, link, interrupt)
+
+    def _find(self, raw_header: bytes) -> TensorPredictor:
+        name = decode_header(raw_header).get("signature") or DEFAULT_SIGNATURE
+        predictor = self._predictors.get(name)
+        if predictor is None:
+            raise InputError("there is no signature %r; there are: %s" % (name, ", ".join(self._predictors)))
+        if len(self._by_header) >= MAX_REMEMBERED:
+            self._by_header.clear()
+        self._by_header[raw_header] = predictor
+        return predictor
 
 
 class BodyPredictor:

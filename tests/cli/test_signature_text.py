@@ -17,3 +17,8 @@ def test_a_signature_that_is_not_the_default_is_named():
 
 def test_a_model_that_takes_bodies_takes_anything():
     assert signature_text(Signature(inputs=(), outputs=())) == "anything → anything"
+
+
+def test_an_unknown_rank_is_told() -> None:
+    free = TensorSpec(name="x", datatype="FP32", shape=(-1,), has_rank=False)
+    assert signature_text(Signature(inputs=(free,), outputs=())) == "x FP32 [...] → anything"

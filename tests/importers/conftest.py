@@ -54,6 +54,7 @@ def container(tmp_path: Path, data: Path) -> Path:
     for version in ("1", "2"):
         shutil.copytree(data / "triton" / "simple" / "1", root / "models" / "simple" / version)
     shutil.copytree(data / "savedmodel" / "saved_model_half_plus_two_2_versions", root / "models" / "half")
+    shutil.copytree(data / "savedmodel" / "bad_half_plus_two", root / "models" / "bad")
     return root
 
 

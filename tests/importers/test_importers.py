@@ -44,13 +44,15 @@ def test_a_model_config_file_brings_versions_policies_and_labels(read, write, co
           config { name: "all of it" base_path: "/models/simple" model_version_policy { all {} } }
           config { name: "latest" base_path: "/models/simple" model_version_policy { latest { num_versions: 2 } } }
           config { name: "half" base_path: "/models/half" }
+          config { name: "bad" base_path: "/models/bad" }
           config { name: "away" base_path: "s3://bucket/away" }
         }
         """,
     )
     imported = read(config, root=container)
     assert imported.server == "TensorFlow Serving"
-    assert served(imported) == ["simple/1", "simple/2", "all-of-it/1", "all-of-it/2", "latest/1", "latest/2"]
+    several = ["simple/1", "simple/2", "all-of-it/1", "all-of-it/2", "latest/1", "latest/2"]
+    assert served(imported) == [*several, "half/124"]
     simple = model(imported, "simple")
     assert simple.policy is not None
     assert (simple.policy.kind, simple.policy.versions, simple.labels) == (PolicyKind.SPECIFIC, (1,), {"canary": 2})
@@ -63,11 +65,11 @@ def test_a_model_config_file_brings_versions_policies_and_labels(read, write, co
         "model_platform": Fate.NEEDLESS,
         "logging_config": Fate.UNSUPPORTED,
     }
-    (half,) = model(imported, "half").versions
-    assert half.number == 124
-    assert half.problem is not None
-    assert "is a TensorFlow SavedModel: its runtime is not part of this release" in half.problem.message
-    assert "\n  version 124: NOT SERVED: " in "\n".join(lines(imported))
+    (bad,) = model(imported, "bad").versions
+    assert bad.number == 123
+    assert bad.problem is not None
+    assert "is a checkpoint of TensorFlow, which has no signatures" in bad.problem.message
+    assert "\n  version 123: NOT SERVED: " in "\n".join(lines(imported))
     away = model(imported, "away").problem
     assert away is not None
     assert "'s3://bucket/away' is not on this machine" in away.message

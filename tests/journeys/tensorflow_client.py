@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -235,6 +236,57 @@ def examples(client: Client) -> dict[str, Any]:
     }
 
 
+def saved_model(client: Client) -> dict[str, Any]:
+    """TensorFlow Serving's own example: signatures of Examples, by their names."""
+    name = "half"
+
+    def regress(signature: str, *given: tf.train.Example) -> list[float]:
+        request = regression_pb2.RegressionRequest()
+        request.model_spec.name, request.model_spec.signature_name = name, signature
+        request.input.example_list.examples.extend(given)
+        return [each.value for each in client.prediction.Regress(request, WAIT_S).result.regressions]
+
+    classify = classification_pb2.ClassificationRequest()
+    classify.model_spec.name, classify.model_spec.signature_name = name, "classify_x_to_y"
+    classify.input.example_list_with_context.context.CopyFrom(example(x=2.0))
+    classify.input.example_list_with_context.examples.extend([example(), example(x=4.0)])
+    classified = client.prediction.Classify(classify, WAIT_S).result.classifications
+
+    multi = inference_pb2.MultiInferenceRequest()
+    for signature, method in (("regress_x_to_y", "regress"), ("classify_x_to_y", "classify")):
+        task = multi.tasks.add()
+        task.model_spec.name, task.model_spec.signature_name = name, signature
+        task.method_name = f"tensorflow/serving/{method}"
+    multi.input.example_list.examples.extend([example(x=2.0)])
+    inferred = client.prediction.MultiInference(multi, WAIT_S).results
+
+    numbers = np.array([[1.0], [2.0], [5.0]], np.float32)
+    serialized = np.array([example(x=4.0).SerializeToString()], object)
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name = name
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    client.prediction.GetModelMetadata(request, WAIT_S).metadata["signature_def"].Unpack(signatures)
+    return {
+        "predict": tf.make_ndarray(client.predict(name, {"x": numbers}).outputs["y"]).tolist(),
+        "named": tf.make_ndarray(
+            client.predict(name, {"inputs": numbers}, signature="regress_x2_to_y3").outputs["outputs"]
+        ).tolist(),
+        "serialized": tf.make_ndarray(
+            client.predict(name, {"inputs": serialized}, signature="regress_x_to_y").outputs["outputs"]
+        ).tolist(),
+        "regress": regress("regress_x_to_y", example(x=1.0), example(x=4.0)),
+        "other": regress("regress_x_to_y2", example(x=1.0)),
+        "classify": [[[each.label, each.score] for each in row.classes] for row in classified],
+        "multi": [
+            inferred[0].regression_result.regressions[0].value,
+            inferred[1].classification_result.classifications[0].classes[0].score,
+            [each.model_spec.signature_name for each in inferred],
+        ],
+        "wrong kind": error_of(lambda: regress("regress_x_to_y", example(x=1))),
+        "metadata": {key: MessageToDict(each) for key, each in signatures.signature_def.items()},
+    }
+
+
 def told(client: Client) -> dict[str, Any]:
     metadata_request = get_model_metadata_pb2.GetModelMetadataRequest()
     metadata_request.model_spec.name = "line"
@@ -355,6 +407,7 @@ def main() -> int:
     document = {
         "predictions": predictions(client),
         "examples": examples(client),
+        "saved model": saved_model(client),
         "told": told(client),
         "errors": errors(client),
         "numbers": numbers_of_fields(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 import requests
+from google.protobuf.json_format import ParseDict
 from journey_formats import HANDLER_FUNCTION, archive, write_line
 from journey_models import SEVEN, write_model
 from journey_server import Server, eventually, serving
 
 from salver.wire.protopool import POOL
 from salver.wire.tfserving.pb import serving_pb2
+from salver.wire.tfserving.pb import tensorflow_pb2 as tf_pb2
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CLIENT = Path(__file__).with_name("tensorflow_client.py")
@@ -78,8 +81,11 @@ def tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def served(tmp_path_factory: pytest.TempPathFactory, tensorflow: str, test_data: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
+    half = shutil.copytree(test_data / "savedmodel" / "saved_model_half_plus_two_2_versions", folder / "half")
+    half.chmod(0o755)
+    (half / "model.toml").write_text(f"[environment]\npython = {json.dumps(tensorflow)}\n")
     pets = write_model(folder / "pets", PETS)
     (pets / "labels.txt").write_text("cat\ndog\nowl\n")
     (pets / "model.toml").write_text(PETS_MANIFEST)
@@ -90,10 +96,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         write_model(folder / "seven", SEVEN),
         archive(folder / "handler.mar", HANDLER_FUNCTION, "service:handle").path,
         folder / "line",
+        half,
     ]
     for version, slope in ((1, 2.0), (2, 3.0)):
         write_line(folder / "line" / str(version) / "model.onnx", slope, 1.0)
-    with serving(*models, folder=folder, grpc_port=0, max_body_mb=4, watch_s=60) as server:
+    options = {"grpc_port": 0, "max_body_mb": 4, "watch_s": 60}
+    with serving(*models, folder=folder, wait="announced", **options) as server:
+        server.wait_ready(300)  # TensorFlow alone takes its time
         path = f"{server.url}/api/v1/models/line"
         requests.put(f"{path}/policy", json={"policy": "all"}, headers=server.admin, timeout=60).raise_for_status()
         requests.put(f"{path}/labels/canary", json={"version": 1}, headers=server.admin, timeout=60).raise_for_status()
@@ -167,6 +176,35 @@ def test_examples_with_a_context_become_numbers(answered) -> None:
 
 def test_several_inferences_in_one_call(answered) -> None:
     assert answered["examples"]["multi"] == [["regression_result", 3.0, spec("half_plus_two")]]
+
+
+def test_a_real_saved_model_answers_by_the_names_of_its_signatures(answered) -> None:
+    found = answered["saved model"]
+    assert found["predict"] == [[2.5], [3.0], [4.5]]
+    assert found["named"] == [[3.5], [4.0], [5.5]]
+    assert found["serialized"] == [[4.0]]
+    assert (found["regress"], found["other"]) == ([2.5, 4.0], [3.5])
+    assert found["classify"] == [[["", 3.0]], [["", 4.0]]]
+    assert found["multi"] == [3.0, 3.0, ["regress_x_to_y", "classify_x_to_y"]]
+
+
+def test_an_example_that_a_real_saved_model_refuses_is_the_callers_error(answered) -> None:
+    code, text = answered["saved model"]["wrong kind"]
+    assert code == "INVALID_ARGUMENT"
+    assert "Data types don't match" in text
+
+
+def test_metadata_of_a_real_saved_model_is_that_of_tensorflow_serving(
+    answered, served: Server, test_data: Path
+) -> None:
+    document = json.loads((test_data / "savedmodel" / "saved_model_half_plus_two_2_versions_metadata.json").read_text())
+    expected = document["metadata"]["signature_def"]["signature_def"]
+    for name, definition in expected.items():
+        told = tf_pb2.SignatureDef()
+        ParseDict(answered["saved model"]["metadata"][name], told)
+        assert told == ParseDict(definition, tf_pb2.SignatureDef()), name
+    over_rest = served.get("/v1/models/half/versions/124/metadata").json()
+    assert over_rest["metadata"]["signature_def"]["signature_def"] == expected
 
 
 def test_what_is_wrong_with_examples_is_told_as_the_original_tells_it(answered) -> None:

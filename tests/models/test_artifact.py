@@ -153,9 +153,9 @@ def test_an_unpacked_archive_is_its_folder(make_file: MakeFile, tmp_path: Path) 
     assert find(tmp_path).artifact == tmp_path
 
 
-def test_a_saved_model_is_named(data: Path) -> None:
+def test_a_saved_model_is_its_folder(data: Path) -> None:
     folder = data / "savedmodel" / "saved_model_half_plus_three" / "00000123"
-    assert fault(folder).message.startswith(f"{folder} is a TensorFlow SavedModel")
+    assert (find(folder).artifact, find(folder).runtime) == (folder, "tensorflow")
 
 
 def test_a_damaged_model_says_so(make_file: MakeFile, onnx_model: bytes, tmp_path: Path) -> None:

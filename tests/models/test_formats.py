@@ -27,6 +27,31 @@ def fault(path: Path, function: str | None = None) -> LoadError:
 
 
 MakeFile = Callable[..., Path]
+SAVED_MODEL = b"\x08\x01"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+JAX_EXPORT = (
+    (16).to_bytes(4, "little")  # where the root table is
+    + (8).to_bytes(2, "little") * 2  # the table of its fields: its own size first
+    + bytes(8)
+    + (12).to_bytes(4, "little")  # the root table: how far back the other one lies
+    + bytes(108)
+    + b"ML\xefR\rStableHLO_v1.13.0"
+)
+
+
+@pytest.fixture
+def make_keras(make_file: MakeFile) -> MakeFile:
+    """Writes what Keras 3 saves, without any weights."""
+
+    def make(name: str, metadata: str = '{"keras_version": "3.5.0"}') -> Path:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr("metadata.json", metadata)
+            archive.writestr("config.json", "{}")
+            archive.writestr("model.weights.h5", HDF5)
+        return make_file(name, content.getvalue())
+
+    return make
 
 
 def test_every_runtime_has_what_knows_its_files() -> None:
@@ -34,7 +59,7 @@ def test_every_runtime_has_what_knows_its_files() -> None:
 
 
 def test_every_recognition_has_the_trust_of_its_runtime(
-    make_file: MakeFile, make_mar: MakeFile, make_torch: MakeFile, onnx_model: bytes
+    make_file: MakeFile, make_mar: MakeFile, make_torch: MakeFile, make_keras: MakeFile, onnx_model: bytes
 ) -> None:
     make_file("hf/config.json", '{"model_type": "bert"}')
     paths = [
@@ -49,6 +74,12 @@ def test_every_recognition_has_the_trust_of_its_runtime(
         make_file("a.R", "predict <- function(x) x"),
     ]
     make_file("a-0000.params")
+    paths += [
+        make_file("folder/saved_model.pb", SAVED_MODEL).parent,
+        make_keras("a.keras"),
+        make_file("a.tflite", b"\x1c\0\0\0TFL3"),
+        make_file("a.jax", JAX_EXPORT),
+    ]
     found = {recognise(path).runtime: recognise(path).trust for path in paths}
     assert found == {spec.name: spec.trust for spec in SPECS if spec.module}
 
@@ -146,9 +177,56 @@ def test_a_packed_tar_is_told_to_be_unpacked(make_file: MakeFile) -> None:
     assert error.fix.startswith("Unpack it")
 
 
-def test_a_saved_model_is_named(data: Path) -> None:
-    error = fault(data / "savedmodel" / "saved_model_half_plus_three" / "00000123")
-    assert "is a TensorFlow SavedModel: its runtime is not part of this release" in error.message
+def test_a_saved_model_is_known_by_its_folder_and_by_its_graph(data: Path) -> None:
+    folder = data / "savedmodel" / "saved_model_half_plus_three" / "00000123"
+    for path in (folder, folder / "saved_model.pb"):
+        found = recognise(path)
+        assert (found.runtime, found.artifact, found.label) == ("tensorflow", folder, "TensorFlow SavedModel")
+
+
+def test_a_checkpoint_says_that_it_is_none(data: Path) -> None:
+    error = fault(data / "savedmodel" / "bad_half_plus_two" / "00000123")
+    assert error.message.endswith("is a checkpoint of TensorFlow, which has no signatures")
+    assert "tf.saved_model.save" in error.fix
+
+
+def test_keras_is_known_by_its_content(make_file: MakeFile, make_keras: MakeFile) -> None:
+    found = recognise(make_keras("weights.bin"))
+    assert (found.runtime, found.trust, found.label) == ("keras", "code", "Keras model (Keras 3.5.0)")
+    old = recognise(make_file("a.dat", HDF5 + b"model_config" + bytes(9) + b'{"batch_input_shape": [null, 4]}'))
+    assert (old.runtime, old.label) == ("keras", "Keras model (Keras 2)")
+    assert recognise(make_file("b.h5", HDF5 + bytes(2_000_000) + b"model_config")).label == "Keras model"
+
+
+def test_weights_of_keras_alone_are_no_model(make_file: MakeFile) -> None:
+    error = fault(make_file("a.weights.h5", HDF5 + b"layer_names"))
+    assert error.message.endswith("is a file of weights without the model")
+
+
+def test_tensorflow_lite_is_known_by_its_content(data: Path, make_file: MakeFile) -> None:
+    content = (data / "tflite" / "mobilenet_v1_0.25_128_quant.tflite").read_bytes()
+    found = recognise(make_file("a.bin", content))
+    assert (found.runtime, found.trust, found.label) == ("tflite", "data", "TensorFlow Lite model")
+
+
+def test_functions_of_jax_are_known_by_the_program_in_them(make_file: MakeFile) -> None:
+    assert recognise(make_file("a.bin", JAX_EXPORT)).label == "JAX function (jax.export)"
+    far = JAX_EXPORT[:128] + bytes(100_000) + JAX_EXPORT[128:]
+    assert recognise(make_file("a.jax", far)).runtime == "jax"
+    assert identify(make_file("b.bin", far)) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"ML\xefR\rStableHLO_v1.0.0",  # a program alone
+        JAX_EXPORT[:128] + b"ML\xefR\rMLIR20",
+        (60).to_bytes(4, "little") + JAX_EXPORT[4:],
+        JAX_EXPORT[:16],
+    ],
+)
+def test_other_bytes_are_no_function_of_jax(make_file: MakeFile, content: bytes) -> None:
+    assert identify(make_file("a.jax", content)) is None
 
 
 def test_an_unknown_file_is_described_with_what_is_accepted(make_file: MakeFile) -> None:

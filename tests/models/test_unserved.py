@@ -11,10 +11,9 @@ from salver_worker.runtimes.specs import SPECS
 @pytest.mark.parametrize(
     ("name", "head", "label"),
     [
-        ("m.h5", b"\x89HDF\r\n\x1a\n", "a Keras model"),
-        ("saved_model.pb", b"\x08\x01", "a TensorFlow SavedModel"),
-        ("frozen.pb", b"\x0a\x01", "a TensorFlow graph"),
-        ("m.tflite", b"\x1c\x00\x00\x00TFL3", "a TensorFlow Lite model"),
+        ("m.h5", b"\x89HDF\r\n\x1a\n", "a file of weights without the model"),
+        ("frozen.pb", b"\x0a\x01", "a TensorFlow graph without signatures"),
+        ("export.meta", b"\x0a\x01", "a checkpoint of TensorFlow, which has no signatures"),
         ("m.json", b'{"learner":{', "an XGBoost model"),
         ("m.bst", b"binf\x00", "an XGBoost model"),
         ("m.txt", b"tree\nversion=v3", "a LightGBM model"),
@@ -50,7 +49,6 @@ def test_other_files_are_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("members", "label"),
     [
-        (["metadata.json", "config.json", "model.weights.h5"], "a Keras model"),
         (["model.ini", "domains/0.txt"], "an H2O model"),
     ],
 )
@@ -61,7 +59,7 @@ def test_a_zip_is_named_by_what_is_in_it(members: list[str], label: str) -> None
 
 
 def test_a_folder_is_named_by_what_is_in_it() -> None:
-    assert unserved_members(FOLDERS, ["saved_model.pb", "variables"]) is not None
+    assert unserved_members(FOLDERS, ["checkpoint", "export", "export.meta"]) is not None
     assert unserved_members(FOLDERS, ["model.onnx"]) is None
 
 

@@ -180,3 +180,10 @@ def test_body_results_are_told_apart_and_counted() -> None:
     with pytest.raises(RequestError) as caught:
         split_bodies(version(), header, memoryview(b"abc"), 3)
     assert caught.value.code is Code.OUTPUT_INVALID
+
+
+def test_answers_of_a_signature_without_rows_are_whole() -> None:
+    assembler = Assembler(version(unbatched=("s",)))
+    total = np.array(6.0)
+    (response,) = assembler.split({"y": total}, [request(Tensor("FP32", (3,), [1.0, 2.0, 3.0]))])
+    assert response.outputs == {"y": total}

@@ -18,8 +18,9 @@ class Case(NamedTuple):
     `build(folder, python)` makes a small model in the folder, in `python` where it needs the framework, and gives its
     path. `requirements` are of the environment in which the worker runs: packages as pip has them; none for the
     interpreter of the tests. `series` is the Python of that environment, the tests' own where it is empty. The input of
-    tensor runtimes is called `input`; `slab_values` are two rows of it. `command` gives, of the folder, the program that
-    is the worker; nothing for the Python worker.
+    tensor runtimes is called `input`; `slab_values` are two rows of it. `command` gives, of the folder, the program
+    that is the worker; nothing for the Python worker. `says` is a pattern of lines that the library writes into the log
+    whatever it is told.
     """
 
     build: Callable[[Path, str], Path]
@@ -31,6 +32,7 @@ class Case(NamedTuple):
     slab_values: Any = ((1, 2), (3, 4))
     input: str = "x"
     command: Callable[[Path], Sequence[str]] = lambda folder: ()
+    says: str = ""
 
 
 def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: Any = 1.0) -> Ask:

@@ -243,3 +243,17 @@ def test_what_the_model_refuses_keeps_it_from_serving(place: Callable[..., Path]
     with pytest.raises(LoadFailure) as raised:
         replay(str(place(log_of_x(1.0))), SIGNATURES, run, 1)
     assert raised.value.message == f"{FILE_NAME}, record 1: the model failed on the request: ValueError"
+
+
+def test_a_request_says_for_which_signature_it_is_unless_for_the_default(place: Callable[..., Path]) -> None:
+    path = place(log_of_x(1.0), log_of_x(2.0, signature="other"))
+    first, second = replayed(path, {**SIGNATURES, "other": X})
+    assert ("signature" in first, second["signature"]) == (False, "other")
+
+
+def test_a_model_that_parses_examples_gets_them_as_they_are(place: Callable[..., Path]) -> None:
+    takes = {"inputs": [{"name": "inputs", "datatype": "BYTES", "shape": [-1]}], "outputs": []}
+    log = examples_log(3, {"x": 1.0}, {"x": 2.0}, context={"y": 3.0})
+    ((request),) = replayed(place(log), {"serving_default": takes})
+    context = example({"y": 3.0})
+    assert request["inputs"] == {"inputs": [context + example({"x": 1.0}), context + example({"x": 2.0})]}

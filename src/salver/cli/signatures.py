@@ -29,7 +29,10 @@ class Signature(Protocol):
 
 
 def signature_text(signature: Signature, name: str = DEFAULT_SIGNATURE) -> str:
-    """`image BYTES [n] → classes BYTES [n, 5]`; a free dimension is n. A name is told unless it is the default one."""
+    """`image BYTES [n] → classes BYTES [n, 5]`; a free dimension is n, an unknown rank `...`.
+
+    A name is told unless it is the default one.
+    """
     text = f"{_tensors(signature.inputs)} → {_tensors(signature.outputs)}"
     return text if name == DEFAULT_SIGNATURE else f"{name}: {text}"
 
@@ -39,5 +42,6 @@ def _tensors(specs: Sequence[Tensor]) -> str:
 
 
 def tensor_text(spec: Tensor) -> str:
-    shape = ", ".join("n" if size < 0 else str(size) for size in spec.shape)
+    has_rank = getattr(spec, "has_rank", True)  # clients know no such word
+    shape = ", ".join("n" if size < 0 else str(size) for size in spec.shape) if has_rank else "..."
     return f"{spec.name} {spec.datatype} [{shape}]"

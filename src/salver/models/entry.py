@@ -145,5 +145,7 @@ def version_info(spec: ReplicaSpec, ready: Ready) -> VersionInfo:
         example=spec.manifest.get("example"),
         labels=spec.labels,
         config=spec.config,
+        unbatched=ready.unbatched,
+        signature_defs=ready.signature_defs,
         details={**spec.details, **ready.details, "runtime": ready.runtime_version, "python": ready.python},
     )

@@ -6,15 +6,18 @@ import bz2
 import gzip
 import lzma
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from salver.models.kerasfile import keras_version
 from salver.models.onnxfile import read_outline
 from salver.models.pickles import HEAD_BYTES, compression
 from salver.models.protofields import CutShort
+from salver.models.savedmodelfile import tensorflow_series
 from salver.models.zips import ZipRefused, open_zip
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -28,6 +31,9 @@ _SCHEMA = re.compile(rb'"_sklearn_version"\s*:\s*\{[^{}]*?"content"\s*:\s*"\\?"?
 _PROGRAM = re.compile(r"[^/]+/models/[^/]+\.json|serialized_exported_program\.json")
 _TORCH = re.compile(rb'"torch_version"\s*:\s*"(\d{1,3}\.\d{1,3})\.\d{1,3}(?:\+[a-z0-9.]*)?"')
 _TRANSFORMERS = re.compile(rb'"transformers_version"\s*:\s*"(\d{1,3}\.\d{1,3})\.\d{1,3}"')
+_SERIES = re.compile(r"(\d{1,3})\.(\d{1,3})")
+KERAS_2, KERAS_2_UNTIL = "tensorflow-cpu==2.15.*", (3, 12)
+"""The last TensorFlow with Keras 2 in it, and the Python that has no such TensorFlow."""
 ONNXRUNTIME = ((21, "1.18"), (19, "1.15"), (18, "1.14"), (17, "1.12"), (16, "1.11"), (15, "1.10"), (14, "1.8"))
 """The oldest onnxruntime that knows an opset, the newest opset first (its table of compatibility)."""
 
@@ -150,9 +156,26 @@ def _last(pattern: re.Pattern[bytes], raw: bytes) -> str | None:
     return found[-1].decode() if found else None
 
 
+def recorded_tensorflow(artifact: Path) -> str | None:
+    """TensorFlow reads what it saved before, however old; what is newer than it, it may not."""
+    series = tensorflow_series(artifact)
+    return None if series is None or series < (2, 0) else f"tensorflow-cpu>={series[0]}.{series[1]}"
+
+
+def recorded_keras(artifact: Path) -> str | None:
+    """Keras 3 reads what older ones of its kind saved. Keras 2 came with TensorFlow until 2.15."""
+    version = keras_version(artifact)
+    if version.startswith("2"):
+        return KERAS_2 if sys.version_info < KERAS_2_UNTIL else None
+    found = _SERIES.match(version)
+    return None if found is None else f"keras>={found[1]}.{found[2]}"
+
+
 READERS: dict[str, Callable[[Path], str | None]] = {
     "sklearn": recorded_sklearn,
     "onnx": recorded_onnx,
+    "tensorflow": recorded_tensorflow,
+    "keras": recorded_keras,
     "torch": recorded_torch,
     "transformers": recorded_transformers,
 }

@@ -67,15 +67,15 @@ def _has(members: Collection[str], wanted: str) -> bool:
     return wanted in members
 
 
-_SAVED_MODEL = Unserved(
-    runtime="tensorflow",
-    label="a TensorFlow SavedModel",
-    advice=f"Convert it to ONNX with `python -m tf2onnx.convert --saved-model`, {_EITHER}.",
+_WEIGHTS = Unserved(
+    runtime="",
+    label="a file of weights without the model",
+    advice="Save the whole model: with Keras, `model.save(path)`.",
 )
-_KERAS = Unserved(
-    runtime="tensorflow",
-    label="a Keras model",
-    advice=f"Export it to ONNX with `model.export(path, format='onnx')`, {_EITHER}.",
+_CHECKPOINT = Unserved(
+    runtime="",
+    label="a checkpoint of TensorFlow, which has no signatures",
+    advice="Export the model with `tf.saved_model.save`, or `model.export` of Keras.",
 )
 _XGBOOST = Unserved(
     runtime="xgboost",
@@ -107,14 +107,7 @@ FILES: tuple[Unserved, ...] = (
         advice="Unpack it and give the folder; model archives are taken as .mar, .tar.gz or as a folder.",
         starts=((257, b"ustar"),),
     ),
-    _row(_KERAS, starts=((0, b"\x89HDF\r\n\x1a\n"),)),
-    _row(_SAVED_MODEL, endings=("saved_model.pb", "saved_model.pbtxt")),
-    Unserved(
-        runtime="tensorflow",
-        label="a TensorFlow Lite model",
-        advice=f"Convert it to ONNX with `python -m tf2onnx.convert --tflite`, {_EITHER}.",
-        starts=((4, b"TFL3"),),
-    ),
+    _row(_WEIGHTS, starts=((0, b"\x89HDF\r\n\x1a\n"),)),
     _row(_XGBOOST, starts=((0, b'{"learner"'), (0, b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"), (0, b"binf"))),
     Unserved(
         runtime="lightgbm",
@@ -158,18 +151,17 @@ FILES: tuple[Unserved, ...] = (
         advice="Serve the ONNX file that it was built from.",
         endings=(".plan", ".engine"),
     ),
-    _row(_KERAS, endings=(".keras", ".h5", ".hdf5")),
     _row(_XGBOOST, endings=(".ubj", ".xgb")),
     Unserved(
-        runtime="tensorflow",
-        label="a TensorFlow graph",
-        advice=f"Convert it to ONNX with `python -m tf2onnx.convert`, {_EITHER}.",
-        endings=(".pb", ".tflite"),
+        runtime="",
+        label="a TensorFlow graph without signatures",
+        advice=f"Save it as a SavedModel, or convert it to ONNX with `python -m tf2onnx.convert`, {_EITHER}.",
+        endings=(".pb",),
     ),
+    _row(_CHECKPOINT, endings=(".ckpt.index", ".ckpt.meta", "export.meta")),
 )
 
 ZIPS: tuple[Unserved, ...] = (
-    _row(_KERAS, members=("config.json", "model.weights.h5")),
     Unserved(
         runtime="h2o",
         label="an H2O model",
@@ -178,7 +170,4 @@ ZIPS: tuple[Unserved, ...] = (
     ),
 )
 
-FOLDERS: tuple[Unserved, ...] = (
-    _row(_SAVED_MODEL, members=("saved_model.pb",)),
-    _row(_SAVED_MODEL, members=("saved_model.pbtxt",)),
-)
+FOLDERS: tuple[Unserved, ...] = (_row(_CHECKPOINT, members=("checkpoint", "*.meta")),)

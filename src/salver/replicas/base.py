@@ -101,6 +101,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     example_answer: dict[str, Any] | None = None
     """What the example gave, of a worker that was asked for it."""
     details: dict[str, str] = {}
+    unbatched: tuple[str, ...] = ()
+    signature_defs: dict[str, dict[str, Any] | None] = {}
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,8 +49,8 @@ class ConversionPlan:
         output_rows = [bind_output(row, gives, folder, ["outputs", index]) for index, row in enumerate(outputs or ())]
         check_outputs(output_rows)
         seen = {
-            "inputs": _specs(_callers_inputs(input_rows, takes)),
-            "outputs": _specs(_callers_outputs(output_rows) if output_rows else gives),
+            "inputs": _specs(_callers_inputs(input_rows, takes), _own(signature["inputs"], input_rows)),
+            "outputs": _specs(_callers_outputs(output_rows), {}) if output_rows else list(signature["outputs"]),
             "ranking": _ranking(output_rows) if output_rows else signature.get("ranking"),
         }
         changes = any(row.changes for row in input_rows) or any(row.changes for row in output_rows)
@@ -84,8 +84,18 @@ def _flows(specs: Sequence[Row]) -> Dict[str, Flow]:
     return {spec["name"]: Flow(spec["datatype"], tuple(spec["shape"])) for spec in specs}
 
 
-def _specs(flows: Mapping[str, Flow]) -> List[Dict[str, Any]]:
-    return [{"name": name, "datatype": flow.datatype, "shape": list(flow.shape)} for name, flow in flows.items()]
+def _specs(flows: Mapping[str, Flow], own: Mapping[str, Row]) -> List[Row]:
+    """Rows of the signature; those in `own` as the model has them."""
+    return [
+        own.get(name) or {"name": name, "datatype": flow.datatype, "shape": list(flow.shape)}
+        for name, flow in flows.items()
+    ]
+
+
+def _own(specs: Sequence[Row], rows: Sequence[InputRow]) -> Dict[str, Row]:
+    """The model's inputs that callers give as they are."""
+    fed = {name for row in rows for name in (row.feeds, *row.source.inputs)}
+    return {spec["name"]: spec for spec in specs if spec["name"] not in fed}
 
 
 def _callers_inputs(rows: Sequence[InputRow], takes: Mapping[str, Flow]) -> Dict[str, Flow]:

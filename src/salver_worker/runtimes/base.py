@@ -110,6 +110,26 @@ class SelectiveModel(TensorModel, Protocol):
         """Do without these outputs from now on, in `predict` and in `signature`. Called once, after `load`."""
 
 
+class NamedSignature(NamedTuple):
+    """A signature beside a model's default one, and what answers it."""
+
+    signature: Signature
+    has_batch_dimension: bool
+    predict: Callable[[Arrays, Mapping[str, Any]], Arrays]
+
+
+class NamingModel(TensorModel, Protocol):
+    """A TensorModel that can be asked for more than one thing. A runtime may have it or not.
+
+    `default_signature` is what the model itself calls the one that `signature` and `predict` are of, `signatures` are
+    all others. `signature_defs` is what TensorFlow Serving's clients are told of all of them: SignatureDefs as JSON.
+    """
+
+    default_signature: str
+    signatures: Mapping[str, NamedSignature]
+    signature_defs: Mapping[str, Any]
+
+
 class BodyModel(Model, Protocol):
     def predict_bodies(self, requests: Sequence[BodyRequest]) -> List[BodyResponse]:
         """One response for each request, in order."""
@@ -122,8 +142,10 @@ class MeasuringModel(Model, Protocol):
         """The rows of ``measures.py``. Called on another thread than `predict`."""
 
 
-def tensor(name: str, datatype: str, shape: Sequence[int]) -> Dict[str, Any]:
-    """One row of a signature; -1 is a free dimension."""
+def tensor(name: str, datatype: str, shape: Optional[Sequence[int]]) -> Dict[str, Any]:
+    """One row of a signature; -1 is a free dimension, and None a shape of which not even the rank is known."""
+    if shape is None:
+        return {"name": name, "datatype": datatype, "shape": [-1], "has_rank": False}
     return {"name": name, "datatype": datatype, "shape": list(shape)}
 
 

@@ -84,6 +84,58 @@ ONNX = RuntimeSpec(
     library="onnxruntime",
     batching="model",
 )
+TENSORFLOW = RuntimeSpec(
+    name="tensorflow",
+    label="TensorFlow SavedModel",
+    module="salver_worker.runtimes.tensorflow",
+    extensions=(),
+    markers=("saved_model.pb", "saved_model.pbtxt"),
+    requirements=("tensorflow-cpu",),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="tensorflow-cpu",
+    batching="model",
+)
+KERAS = RuntimeSpec(
+    name="keras",
+    label="Keras model",
+    module="salver_worker.runtimes.keras",
+    extensions=(".keras", ".h5", ".hdf5"),
+    markers=(),
+    requirements=("keras", "tensorflow-cpu"),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="keras",
+    batching="model",
+)
+TFLITE = RuntimeSpec(
+    name="tflite",
+    label="TensorFlow Lite (LiteRT) model",
+    module="salver_worker.runtimes.tflite",
+    extensions=(".tflite",),
+    markers=(),
+    requirements=("ai-edge-litert",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="ai-edge-litert",
+    batching="model",
+)
+JAX = RuntimeSpec(
+    name="jax",
+    label="JAX function (jax.export)",
+    module="salver_worker.runtimes.jax",
+    extensions=(".jax", ".jaxexp", ".jax_export"),
+    markers=(),
+    requirements=("jax", "flatbuffers"),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="jax",
+    batching="model",
+)
 MAR = RuntimeSpec(
     name="mar",
     label="Model archive with a handler (MXNet Model Server, TorchServe)",
@@ -166,7 +218,22 @@ TRANSFORMERS = RuntimeSpec(
     streams=True,
 )
 
-SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, TORCH, TRANSFORMERS, MXNET, R, MAR, EXECUTABLE)
+SPECS: Tuple[RuntimeSpec, ...] = (
+    ECHO,
+    FUNCTION,
+    SKLEARN,
+    ONNX,
+    TENSORFLOW,
+    KERAS,
+    TFLITE,
+    JAX,
+    TORCH,
+    TRANSFORMERS,
+    MXNET,
+    R,
+    MAR,
+    EXECUTABLE,
+)
 
 
 def spec_named(name: str) -> "RuntimeSpec | None":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from salver_worker.tfrecords.fields import (
     MessageError,
@@ -22,11 +22,15 @@ DEFAULT_SIGNATURE = "serving_default"
 
 
 class Recorded(NamedTuple):
-    """A request as the model is asked: its signatures, and its inputs by name, or its examples."""
+    """A request as the model is asked: its signatures, and its inputs by name, or its examples.
+
+    `examples` are the features of each, `serialized` the same as bytes.
+    """
 
     signatures: Tuple[str, ...]
     tensors: Dict[str, Any]
     examples: List[Dict[str, List[Any]]]
+    serialized: Sequence[bytes] = ()
 
 
 class NotReplayed(Exception):
@@ -41,11 +45,11 @@ def read_log(record: bytes) -> Recorded:
     for kind in (CLASSIFY, REGRESS):
         if kind in fields:
             request = _request(fields, kind)
-            return Recorded((_signature(message(request, 1)),), {}, _examples(message(request, 2)))
+            return _of_examples((_signature(message(request, 1)),), message(request, 2))
     if MULTI_INFERENCE in fields:
         request = _request(fields, MULTI_INFERENCE)
         tasks = [_signature(message(fields_of(task), 1)) for task in messages(request, 1)]
-        return Recorded(tuple(tasks), {}, _examples(message(request, 2)))
+        return _of_examples(tuple(tasks), message(request, 2))
     if SESSION_RUN in fields:
         raise NotReplayed("it names nodes of a TensorFlow graph (session_run_log)")
     raise MessageError("it holds no request")
@@ -67,15 +71,17 @@ def _predict(request: Dict[int, List[Value]]) -> Recorded:
     return Recorded((_signature(message(request, 1)),), tensors, [])
 
 
-def _examples(given: bytes) -> List[Dict[str, List[Any]]]:
-    """The features of each example; those of the context are in every one, and an example's own value wins."""
+def _of_examples(signatures: Tuple[str, ...], given: bytes) -> Recorded:
+    """What the context has is in every example, and an example's own value wins: it comes last."""
     fields = fields_of(given)
     with_context = fields_of(message(fields, 2))
-    context = _features(message(with_context, 2))
+    context = message(with_context, 2)
     examples = messages(fields_of(message(fields, 1)), 1) or messages(with_context, 1)
     if not examples:
         raise MessageError("it has no example")
-    return [dict(context, **_features(example)) for example in examples]
+    common = _features(context)
+    features = [dict(common, **_features(example)) for example in examples]
+    return Recorded(signatures, {}, features, [context + example for example in examples])
 
 
 def _features(example: bytes) -> Dict[str, List[Any]]:

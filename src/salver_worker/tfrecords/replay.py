@@ -9,18 +9,20 @@ from typing import Any, Callable, Dict, List, Mapping
 from salver_worker.failures import LoadFailure
 from salver_worker.tfrecords.fields import MessageError
 from salver_worker.tfrecords.framing import RecordError, read_records
-from salver_worker.tfrecords.predictionlog import NotReplayed, Recorded, read_log
+from salver_worker.tfrecords.predictionlog import DEFAULT_SIGNATURE, NotReplayed, Recorded, read_log
 
 FILE_NAME = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
 FIX = "Correct or remove %s beside the model, or switch warm-up off." % FILE_NAME
 
+SERIALIZED = "inputs"
 Run = Callable[[Mapping[str, Any]], object]
 
 
 def replay(path: str, signatures: Mapping[str, Mapping[str, Any]], run: Run, rounds: int) -> None:
     """Give each recorded request to `run`, as an example without an expected answer, `rounds` times.
 
+    It has the key `signature` where it is for another one than the default.
     `path` is the model's file or folder. Raises LoadFailure that says which record is at fault. Does nothing where
     there is no such file.
     """
@@ -48,8 +50,9 @@ def _replay_one(number: int, record: bytes, signatures: Mapping[str, Mapping[str
             if signature is None:
                 raise MessageError("the model has no signature %s; it has: %s" % (name, ", ".join(signatures)))
             inputs = _inputs(recorded, signature)
+            request = {"inputs": inputs} if name == DEFAULT_SIGNATURE else {"inputs": inputs, "signature": name}
             for _ in range(rounds):
-                run({"inputs": inputs})
+                run(request)
     except NotReplayed as reason:
         print("salver_worker: record %d of %s is left out: %s" % (number, FILE_NAME, reason), file=sys.stderr)
     except MessageError as error:
@@ -62,12 +65,20 @@ def _replay_one(number: int, record: bytes, signatures: Mapping[str, Mapping[str
 
 
 def _inputs(recorded: Recorded, signature: Mapping[str, Any]) -> Dict[str, Any]:
-    """The model's inputs: the tensors, or the features of that name of all examples."""
+    """The model's inputs: the tensors, the examples as they are, or the features of that name of all examples."""
+    if recorded.examples and takes_examples(signature):
+        return {SERIALIZED: recorded.serialized}
     if not recorded.examples:
         return {
             name: tensor.tolist() if tensor.dtype.kind == "O" else tensor for name, tensor in recorded.tensors.items()
         }
     return {spec["name"]: _column(spec, recorded.examples) for spec in signature["inputs"]}
+
+
+def takes_examples(signature: Mapping[str, Any]) -> bool:
+    """Whether its only input is text that is called `inputs`: TensorFlow's own form of classify and regress."""
+    specs = signature["inputs"]
+    return len(specs) == 1 and specs[0]["name"] == SERIALIZED and specs[0]["datatype"] == "BYTES"
 
 
 def _column(spec: Mapping[str, Any], examples: List[Dict[str, List[Any]]]) -> List[Any]:

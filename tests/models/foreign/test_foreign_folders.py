@@ -176,11 +176,19 @@ def test_a_config_that_is_no_text_or_too_large_is_refused(find: Find, simple: Pa
     assert "is larger than" in fault(find, simple).message
 
 
-def test_what_waits_for_its_runtime_is_named(find: Find, data: Path, tmp_path: Path) -> None:
+def test_a_saved_model_of_triton_is_found_in_its_folder(find: Find, data: Path, tmp_path: Path) -> None:
     model = tmp_path / "half" / "1"
     shutil.copytree(data / "savedmodel" / "saved_model_half_plus_two_cpu" / "00000123", model / "model.savedmodel")
     (tmp_path / "half" / "config.pbtxt").write_text('name: "half" platform: "tensorflow_savedmodel"')
-    assert "asks for TensorFlow (`platform`), which is not part of this release" in fault(find, model.parent).message
+    (found,) = find(model.parent).models
+    assert (found.recognition.runtime, found.recognition.artifact) == ("tensorflow", model / "model.savedmodel")
+
+
+def test_what_waits_for_its_runtime_is_named(find: Find, tmp_path: Path) -> None:
+    (tmp_path / "half" / "1").mkdir(parents=True)
+    (tmp_path / "half" / "config.pbtxt").write_text('name: "half" platform: "tensorrt_plan"')
+    message = fault(find, tmp_path / "half").message
+    assert "asks for TensorRT (`platform`), which is not part of this release" in message
 
 
 # MLServer
@@ -275,3 +283,32 @@ def test_a_policy_of_the_files_is_kept_until_somebody_says_otherwise(find: Find,
     (model,) = find(simple).models
     assert model.policy is not None
     assert model.policy.kind is PolicyKind.ALL
+
+
+@pytest.mark.parametrize(
+    ("file", "runtime"),
+    [
+        ("data/model.keras", "keras"),
+        ("data/model.h5", "keras"),
+        ("data/model/saved_model.pb", "tensorflow"),
+    ],
+)
+def test_a_keras_model_of_mlflow_is_found_in_each_of_its_forms(
+    find: Find, make_file: MakeFile, file: str, runtime: str
+) -> None:
+    folder = make_file("net/MLmodel", "flavors: {tensorflow: {data: data, model_type: keras}}").parent
+    place = make_file(f"net/{file}", b"\x08\x01")
+    (model,) = find(folder).models
+    expected = place.parent if runtime == "tensorflow" else place
+    assert (model.recognition.runtime, model.recognition.trust, model.recognition.artifact) == (
+        runtime,
+        "code",
+        expected,
+    )
+
+
+def test_a_module_of_tensorflow_that_mlflow_saved_is_its_folder(find: Find, make_file: MakeFile) -> None:
+    folder = make_file("net/MLmodel", "flavors: {tensorflow: {saved_model_dir: tf2model}}").parent
+    place = make_file("net/tf2model/saved_model.pb", b"\x08\x01").parent
+    (model,) = find(folder).models
+    assert (model.recognition.runtime, model.recognition.artifact) == ("tensorflow", place)

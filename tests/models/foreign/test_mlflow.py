@@ -50,6 +50,19 @@ def test_pytorch_and_transformers_have_runtimes_of_other_names_and_a_task() -> N
     assert read_model(b"flavors: {transformers: {model_binary: model}}", "m/MLmodel").options == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "runtime", "file"),
+    [
+        ("tensorflow: {saved_model_dir: tf2model, model_type: tf2-module}", "tensorflow", "tf2model"),
+        ("tensorflow: {data: data, model_type: keras, save_format: tf}", "tensorflow", "data"),
+        ("keras: {data: data, keras_version: 3.5.0}", "keras", "data"),
+    ],
+)
+def test_models_of_tensorflow_and_keras_lie_in_folders(text: str, runtime: str, file: str) -> None:
+    model = read_model(f"flavors: {{{text}, python_function: {{}}}}".encode(), "m/MLmodel")
+    assert (model.runtime, model.file) == (runtime, file)
+
+
 def test_a_pickle_of_cloudpickle_says_what_it_needs() -> None:
     model = read_model(b"flavors: {sklearn: {pickled_model: m.pkl, serialization_format: cloudpickle}}", "m/MLmodel")
     assert (model.runtime, model.made_with) == ("sklearn", "sklearn")

@@ -151,7 +151,10 @@ def test_what_does_not_hold_is_told_at_the_start() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('platform: "tensorflow_savedmodel"', "m/config.pbtxt asks for TensorFlow (`platform`)"),
+        (
+            'platform: "tensorflow_graphdef"',
+            "m/config.pbtxt asks for a TensorFlow graph without signatures (`platform`)",
+        ),
         ('backend: "python"', "m/config.pbtxt asks for Triton's Python backend (`backend`)"),
         ('platform: "torch_aoti"', "m/config.pbtxt asks for PyTorch's compiler (`platform`)"),
         ('backend: "mine"', "m/config.pbtxt asks for the backend mine (`backend`)"),
@@ -184,3 +187,16 @@ def test_what_makes_no_sense_is_refused(text: str, said: str) -> None:
         meant(text)
     assert said in refused.value.message
     assert refused.value.code is Code.MANIFEST_INVALID
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime"),
+    [
+        ("", "onnx"),
+        ('backend: "onnxruntime"', "onnx"),
+        ('platform: "tensorflow_savedmodel"', "tensorflow"),
+        ('backend: "tensorflow" platform: "tensorflow_savedmodel"', "tensorflow"),
+    ],
+)
+def test_backend_or_platform_say_the_runtime(text: str, runtime: str) -> None:
+    assert meant(text).manifest.runtime == runtime

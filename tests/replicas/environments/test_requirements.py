@@ -133,3 +133,8 @@ def test_what_is_installed_meets_requirements_with_their_extras(requirements: li
 def test_versions_are_compared_as_versions() -> None:
     assert is_in_range("3.11.7", ">=3.9,<3.12")
     assert not is_in_range("3.12.1", "<3.12")
+
+
+def test_what_brings_the_same_modules_is_not_added_beside_it() -> None:
+    assert with_base(["tensorflow==2.15.0"], ["numpy", "tensorflow-cpu"]) == ("numpy", "tensorflow==2.15.0")
+    assert with_base([], ["tensorflow-cpu"]) == ("tensorflow-cpu",)

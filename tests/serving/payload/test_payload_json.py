@@ -187,3 +187,13 @@ def test_what_is_no_text_is_refused_for_a_bytes_input(document: Any, words: str)
 
 def test_numbers_cannot_fill_a_bfloat16_input() -> None:
     assert "only raw bytes can fill" in refusal([1.0], signature(("h", "BF16", (-1,))))
+
+
+def test_lists_of_any_depth_fit_an_input_of_unknown_rank() -> None:
+    free = Signature(inputs=(TensorSpec(name="x", datatype="INT32", shape=(-1,), has_rank=False),), outputs=())
+    tensors, rows = convert({"inputs": {"x": [[[1]], [[2]]]}}, free)
+    assert (tensors["x"].shape, rows) == ((2, 1, 1), 1)
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    assert "takes INT32 values and holds a list" in refusal({"inputs": {"x": deep}}, free)

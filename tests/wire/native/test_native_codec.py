@@ -518,3 +518,26 @@ def test_events_ask_a_model_of_bodies_for_parts(decode: Decode, version_info: Bu
 
     assert (request.wants_parts, request.answer, request.group) == (True, AnswerKind.EVENTS, ("body",))
     assert not decode(version_info(), b"a", Accept="application/json").wants_parts
+
+
+def test_a_signature_without_rows_is_asked_alone_and_whole(decode: Decode, version_info: Build) -> None:
+    vector = TensorSpec(name="x", datatype="FP32", shape=(-1,))
+    total = Signature(inputs=(vector,), outputs=(TensorSpec(name="y", datatype="FP32", shape=()),))
+    row = Signature(inputs=(vector,), outputs=(vector,))
+    version = version_info(signatures={"serving_default": row, "total": total}, unbatched=("total",))
+
+    first, second = (decode(version, b"[1, 2, 3]", query="?signature=total") for _ in range(2))
+    assert first.group != second.group
+    assert (first.rows, second.rows) == (1, 1)
+    assert decode(version, b"[1, 2, 3]").rows == 3
+
+
+@pytest.mark.parametrize(("body", "shape"), [(b"2.5", ()), (b"[1, 2]", (2,)), (b"[[1], [2]]", (2, 1))])
+def test_an_input_of_unknown_rank_takes_any_shape(
+    decode: Decode, version_info: Build, body: bytes, shape: tuple[int, ...]
+) -> None:
+    free = TensorSpec(name="x", datatype="FP32", shape=(-1,), has_rank=False)
+    version = version_info(signatures={"serving_default": Signature(inputs=(free,), outputs=())})
+    request = decode(version, body)
+    assert request.inputs is not None
+    assert request.inputs["x"].shape == shape

@@ -407,3 +407,10 @@ def test_nobody_reads_large_examples() -> None:
 )
 def test_an_example_file_is_named_when_it_is_the_whole_body(example: Any, file: str | None) -> None:
     assert example_file(example) == file
+
+
+def test_a_tensor_of_unknown_rank_may_be_anything(document: Document, version_info: Callable[..., VersionInfo]) -> None:
+    spec = TensorSpec(name="x", datatype="FP32", shape=(-1,), has_rank=False)
+    assert tensor_schema(spec) == {}
+    info = version_info(signatures={"serving_default": Signature(inputs=(spec,), outputs=())})
+    assert "FP32 of any shape" in orjson.dumps(document(info, version="3")).decode()

@@ -55,8 +55,8 @@ def _triton(path: Path, version: Path) -> ForeignFile:
     declared = triton.declared(config, str(path))
     file = triton.FILES[triton.runtime_of(config)]
     artifact = declared.manifest.artifact or file
-    if (version / artifact).is_dir() and file == triton.ONNX_FILE:  # a model with its weights beside it
-        declared = with_artifact(declared, f"{artifact}/{triton.ONNX_FILE}")
+    if (version / artifact).is_dir():  # of ONNX: a model with its weights beside it
+        declared = with_artifact(declared, f"{artifact}/{file}" if file == triton.ONNX_FILE else artifact)
     labels = {name: _labels(path, file) for name, file in declared.label_files.items()}
     return _file(path, declared, labels)
 

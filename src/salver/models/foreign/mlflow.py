@@ -12,8 +12,17 @@ from salver.models.foreign.base import Fate, Remark, refused, unserved
 
 FILE_NAME = "MLmodel"
 SERVER = "MLflow"
-FLAVOURS = {"onnx": "data", "sklearn": "pickled_model", "transformers": "model_binary", "pytorch": "model_data"}
+FLAVOURS = {
+    "onnx": "data",
+    "sklearn": "pickled_model",
+    "tensorflow": "data",
+    "keras": "data",
+    "transformers": "model_binary",
+    "pytorch": "model_data",
+}
 """Those that are served, the preferred one first, each with the key that names its file or folder."""
+SAVED_MODEL = "saved_model_dir"
+"""Of the flavour tensorflow: the folder of a model that is none of Keras."""
 RUNTIMES = {"pytorch": "torch"}
 """Of flavours that are not called as the runtime is."""
 GENERAL = "python_function"
@@ -47,7 +56,7 @@ def read_model(raw: bytes, path: str) -> MlflowModel:
     flavour = next((name for name in FLAVOURS if name in flavours), None)
     if flavour is None:
         raise unserved(path, f"MLflow's flavour {_special(flavours)}", _FIX)
-    key = FLAVOURS[flavour]
+    key = SAVED_MODEL if SAVED_MODEL in flavours[flavour] else FLAVOURS[flavour]
     file = flavours[flavour].get(key)
     if not isinstance(file, str) or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or not file:
         raise refused(path, f"flavors.{flavour}.{key} must name a file of the model's folder")

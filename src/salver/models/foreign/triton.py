@@ -12,13 +12,17 @@ from salver.types import PolicyKind, VersionPolicy
 FILE_NAME = "config.pbtxt"
 SERVER = "Triton"
 ONNX_FILE = "model.onnx"
-FILES = {"onnx": ONNX_FILE, "torch": "model.pt"}
+FILES = {"onnx": ONNX_FILE, "tensorflow": "model.savedmodel", "torch": "model.pt"}
 """What Triton opens when default_model_filename says nothing else, by the runtime here."""
 
-_RUNTIMES = {"onnxruntime": "onnx", "onnxruntime_onnx": "onnx", "pytorch": "torch", "pytorch_libtorch": "torch"}
+_RUNTIMES = {
+    "onnxruntime": "onnx", "onnxruntime_onnx": "onnx",
+    "tensorflow": "tensorflow", "tensorflow_savedmodel": "tensorflow",
+    "pytorch": "torch", "pytorch_libtorch": "torch",
+}  # fmt: skip
 """By Triton's backend or platform."""
 _OTHERS = {
-    "tensorflow": "TensorFlow", "tensorflow_savedmodel": "TensorFlow", "tensorflow_graphdef": "TensorFlow",
+    "tensorflow_graphdef": "a TensorFlow graph without signatures",
     "torch_aoti": "PyTorch's compiler", "tensorrt": "TensorRT", "tensorrt_plan": "TensorRT",
     "python": "Triton's Python backend", "openvino": "OpenVINO", "fil": "the forest inference library",
     "dali": "DALI", "vllm": "vLLM", "tensorrtllm": "TensorRT-LLM",
@@ -33,7 +37,7 @@ _UNSERVED = {
     "sequence_batching": ("sequences that keep state between requests", "Leave it out if requests are independent."),
     "batch_input": ("inputs that the server makes itself", "Give callers a model that needs none."),
     "batch_output": ("outputs that the server cuts itself", "Give callers a model that needs none."),
-    "model_operations": ("libraries of operators of its own", "Use operators that ONNX Runtime knows."),
+    "model_operations": ("libraries of operators of its own", "Use operators that the runtime knows."),
 }
 """Without these a model would answer wrongly, so it is not served at all."""
 
@@ -42,7 +46,7 @@ _NEEDLESS = {
     "cc_model_filenames": "one file is served whatever the GPU",
     "metric_tags": "metrics have the model and the version",
     "model_metrics": "the buckets of the metrics are this server's",
-    "optimization": "ONNX Runtime optimises the graph by itself",
+    "optimization": "the runtime optimises the graph by itself",
 }
 _UNSUPPORTED = {
     "response_cache": "answers are not cached",

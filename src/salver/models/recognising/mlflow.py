@@ -13,6 +13,8 @@ from salver_worker.runtimes.specs import spec_named
 
 TORCH_FILES = ("model.pt2", "model.pth")
 """What MLflow calls a program of `torch.export`, and a module that is pickled or scripted."""
+KERAS_FORMS = {"model.keras": "keras", "model.h5": "keras", "model": "tensorflow"}
+"""What MLflow calls a model of Keras, by the version of TensorFlow and by what it was told, and the runtime of each."""
 
 
 def recognise_mlflow(folder: Path) -> Recognition | None:
@@ -20,14 +22,14 @@ def recognise_mlflow(folder: Path) -> Recognition | None:
     if not (folder / MLFLOW_FILE).is_file():
         return None
     model = mlflow_model(folder)
-    spec = spec_named(model.runtime)
-    path = _opened(folder / model.file, model.runtime)
+    path, runtime = _saved(folder / model.file, model.runtime)
+    spec = spec_named(runtime)
     if not path.exists():
         message = f"{folder / MLFLOW_FILE} names the file {model.file}, which is not there"
         raise LoadError(Code.FORMAT_UNKNOWN, message, fix="Copy the model's folder again, whole.")
     trust: Literal["data", "code"] = "data" if spec is not None and spec.trust == "data" else "code"
     return Recognition(
-        runtime=model.runtime,
+        runtime=runtime,
         artifact=path,
         trust=trust,
         label=f"MLflow model ({model.made_with})",
@@ -36,8 +38,12 @@ def recognise_mlflow(folder: Path) -> Recognition | None:
     )
 
 
-def _opened(path: Path, runtime: str) -> Path:
-    """The file in the folder of MLflow's that holds a model of PyTorch."""
-    if runtime != "torch" or not path.is_dir():
-        return path
-    return next((path / name for name in TORCH_FILES if (path / name).is_file()), path / TORCH_FILES[0])
+def _saved(path: Path, runtime: str) -> tuple[Path, str]:
+    """The model itself, and what opens it: in their folder those of Keras have one of three forms, PyTorch's of two."""
+    if runtime in ("tensorflow", "keras"):
+        for name, opener in KERAS_FORMS.items():
+            if (path / name).exists():
+                return path / name, opener
+    if runtime == "torch" and path.is_dir():
+        return next((path / name for name in TORCH_FILES if (path / name).is_file()), path / TORCH_FILES[0]), runtime
+    return path, runtime

@@ -10,18 +10,29 @@ from pathlib import Path
 
 from salver.models.recognising.archives import recognise_packed, recognise_unpacked
 from salver.models.recognising.base import FileView, Recognition
+from salver.models.recognising.jax import recognise_jax
+from salver.models.recognising.keras import recognise_keras
 from salver.models.recognising.mlflow import recognise_mlflow
 from salver.models.recognising.mxnet import recognise_mxnet
 from salver.models.recognising.onnx import recognise_onnx
 from salver.models.recognising.python import recognise_echo, recognise_python
 from salver.models.recognising.r import recognise_r, recognise_r_folder
 from salver.models.recognising.sklearn import recognise_sklearn
+from salver.models.recognising.tensorflow import (
+    recognise_graph_of_saved_model,
+    recognise_lite,
+    recognise_saved_model,
+)
 from salver.models.recognising.torch import recognise_torch
 from salver.models.recognising.transformers import recognise_transformers
 
 FILES: dict[str, Callable[[FileView, str | None], Recognition | None]] = {
     "echo": recognise_echo,
     "function": recognise_python,
+    "tensorflow": recognise_graph_of_saved_model,
+    "tflite": recognise_lite,
+    "keras": recognise_keras,
+    "jax": recognise_jax,
     "onnx": recognise_onnx,
     "mar": recognise_packed,
     "torch": recognise_torch,
@@ -32,6 +43,7 @@ FILES: dict[str, Callable[[FileView, str | None], Recognition | None]] = {
 """They are given the function of a Python file that the user names."""
 FOLDERS: dict[str, Callable[[Path], Recognition | None]] = {
     "mlflow": recognise_mlflow,
+    "tensorflow": recognise_saved_model,
     "mar": recognise_unpacked,
     "transformers": recognise_transformers,
     "r": recognise_r_folder,

@@ -44,6 +44,7 @@ class Assembler:
     def __init__(self, version: VersionInfo) -> None:
         self._version = version
         self._has_batch_dimension = version.has_batch_dimension
+        self._unbatched = version.unbatched
         self._headers: dict[Any, bytes] = {}
         self._results: dict[bytes, list[Described]] = {}
 
@@ -116,7 +117,7 @@ class Assembler:
     def split(self, outputs: dict[str, Array], requests: list[InferRequest]) -> list[InferResponse]:
         """One answer per request, in order. Raises RequestError(OUTPUT_INVALID) when rows out differ from rows in."""
         version = self._version
-        if not self._has_batch_dimension:
+        if not self._has_batch_dimension or (self._unbatched and requests[0].signature_name in self._unbatched):
             return [InferResponse(version, outputs)]
         expected = 0
         for request in requests:

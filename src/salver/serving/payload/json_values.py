@@ -15,6 +15,8 @@ from salver.serving.payload.values import TYPE_WORDS, fitted_shape, numbers, ref
 from salver.types import Signature, Tensor, TensorSpec
 
 BASE64 = "b64"
+MAX_RANK = 32
+"""Deeper lists than these are no tensor, where the model does not say how deep they are."""
 
 
 def json_to_inputs(raw: bytes | bytearray | memoryview, signature: Signature) -> dict[str, Tensor]:
@@ -93,7 +95,8 @@ def _flatten(value: Any, spec: TensorSpec) -> tuple[tuple[int, ...], list[Any]]:
     """The shape and the leaves of nested lists, which must be of one length at each level."""
     shape: list[int] = []
     level = [value]
-    while level and type(level[0]) is list and len(shape) <= len(spec.shape):
+    deepest = len(spec.shape) if spec.has_rank else MAX_RANK
+    while level and type(level[0]) is list and len(shape) <= deepest:
         length = len(level[0])
         if not all(type(item) is list and len(item) == length for item in level):
             raise refused(spec, f"holds lists of different lengths or depths at level {len(shape) + 1}")

@@ -38,7 +38,7 @@ def refused(spec: TensorSpec, text: str, *, code: Code = Code.INVALID_INPUT, fix
 
 def has_rows(spec: TensorSpec) -> bool:
     """Whether the first dimension counts rows."""
-    return spec.shape[:1] == (-1,)
+    return spec.has_rank and spec.shape[:1] == (-1,)
 
 
 def row_shape(spec: TensorSpec) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ def fitted_shape(spec: TensorSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
     """`shape` as the model takes it; a single row may come without the dimension that counts rows."""
     if not math.prod(shape):
         raise refused(spec, f"has no values: its shape is {list(shape)}")
-    if shape_matches(spec.shape, shape):
+    if spec.fits(shape):
         return shape
     if has_rows(spec) and shape_matches(spec.shape[1:], shape):
         return (1, *shape)

@@ -73,14 +73,15 @@ def read_headers(headers: Headers) -> Sent:
 class Plan:
     """What is worked out once for a version and one of its signatures."""
 
-    __slots__ = ("_group", "_max_body_bytes", "_name", "_readers", "_signature", "version")
+    __slots__ = ("_group", "_is_alone", "_max_body_bytes", "_name", "_readers", "_signature", "version")
 
     def __init__(self, version: VersionInfo, signature: Signature, name: str, max_body_bytes: int) -> None:
         self.version = version
         self._signature = signature
         self._name = name
         self._max_body_bytes = max_body_bytes
-        self._readers = quick_readers(signature) if version.has_batch_dimension else {}
+        self._is_alone = name in version.unbatched
+        self._readers = quick_readers(signature) if version.batches(name) else {}
         samples = {spec.name: Tensor(spec.datatype, spec.shape, b"") for spec in signature.inputs}
         self._group = batch_group(name, samples)
         """The group of what the quick readers make: rows of fixed shapes."""
@@ -101,7 +102,8 @@ class Plan:
             group: Any = self._group
         else:
             inputs, rows, understood = decode_body(body, content_type, shape, self._signature)
-            group = batch_group(self._name, inputs)
+            group = object() if self._is_alone else batch_group(self._name, inputs)
+        rows = 1 if self._is_alone else rows
         request = NativeRequest(self.version, self._name, inputs, None, rows, group, None, understood, answer)
         if answer is AnswerKind.EVENTS:
             request.want_parts()

@@ -78,7 +78,7 @@ def raw_reader(signature: Signature) -> RawReader | None:
 
 
 def has_fixed_rows(spec: TensorSpec) -> bool:
-    return spec.shape[:1] == (-1,) and -1 not in spec.shape[1:]
+    return spec.has_rank and spec.shape[:1] == (-1,) and -1 not in spec.shape[1:]
 
 
 class JsonReader:

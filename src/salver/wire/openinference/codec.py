@@ -19,7 +19,6 @@ from salver.types import (
     Tensor,
     TensorSpec,
     VersionInfo,
-    shape_matches,
 )
 from salver.wire.jsonbody import Buffer
 from salver.wire.openinference.binary import (
@@ -171,7 +170,7 @@ class Plan:
                 f"inference input '{name}' data-type is '{shown(item.datatype)}', but model '{model}' expects "
                 f"'{spec.datatype}'",
             )
-        if not shape_matches(spec.shape, item.shape):
+        if not spec.fits(item.shape):
             expected, got = shape_text(spec.shape), shape_text(item.shape)
             text = f"unexpected shape for input '{name}' for model '{model}'. Expected {expected}, got {got}"
             raise refused(request_id, text)

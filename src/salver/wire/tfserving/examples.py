@@ -1,4 +1,8 @@
-"""The body of `:classify` and `:regress`: examples from feature to value, which become the model's named inputs."""
+"""The body of `:classify` and `:regress`: examples from feature to value, which become the model's named inputs.
+
+A signature with one input of text that is named `inputs` gets the examples themselves, serialized, as the original
+feeds them; any other gets their features, by the inputs' names.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from salver.wire.tfserving.request import TfRequest, tensors_request
 from salver.wire.tfserving.texts import document_error, fault_text, json_type
 from salver.wire.tfserving.values import ValueFault, dense_tensor, is_base64_object
 
+SERIALIZED = "inputs"
 Features: TypeAlias = dict[str, list[Any]]
 
 
@@ -28,8 +33,19 @@ def decode_examples(raw: bytes, version: VersionInfo, verb: Verb) -> TfRequest:
         text = f"No signature was found with the name: {name or DEFAULT_SIGNATURE}"
         raise RequestError(Code.SIGNATURE_NOT_FOUND, text, fix="")
     check_suits(signature, verb)
-    tensors = {spec.name: _input(spec, examples) for spec in signature.inputs}
+    if takes_examples(signature):
+        tensors = {SERIALIZED: _serialized(examples)}
+    else:
+        tensors = {spec.name: _input(spec, examples) for spec in signature.inputs}
     return tensors_request(version, name or DEFAULT_SIGNATURE, signature, tensors, is_row=True)
+
+
+def takes_examples(signature: Signature) -> bool:
+    """Whether the model parses Examples by itself."""
+    if len(signature.inputs) != 1:
+        return False
+    (spec,) = signature.inputs
+    return spec.name == SERIALIZED and spec.datatype == "BYTES" and len(spec.shape) == 1
 
 
 def check_suits(signature: Signature, verb: Verb) -> None:
@@ -91,6 +107,34 @@ def _kind(name: str, value: Any) -> str:
     if value > MAX_INT64:
         raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
     return "int64"
+
+
+def _serialized(examples: list[Features]) -> Tensor:
+    """Each as a tf.train.Example, whose lists have the kinds of the JSON values."""
+    from salver.wire.tfserving.pb import tensorflow_pb2 as tf
+
+    strings: list[bytes] = []
+    for example in examples:
+        message = tf.Example()
+        for name, values in example.items():
+            feature = message.features.feature[name]
+            kind = _kind(name, values[0]) if values else ""
+            if kind == "bytes":
+                feature.bytes_list.value.extend(_texts(name, values))
+            elif kind == "float":
+                feature.float_list.value.extend(values)
+            elif kind:
+                feature.int64_list.value.extend(map(int, values))
+        strings.append(message.SerializeToString(deterministic=True))
+    return Tensor("BYTES", (len(strings),), strings)
+
+
+def _texts(name: str, values: list[Any]) -> list[bytes]:
+    try:
+        texts: list[bytes] = dense_tensor(values, "BYTES").data
+    except ValueFault as fault:
+        raise invalid(f"Feature: {name}: {fault_text(fault, 'BYTES')}") from fault
+    return texts
 
 
 def _input(spec: TensorSpec, examples: list[Features]) -> Tensor:

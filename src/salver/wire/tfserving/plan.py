@@ -32,7 +32,7 @@ def default_plan(version: VersionInfo) -> DefaultPlan | None:
     if version.payload is not PayloadKind.TENSORS or signature is None or len(signature.inputs) != 1:
         return None
     spec = signature.inputs[0]
-    if spec.datatype not in RULES or spec.datatype in ("BYTES", _UNBOUNDED):
+    if spec.datatype not in RULES or spec.datatype in ("BYTES", _UNBOUNDED) or not spec.has_rank:
         return None
     return DefaultPlan(version, spec) if 0 < len(spec.shape) < MAX_DEPTH else None
 

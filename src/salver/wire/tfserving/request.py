@@ -21,13 +21,14 @@ def tensors_request(
     """The request of these inputs, once they fit what the signature declares. Raises RequestError(INVALID_INPUT)."""
     inputs: dict[str, Tensor] = {}
     for spec in signature.inputs:
-        tensor = fitted(tensors[spec.name], spec.shape)
+        tensor = tensors[spec.name] if not spec.has_rank else fitted(tensors[spec.name], spec.shape)
         if tensor is None:
             got, declared = shape_text(tensors[spec.name].shape), shape_text(spec.shape)
             raise invalid(f"Input {spec.name!r} has the shape {got}, the signature declares {declared}.")
         inputs[spec.name] = tensor
-    rows = count_rows(inputs) if version.has_batch_dimension else 1
-    return TfRequest(version, signature_name, inputs, None, rows, batch_group(signature_name, inputs), is_row=is_row)
+    rows = count_rows(inputs) if version.batches(signature_name) else 1
+    group = object() if signature_name in version.unbatched else batch_group(signature_name, inputs)
+    return TfRequest(version, signature_name, inputs, None, rows, group, is_row=is_row)
 
 
 def fitted(tensor: Tensor, declared: Sequence[int]) -> Tensor | None:

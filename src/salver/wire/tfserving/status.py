@@ -42,7 +42,7 @@ def metadata_answer(model: ModelStatus, address: Address, headers: Headers) -> A
     info = meant_version(model)
     if info is None:
         return not_found(address, headers)
-    signatures = {name: _signature_def(signature) for name, signature in info.signatures.items()}
+    signatures = {name: told or _signature_def(info.signatures[name]) for name, told in told_signatures(info).items()}
     document = {
         "model_spec": {"name": info.id.model, "signature_name": "", "version": str(info.id.version)},
         "metadata": {"signature_def": {"signature_def": signatures}},
@@ -60,6 +60,11 @@ def meant_version(model: ModelStatus) -> VersionInfo | None:
     wanted = model.default_version if len(model.versions) > 1 else None
     found = (version.info for version in model.versions if wanted is None or version.id.version == wanted)
     return next(found, None)
+
+
+def told_signatures(info: VersionInfo) -> dict[str, dict[str, Any] | None]:
+    """Each signature with what its model itself says of it, as JSON of a SignatureDef; None: it says nothing."""
+    return info.signature_defs or dict.fromkeys(info.signatures)
 
 
 def _version_status(version: VersionStatus) -> dict[str, Any]:

@@ -102,3 +102,28 @@ def test_a_version_that_there_is_not_has_words_of_its_own(calls, as_request) -> 
     address = asked(calls, as_request, STATUS, message)
     answer = method.error(RequestError(Code.VERSION_NOT_FOUND, "No."), address)
     assert (answer.status, answer.body) == (GrpcStatus.NOT_FOUND, b"Could not find version 7 of model m")
+
+
+def test_metadata_is_what_a_saved_model_says_of_itself(calls, as_request, version_info) -> None:
+    told = {
+        "inputs": {
+            "x": {"dtype": "DT_FLOAT_REF", "tensor_shape": {"dim": [{"size": "-1", "name": ""}]}, "name": "v:0"}
+        },
+        "outputs": {"y": {"dtype": "DT_INVALID", "tensor_shape": {"dim": [], "unknown_rank": True}, "name": "NoOp"}},
+        "method_name": "tensorflow/serving/regress",
+        "defaults": {},
+        "newer": 1,
+    }
+    defs = {"__init": told, "serving_default": None}
+    info = version_info([("x", "FP32", (-1, 4))], [("y", "BYTES", (-1,))], signature_defs=defs)
+    model = ModelStatus(name="m", versions=(version(1, VersionState.READY, info=info),), default_version=1)
+    address = asked(calls, as_request, METADATA, metadata("signature_def"))
+    answer = tfs.GetModelMetadataResponse.FromString(calls.ordinary(METADATA).write(model, address))
+    found = tfs.SignatureDefMap()
+    answer.metadata["signature_def"].Unpack(found)
+    assert sorted(found.signature_def) == ["__init", "serving_default"]
+    given, own = found.signature_def["__init"], found.signature_def["serving_default"]
+    assert (given.method_name, own.method_name) == ("tensorflow/serving/regress", "tensorflow/serving/predict")
+    assert (given.inputs["x"].dtype, given.inputs["x"].name, given.outputs["y"].dtype) == (101, "v:0", 0)
+    assert given.outputs["y"].tensor_shape.unknown_rank is True
+    assert own.inputs["x"].name == "x:0"

@@ -39,6 +39,8 @@ def element_schema(datatype: str, *, is_output: bool) -> Schema:
 
 def tensor_schema(spec: TensorSpec, *, is_output: bool = False, is_row: bool = False) -> Schema:
     """Nested arrays of the spec's shape; with `is_row` without its first dimension. A free dimension has any length."""
+    if not spec.has_rank:
+        return {}
     schema = element_schema(spec.datatype, is_output=is_output)
     for dim in reversed(spec.shape[1:] if is_row else spec.shape):
         schema = {"type": "array", "items": schema}
@@ -53,11 +55,15 @@ def named_schema(specs: Sequence[TensorSpec], *, is_output: bool = False, is_row
         "type": "object",
         "properties": {
             spec.name: tensor_schema(spec, is_output=is_output, is_row=is_row)
-            | {"description": f"{spec.datatype} {list(spec.shape[1:] if is_row else spec.shape)}"}
+            | {"description": f"{spec.datatype} {_shape_text(spec, is_row=is_row)}"}
             for spec in specs
         },
         "required": [spec.name for spec in specs],
     }
+
+
+def _shape_text(spec: TensorSpec, *, is_row: bool) -> str:
+    return str(list(spec.shape[1:] if is_row else spec.shape)) if spec.has_rank else "of any shape"
 
 
 def inputs_schema(signature: Signature) -> Schema:

@@ -12,18 +12,17 @@ from typing import TypeAlias
 import numpy as np
 
 from salver.errors import Code, RequestError
-from salver.types import DEFAULT_SIGNATURE, Array, Signature, Tensor, TensorSpec, VersionInfo
+from salver.types import DEFAULT_SIGNATURE, Array, Tensor, TensorSpec, VersionInfo
 from salver.wire.tfserving.addresses import Verb
 from salver.wire.tfserving.datatypes import TEXT_NAMES
 from salver.wire.tfserving.errors import invalid
-from salver.wire.tfserving.examples import check_suits
+from salver.wire.tfserving.examples import SERIALIZED, check_suits, takes_examples
 from salver.wire.tfserving.pb import serving_pb2 as tfs
 from salver.wire.tfserving.pb import tensorflow_pb2 as tf
 from salver.wire.tfserving.request import TfRequest, tensors_request
 from salver.wire.tfserving.rpc.predict import with_column
 from salver_worker.frames import NUMPY_NAMES
 
-SERIALIZED = "inputs"
 KINDS = {"bytes_list": "string", "float_list": "float", "int64_list": "int64"}
 Features: TypeAlias = Mapping[str, tf.Feature]
 
@@ -36,7 +35,7 @@ def examples_request(message: tfs.Input, version: VersionInfo, name: str, verb: 
         raise RequestError(Code.SIGNATURE_NOT_FOUND, text, fix="")
     check_suits(signature, verb)
     examples, context = _given(message)
-    if _takes_examples(signature):
+    if takes_examples(signature):
         tensors = {SERIALIZED: _serialized(examples, context)}
     else:
         rows: list[Features] = [{**context.features.feature, **each.features.feature} for each in examples]
@@ -54,13 +53,6 @@ def _given(message: tfs.Input) -> tuple[Sequence[tf.Example], tf.Example]:
     if not examples:
         raise invalid("Input is empty.")
     return examples, context
-
-
-def _takes_examples(signature: Signature) -> bool:
-    if len(signature.inputs) != 1:
-        return False
-    (spec,) = signature.inputs
-    return spec.name == SERIALIZED and spec.datatype == "BYTES" and len(spec.shape) == 1
 
 
 def _serialized(examples: Sequence[tf.Example], context: tf.Example) -> Tensor:

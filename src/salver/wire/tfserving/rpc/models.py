@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+
 from salver.errors import Code, RequestError, SalverError
 from salver.operations import models
 from salver.operations.base import Answer
@@ -14,10 +19,12 @@ from salver.wire.tfserving.pb import tensorflow_pb2 as tf
 from salver.wire.tfserving.rpc.dtypes import BY_DATATYPE
 from salver.wire.tfserving.rpc.failures import failure
 from salver.wire.tfserving.rpc.messages import address_of, read
-from salver.wire.tfserving.status import BROKEN, STATES, meant_version, status_text
+from salver.wire.tfserving.status import BROKEN, STATES, meant_version, status_text, told_signatures
 
 SIGNATURES = "signature_def"
 PREDICT = "tensorflow/serving/predict"
+SIDES = ("inputs", "outputs")
+REFERENCE, REFERENCES_FROM = "_REF", 100
 
 
 def open_metadata(body: bytes) -> Address:
@@ -49,8 +56,12 @@ def write_metadata(model: ModelStatus, address: Address) -> bytes:
     if info is None:
         raise RequestError(Code.MODEL_NOT_FOUND, f"There is no model named {address.model!r}.")
     signatures = tfs.SignatureDefMap()
-    for name, signature in info.signatures.items():
-        signatures.signature_def[name].CopyFrom(_signature_def(signature))
+    for name, told in told_signatures(info).items():
+        found = signatures.signature_def[name]
+        if told is None:
+            found.CopyFrom(_signature_def(info.signatures[name]))
+        else:
+            ParseDict(_numbered(told), found, ignore_unknown_fields=True)
     answer = tfs.GetModelMetadataResponse(model_spec=tfs.ModelSpec(name=info.id.model))
     answer.model_spec.version.value = info.id.version
     answer.metadata[SIGNATURES].Pack(signatures)
@@ -76,6 +87,19 @@ def _version_status(version: VersionStatus) -> tfs.ModelVersionStatus:
         state=STATES[version.state],
         status=tfs.StatusProto(error_code=code, error_message=status_text(version)),
     )
+
+
+def _numbered(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Datatypes as numbers: those of variables themselves, as in old graphs, have names that the messages lack."""
+    sides = {side: {name: _with_number(info) for name, info in told.get(side, {}).items()} for side in SIDES}
+    return {**told, **sides}
+
+
+def _with_number(info: Mapping[str, Any]) -> dict[str, Any]:
+    name = info.get("dtype", "")
+    if not name.endswith(REFERENCE):
+        return dict(info)
+    return {**info, "dtype": tf.DataType.Value(name.removesuffix(REFERENCE)) + REFERENCES_FROM}
 
 
 def _signature_def(signature: Signature) -> tf.SignatureDef:
