@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from salver.replicas.environments.base import EnvironmentRequest
 from salver.replicas.environments.pythons import is_range, is_version
-from salver.replicas.environments.requirements import Installed, first_unmet, is_in_range
+from salver.replicas.environments.requirements import Installed, first_unmet, is_in_range, stand_ins
 
 
 class Fit(enum.Enum):
@@ -33,12 +33,14 @@ def fit_of(request: EnvironmentRequest) -> Fit:
 
 
 def installed(name: str) -> Installed | None:
-    """A package of the server's interpreter, by its name."""
-    try:
-        found = importlib.metadata.distribution(name)
+    """A package of the server's interpreter by its name, or one that brings the same modules."""
+    for each in (name, *stand_ins(name)):
+        try:
+            found = importlib.metadata.distribution(each)
+        except importlib.metadata.PackageNotFoundError:
+            continue
         return Installed(version=found.version, requires=tuple(found.requires or ()))
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return None
 
 
 def _is_own(python: str) -> bool:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from salver.models.onnxfile import read_outline
 from salver.models.pickles import HEAD_BYTES, compression
 from salver.models.protofields import CutShort
+from salver.models.recordedmodels import recorded_mlflow, recorded_spacy, recorded_xgboost
+from salver.models.unpacking import unpacked
 from salver.models.zips import ZipRefused, open_zip
 
-MAX_BYTES = 64 * 1024 * 1024
-"""How much of a pickle is looked through, unpacked: the version stands behind the first estimator's arrays."""
 MAX_SCHEMA_BYTES = 4 * 1024 * 1024
-_CHUNK = 1024 * 1024
 _OVERLAP = 128
 
 _PICKLED = re.compile(rb"_sklearn_version.{1,12}?(\d{1,3}\.\d{1,3})(?:\.\d{1,3})?", re.DOTALL)
@@ -83,7 +79,7 @@ def _pickled(path: Path) -> str | None:
         kind = compression(file.read(HEAD_BYTES))
         file.seek(0)
         before = b""
-        for chunk in _unpacked(file, kind):
+        for chunk in unpacked(file, kind):
             found = _PICKLED.search(before + chunk)
             if found is not None:
                 return found[1].decode()
@@ -91,23 +87,11 @@ def _pickled(path: Path) -> str | None:
     return None
 
 
-def _unpacked(file: BinaryIO, kind: str | None) -> Iterator[bytes]:
-    if kind == "zlib":
-        yield zlib.decompressobj().decompress(file.read(MAX_BYTES), MAX_BYTES)
-        return
-    source: BinaryIO = file
-    if kind == "gzip":
-        source = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-    elif kind == "bzip2":
-        source = bz2.BZ2File(file)  # type: ignore[assignment]
-    elif kind in ("xz", "lzma"):
-        source = lzma.LZMAFile(file)  # type: ignore[assignment]  # noqa: SIM115  it closes with `file`
-    for _ in range(MAX_BYTES // _CHUNK):
-        chunk = source.read(_CHUNK)
-        if not chunk:
-            return
-        yield chunk
-
-
-READERS: dict[str, Callable[[Path], str | None]] = {"sklearn": recorded_sklearn, "onnx": recorded_onnx}
+READERS: dict[str, Callable[[Path], str | None]] = {
+    "sklearn": recorded_sklearn,
+    "onnx": recorded_onnx,
+    "xgboost": recorded_xgboost,
+    "spacy": recorded_spacy,
+    "mlflow": recorded_mlflow,
+}
 """By the name of the runtime."""

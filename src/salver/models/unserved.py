@@ -82,11 +82,6 @@ _PYTORCH = Unserved(
     label="a PyTorch file",
     advice=f"Export the model to ONNX with `torch.onnx.export`, {_EITHER}.",
 )
-_XGBOOST = Unserved(
-    runtime="xgboost",
-    label="an XGBoost model",
-    advice=f"Convert it to ONNX with `onnxmltools`, {_EITHER}.",
-)
 
 
 def _row(base: Unserved, **changes: object) -> Unserved:
@@ -121,19 +116,6 @@ FILES: tuple[Unserved, ...] = (
         advice=f"Convert it to ONNX with `python -m tf2onnx.convert --tflite`, {_EITHER}.",
         starts=((4, b"TFL3"),),
     ),
-    _row(_XGBOOST, starts=((0, b'{"learner"'), (0, b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"), (0, b"binf"))),
-    Unserved(
-        runtime="lightgbm",
-        label="a LightGBM model",
-        advice=f"Convert it to ONNX with `onnxmltools`, {_EITHER}.",
-        starts=((0, b"tree\nversion="), (0, b"tree\r\nversion=")),
-    ),
-    Unserved(
-        runtime="catboost",
-        label="a CatBoost model",
-        advice=f"Save it again with `save_model(path, format='onnx')`, {_EITHER}.",
-        starts=((0, b"CBM1"),),
-    ),
     Unserved(
         runtime="llama",
         label="a GGUF language model",
@@ -146,12 +128,6 @@ FILES: tuple[Unserved, ...] = (
         advice=f"Load the weights into the model and export that to ONNX, {_EITHER}.",
         starts=((8, b"{"),),
         endings=(".safetensors",),
-    ),
-    Unserved(
-        runtime="pmml",
-        label="a PMML document",
-        advice=f"Export the model from its library to ONNX, {_EITHER}.",
-        endings=(".pmml",),
     ),
     Unserved(
         runtime="r",
@@ -185,7 +161,6 @@ FILES: tuple[Unserved, ...] = (
     ),
     _row(_PYTORCH, endings=(".pt", ".pth", ".torchscript")),
     _row(_KERAS, endings=(".keras", ".h5", ".hdf5")),
-    _row(_XGBOOST, endings=(".ubj", ".xgb")),
     Unserved(
         runtime="tensorflow",
         label="a TensorFlow graph",

@@ -1,7 +1,7 @@
 """A scikit-learn estimator, from a joblib, pickle or skops file.
 
 Classifiers answer `label` and, where they can, `probabilities`; regressors answer `prediction`. A pickle runs code as
-it is opened: this file is the only place of the project that opens one.
+it is opened, and the estimators in it may be of any library that follows scikit-learn's interface.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from salver_worker.arrays import bytes_array, datatype_of
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, OutputInvalid
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
+from salver_worker.runtimes.pickled import open_pickle
 from salver_worker.runtimes.sklearn_columns import Features, read_features
 
 if TYPE_CHECKING:
@@ -41,14 +42,7 @@ def load(request: LoadRequest) -> Estimator:
 def _open(path: str) -> Any:
     if path.endswith(".skops"):
         return _open_skops(path)
-    try:
-        import joblib
-    except ModuleNotFoundError:
-        import pickle
-
-        with open(path, "rb") as file:
-            return pickle.load(file)  # noqa: S301  the one place where a pickle is opened, in the model's own process
-    return joblib.load(path)
+    return open_pickle(path)
 
 
 def _open_skops(path: str) -> Any:

@@ -82,7 +82,105 @@ MAR = RuntimeSpec(
     is_idempotent=False,
 )
 
-SPECS: Tuple[RuntimeSpec, ...] = (ECHO, FUNCTION, SKLEARN, ONNX, MAR)
+XGBOOST = RuntimeSpec(
+    name="xgboost",
+    label="XGBoost",
+    module="salver_worker.runtimes.xgboost",
+    extensions=(".ubj", ".xgb", ".bst"),
+    markers=(),
+    requirements=("xgboost-cpu",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="xgboost-cpu",
+)
+LIGHTGBM = RuntimeSpec(
+    name="lightgbm",
+    label="LightGBM",
+    module="salver_worker.runtimes.lightgbm",
+    extensions=(".txt", ".lgb", ".bst"),
+    markers=(),
+    requirements=("lightgbm",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="lightgbm",
+)
+CATBOOST = RuntimeSpec(
+    name="catboost",
+    label="CatBoost",
+    module="salver_worker.runtimes.catboost",
+    extensions=(".cbm",),
+    markers=(),
+    requirements=("catboost",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="catboost",
+)
+STATSMODELS = RuntimeSpec(
+    name="statsmodels",
+    label="statsmodels results",
+    module="salver_worker.runtimes.statsmodels",
+    extensions=(".pickle", ".statsmodels"),
+    markers=(),
+    requirements=("statsmodels", "pandas"),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="statsmodels",
+)
+SPACY = RuntimeSpec(
+    name="spacy",
+    label="spaCy pipeline",
+    module="salver_worker.runtimes.spacy",
+    extensions=(),
+    markers=("meta.json", "config.cfg"),
+    requirements=("spacy",),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="spacy",
+)
+PMML = RuntimeSpec(
+    name="pmml",
+    label="PMML",
+    module="salver_worker.runtimes.pmml",
+    extensions=(".pmml",),
+    markers=(),
+    requirements=("pypmml",),
+    trust="data",
+    payload="tensors",
+    is_idempotent=True,
+    library="pypmml",
+)
+MLFLOW = RuntimeSpec(
+    name="mlflow",
+    label="MLflow model (python_function)",
+    module="salver_worker.runtimes.mlflow",
+    extensions=(),
+    markers=("MLmodel",),
+    requirements=("mlflow-skinny", "pandas"),
+    trust="code",
+    payload="tensors",
+    is_idempotent=True,
+    library="mlflow-skinny",
+)
+
+SPECS: Tuple[RuntimeSpec, ...] = (
+    ECHO,
+    FUNCTION,
+    SKLEARN,
+    ONNX,
+    MAR,
+    XGBOOST,
+    LIGHTGBM,
+    CATBOOST,
+    STATSMODELS,
+    SPACY,
+    PMML,
+    MLFLOW,
+)
 
 
 def spec_named(name: str) -> "RuntimeSpec | None":

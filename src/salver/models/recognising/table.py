@@ -10,21 +10,33 @@ from pathlib import Path
 
 from salver.models.recognising.archives import recognise_packed, recognise_unpacked
 from salver.models.recognising.base import FileView, Recognition
+from salver.models.recognising.catboost import recognise_catboost
+from salver.models.recognising.lightgbm import recognise_lightgbm
 from salver.models.recognising.mlflow import recognise_mlflow
 from salver.models.recognising.onnx import recognise_onnx
+from salver.models.recognising.pmml import recognise_pmml
 from salver.models.recognising.python import recognise_echo, recognise_python
 from salver.models.recognising.sklearn import recognise_sklearn
+from salver.models.recognising.spacy import recognise_spacy
+from salver.models.recognising.statsmodels import recognise_statsmodels
+from salver.models.recognising.xgboost import recognise_xgboost
 
 FILES: dict[str, Callable[[FileView, str | None], Recognition | None]] = {
     "echo": recognise_echo,
     "function": recognise_python,
     "onnx": recognise_onnx,
     "mar": recognise_packed,
+    "xgboost": recognise_xgboost,
+    "lightgbm": recognise_lightgbm,
+    "catboost": recognise_catboost,
+    "pmml": recognise_pmml,
+    "statsmodels": recognise_statsmodels,
     "sklearn": recognise_sklearn,
 }
 """They are given the function of a Python file that the user names."""
 FOLDERS: dict[str, Callable[[Path], Recognition | None]] = {
     "mlflow": recognise_mlflow,
     "mar": recognise_unpacked,
+    "spacy": recognise_spacy,
 }
 """Of folders that are one artefact as a whole; "mlflow" knows whatever flavour is served."""

@@ -17,6 +17,11 @@ MAX_DEPTH = 8
 MAX_BYTES = 1024 * 1024
 CONSTRAINTS = {"mxnet": "numpy<1.24", "mxnet-cu112": "numpy<1.24"}
 """What packages forget to say of others: MXNet 1.9 names types that NumPy 1.24 no longer has."""
+STAND_INS = {
+    "mlflow-skinny": ("mlflow",),
+    "xgboost-cpu": ("xgboost",),
+}
+"""Packages that install the same modules as another one: beside it they would overwrite each other's files."""
 
 _ADDRESS_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--trusted-host")
 _HASH = re.compile(r"--hash[ =](\S+)")
@@ -67,10 +72,15 @@ def parse_lines(lines: Iterable[str], file: str) -> Wishes:
 
 
 def with_base(requirements: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:
-    """The requirements and those of `base` whose packages they do not name, in one order."""
+    """The requirements and those of `base` whose modules they do not bring already, in one order."""
     named = {_name(requirement) for requirement in requirements}
-    wanted = {*requirements, *(each for each in base if _name(each) not in named)}
+    wanted = {*requirements, *(each for each in base if named.isdisjoint((_name(each), *stand_ins(each))))}
     return tuple(sorted(wanted, key=lambda each: (_name(each), each)))
+
+
+def stand_ins(requirement: str) -> tuple[str, ...]:
+    """The names of the packages that bring the same modules."""
+    return STAND_INS.get(_name(requirement), ())
 
 
 def constraints_for(requirements: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,16 @@
+"""CatBoost's models: its own form, and JSON."""
+
+from __future__ import annotations
+
+import re
+
+from salver.models.recognising.base import FileView, Recognition
+
+_JSON = re.compile(rb'\s*\{\s*"(?:ctr_data|features_info|model_info|oblivious_trees|scale_and_bias|trees)"\s*:\s*[\[{]')
+
+
+def recognise_catboost(view: FileView, _function: str | None) -> Recognition | None:
+    form = "cbm" if view.head.startswith(b"CBM1") else "JSON" if _JSON.match(view.head) else None
+    if form is None:
+        return None
+    return Recognition(runtime="catboost", artifact=view.path, trust="data", label=f"CatBoost model ({form})")
