@@ -42,7 +42,15 @@ def test_every_recognition_has_the_trust_of_its_runtime(
         make_file("a.onnx", onnx_model),
         make_file("a.joblib", pickle.dumps([1])),
         make_mar("a.mar", handler="service:handle"),
+        make_file("a.ubj", b"{L\0\0\0\0\0\0\0\x07learner{L"),
+        make_file("a.lgb", b"tree\nversion=v4\n"),
+        make_file("a.cbm", b"CBM1"),
+        make_file("a.pmml", b"<PMML version='4.4'>"),
+        make_file("a.statsmodels", b"\x80\x02cstatsmodels.a\nResults\n)\x81."),
+        make_file("pipeline/meta.json", b'{"lang": "en", "pipeline": []}').parent,
+        make_file("logged/MLmodel", b"flavors: {python_function: {}}").parent,
     ]
+    make_file("pipeline/config.cfg")
     found = {recognise(path).runtime: recognise(path).trust for path in paths}
     assert found == {spec.name: spec.trust for spec in SPECS}
 

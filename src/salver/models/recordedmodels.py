@@ -1,4 +1,4 @@
-"""What models of single libraries tell of what they are to run in. Bounded amounts are read; nothing of it is opened."""
+"""What models of single libraries tell of what they are to run in. Bounded amounts are read; nothing is opened."""
 
 from __future__ import annotations
 

@@ -99,11 +99,8 @@ class CatboostModel:
         threshold = self._threshold
         if self._has_targets:
             return (probabilities > threshold).astype(np.int64)
-        if self._is_binary:
-            places = (probabilities[:, 1] > threshold).astype(np.int64)
-        else:
-            places = probabilities.argmax(axis=1)
-        labels: Array = self._classes[places]
+        places = probabilities[:, 1] > threshold if self._is_binary else probabilities.argmax(axis=1)
+        labels: Array = self._classes[places.astype(np.int64)]
         return bytes_array(labels.tolist(), labels.shape) if labels.dtype.kind in "OSU" else labels
 
     def _outputs(self) -> List[Dict[str, Any]]:

@@ -83,7 +83,9 @@ def _texts(names: Sequence[str], categories: Mapping[int, Sequence[Any]]) -> Col
                 rows[:, place] = coders[place](column) if place in coders else column
         return rows
 
-    return Columns([tensor(name, "BYTES" if is_text.get(at) else "FP64", (-1,)) for at, name in enumerate(names)], table)
+    return Columns(
+        [tensor(name, "BYTES" if is_text.get(at) else "FP64", (-1,)) for at, name in enumerate(names)], table
+    )
 
 
 def _number_coder(known: Sequence[float]) -> Callable[[Array], Array]:

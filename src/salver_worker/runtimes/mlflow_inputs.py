@@ -6,7 +6,7 @@ column is optional.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib
 import json
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence
@@ -108,7 +108,7 @@ def _objects(values: List[Any], kind: str) -> Any:
 
 
 def _bytes(_name: str, array: Array) -> List[Any]:
-    return array.tolist()
+    return list(array.tolist())
 
 
 def _dates(name: str, array: Array) -> List[Any]:
@@ -120,10 +120,10 @@ def _date(name: str, row: int, text: str) -> Any:
     if not text:
         return None
     try:
-        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        moment = dt.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
     except ValueError as error:
         raise InputError("the input %s has no ISO 8601 date in row %d" % (name, row)) from error
-    return moment if moment.tzinfo is None else moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    return moment if moment.tzinfo is None else moment.astimezone(dt.timezone.utc).replace(tzinfo=None)
 
 
 def _documents(name: str, array: Array) -> List[Any]:

@@ -83,14 +83,14 @@ def _plain(value: Any) -> Any:
 def declared_outputs(schema: Any, answer: Optional[Arrays]) -> List[Dict[str, Any]]:
     """As the example's answer showed them; else as the schema says; none where nobody says."""
     if answer is not None:
-        return [
-            tensor(name, datatype_of(array) or "BYTES", (-1, *array.shape[1:])) for name, array in answer.items()
-        ]
+        return [tensor(name, datatype_of(array) or "BYTES", (-1, *array.shape[1:])) for name, array in answer.items()]
     specs = [] if schema is None else list(schema.inputs)
     if any(type(each.type).__name__ == "AnyType" for each in specs):
         return []
     if specs and schema.is_tensor_spec():
-        return [tensor(each.name or PREDICTION, _datatype(each.type), [int(dim) for dim in each.shape]) for each in specs]
+        return [
+            tensor(each.name or PREDICTION, _datatype(each.type), [int(dim) for dim in each.shape]) for each in specs
+        ]
     if len(specs) > 1 and not all(each.name for each in specs):
         return []
     return [

@@ -17,7 +17,7 @@ _OPENERS: Tuple[Tuple[bytes, Callable[[str], Any]], ...] = (
 
 
 def open_pickle(path: str) -> Any:
-    """What a pickle holds, compressed or not; with joblib where it is installed, whose files hold arrays of their own."""
+    """What a pickle holds, compressed or not; by joblib where it is installed, whose files hold arrays as they are."""
     try:
         import joblib
     except ModuleNotFoundError:

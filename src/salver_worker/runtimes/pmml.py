@@ -7,7 +7,7 @@ stand for a missing value.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, List, Mapping, Sequence
 
 import numpy as np
 
@@ -86,7 +86,9 @@ class PmmlModel:
             return {row["name"]: _array(row, []) for row in self._outputs}
         answer = json.loads(str(self._model.predict(json.dumps({"columns": names, "data": data}))))
         places = {name: place for place, name in enumerate(answer["columns"])}
-        return {row["name"]: _array(row, [each[places[row["name"]]] for each in answer["data"]]) for row in self._outputs}
+        return {
+            row["name"]: _array(row, [each[places[row["name"]]] for each in answer["data"]]) for row in self._outputs
+        }
 
     def close(self) -> None:
         """The Java machine ends with the process."""

@@ -52,9 +52,7 @@ def _named_table(columns: Sequence[str]) -> Features:
 def _by_column(columns: Sequence[str], text: Set[str]) -> Features:
     def table(inputs: Arrays) -> Any:
         pandas: Any = importlib.import_module("pandas")
-        return pandas.DataFrame(
-            {name: texts(name, inputs[name]) if name in text else inputs[name] for name in columns}
-        )
+        return pandas.DataFrame({name: texts(name, inputs[name]) if name in text else inputs[name] for name in columns})
 
     return Features([tensor(name, "BYTES" if name in text else "FP64", (-1,)) for name in columns], table)
 

@@ -37,9 +37,7 @@ def forecast_of(results: Any) -> Optional[Forecaster]:
     if kind == "VECM":
         return Forecaster(lambda steps, _future: results.predict(steps), 0)
     if not callable(getattr(results, "forecast", None)):
-        raise LoadFailure(
-            "a %s cannot forecast" % kind, fix="Serve it from a Python file with a `predict` function."
-        )
+        raise LoadFailure("a %s cannot forecast" % kind, fix="Serve it from a Python file with a `predict` function.")
     count = _regressors(model)
     if count:
         return Forecaster(lambda steps, future: results.forecast(steps, exog=future), count)

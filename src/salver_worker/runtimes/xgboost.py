@@ -58,7 +58,7 @@ def _unreadable(content: bytearray, version: str, error: Exception) -> LoadFailu
         return LoadFailure(
             "the file is in the binary format that XGBoost 3.1 removed, and this is XGBoost %s" % version,
             code="ENVIRONMENT_BROKEN",
-            fix="Write `xgboost-cpu<3.1` into a requirements.txt beside it, or save the model as .ubj with such a version.",
+            fix="Write `xgboost-cpu<3.1` into a requirements.txt beside it, or save it as .ubj with such a version.",
         )
     return LoadFailure(
         "XGBoost %s cannot read the file: %s" % (version, str(error).partition("\n")[0]),
@@ -77,7 +77,7 @@ class XgboostModel:
         self._objective: str = learner["objective"]["name"]
         self._is_linear = learner["gradient_booster"]["name"] == "gblinear"
         self._range = _rounds(booster)
-        self._targets, classes = _counts(learner, booster)
+        self._targets, classes = _counts(learner)
         self._wants_label = self._wants_probabilities = True
         self.runtime_version = runtime_version
         self.signature = signature([tensor(ONLY_INPUT, "FP32", (-1, booster.num_features()))], self._outputs(classes))
@@ -113,10 +113,10 @@ class XgboostModel:
 
     def _raw(self, table: Array, kind: str = "value") -> Array:
         if not self._is_linear:
-            answer: Array = self._booster.inplace_predict(
+            answer = self._booster.inplace_predict(
                 table, iteration_range=self._range, predict_type=kind, validate_features=False
             )
-            return answer
+            return np.asarray(answer)
         import xgboost
 
         matrix = xgboost.DMatrix(table, nthread=self._threads)
@@ -124,7 +124,7 @@ class XgboostModel:
         answer = self._booster.predict(
             matrix, output_margin=is_margin, iteration_range=self._range, validate_features=False
         )
-        return answer
+        return np.asarray(answer)
 
     def _outputs(self, classes: int) -> List[Dict[str, Any]]:
         if self._objective == HINGE:
@@ -140,7 +140,7 @@ def _rounds(booster: Any) -> Tuple[int, int]:
     return (0, 0) if best is None else (0, int(best) + 1)
 
 
-def _counts(learner: Mapping[str, Any], booster: Any) -> Tuple[int, int]:
+def _counts(learner: Mapping[str, Any]) -> Tuple[int, int]:
     """How many targets, and how many values each row has: classes, or the quantiles of one target."""
     params = learner["learner_model_param"]
     targets, classes = max(1, int(params.get("num_target", 1))), int(params["num_class"])

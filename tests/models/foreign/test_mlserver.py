@@ -39,6 +39,23 @@ def test_an_empty_file_changes_nothing() -> None:
     assert meant(implementation="mlserver_onnx.OnnxModel").checks == {}
 
 
+@pytest.mark.parametrize(
+    ("package", "runtime", "names"),
+    [
+        ("mlserver_xgboost.XGBoostModel", "xgboost", {"predict", "predict_proba"}),
+        ("mlserver_catboost.CatboostModel", "catboost", {"predict", "predict_proba"}),
+        ("mlserver_lightgbm.LightGBMModel", "lightgbm", {"predict"}),
+    ],
+)
+def test_its_runtimes_for_trees_are_ours_and_outputs_have_its_names(
+    package: str, runtime: str, names: set[str]
+) -> None:
+    found = meant(implementation=package)
+    assert found.manifest.runtime == runtime
+    assert {*found.checks["rename"].values()} == names
+    assert found.remarks[-1].option == "outputs' names"
+
+
 def test_every_key_that_is_set_is_told_of() -> None:
     found = meant(
         name="m",
@@ -90,7 +107,7 @@ def test_every_key_that_is_set_is_told_of() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"implementation": "mlserver_xgboost.XGBoostModel"}, "asks for MLServer's runtime for XGBoost"),
+        ({"implementation": "mlserver_mllib.MLlibModel"}, "asks for MLServer's runtime for Spark's MLlib"),
         ({"implementation": "models.MyModel"}, "asks for code of MLServer's kind (models.MyModel)"),
         ({"parameters": {"uri": "s3://b/m?key=secret"}}, "asks for a place outside of this machine (s3://b/m)"),
     ],

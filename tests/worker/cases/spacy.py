@@ -47,7 +47,10 @@ CASE = Case(
     ask("a fine day at Acme"),
     tensor_rows,
     {
-        "datatype": (lambda link, driver, rows: link.predict(driver.tensor("x", [1.0] * rows, "FP64")), "INVALID_INPUT"),
+        "datatype": (
+            lambda link, driver, rows: link.predict(driver.tensor("x", [1.0] * rows, "FP64")),
+            "INVALID_INPUT",
+        ),
         "rank": (lambda link, driver, rows: link.predict(driver.tensor("x", [["a"]], "BYTES")), "INVALID_INPUT"),
         "name": (ask("a", name="z"), "INVALID_INPUT"),
         "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),

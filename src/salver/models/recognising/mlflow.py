@@ -8,8 +8,12 @@ from typing import Literal
 from salver.errors import Code, LoadError
 from salver.models.foreign.beside import mlflow_model
 from salver.models.foreign.mlflow import FILE_NAME as MLFLOW_FILE
+from salver.models.pickles import HEAD_BYTES, pickle_kind
 from salver.models.recognising.base import Recognition
 from salver_worker.runtimes.specs import spec_named
+
+MAYBE_PICKLED = frozenset({"xgboost", "lightgbm", "catboost"})
+"""Flavours that keep an estimator of scikit-learn's kind as a pickle, and a booster in the library's own form."""
 
 
 def recognise_mlflow(folder: Path) -> Recognition | None:
@@ -17,16 +21,24 @@ def recognise_mlflow(folder: Path) -> Recognition | None:
     if not (folder / MLFLOW_FILE).is_file():
         return None
     model = mlflow_model(folder)
-    spec = spec_named(model.runtime)
     path = folder / model.file
     if not path.exists():
         message = f"{folder / MLFLOW_FILE} names the file {model.file}, which is not there"
         raise LoadError(Code.FORMAT_UNKNOWN, message, fix="Copy the model's folder again, whole.")
+    runtime = "sklearn" if model.runtime in MAYBE_PICKLED and _is_pickle(path) else model.runtime
+    spec = spec_named(runtime)
     trust: Literal["data", "code"] = "data" if spec is not None and spec.trust == "data" else "code"
     return Recognition(
-        runtime=model.runtime,
+        runtime=runtime,
         artifact=path,
         trust=trust,
         label=f"MLflow model ({model.made_with})",
         remarks=model.remarks,
     )
+
+
+def _is_pickle(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return pickle_kind(file.read(HEAD_BYTES)) is not None
