@@ -32,7 +32,7 @@ def load(request: LoadRequest) -> Union[Regression, Forecast]:
 
     results = open_pickle(request.path)
     model = getattr(results, "model", None)
-    if model is None or not callable(getattr(results, "predict", None)):
+    if model is None or not any(callable(getattr(results, name, None)) for name in ("predict", "forecast")):
         raise LoadFailure(
             "the file holds a %s, which is no fitted model of statsmodels" % type(results).__name__,
             fix="Save the results of `fit()` with `results.save(path)`.",
@@ -73,7 +73,7 @@ class Regression:
             answer = self._answer(table)
         except Exception as error:
             if type(error).__module__.partition(".")[0] in FORMULAS:  # a category or a value that the formula lacks
-                text = str(error).strip().partition("\n")[0]
+                text = str(error.__context__ or error).strip().partition("\n")[0]
                 raise InputError("the model's formula does not take the input: %s" % text) from error
             raise
         return {PREDICTION: answer}
