@@ -86,11 +86,13 @@ def test_python_is_described():
 
 
 def test_each_runtime_tells_what_it_misses():
-    found = list(check_optional_packages(lambda name: name != "onnxruntime"))
+    found = list(check_optional_packages(lambda name: name in ("scikit-learn", "joblib")))
     assert [finding.state for finding in found].count(State.NOTE) == 1
     (missing,) = [finding for finding in found if finding.state is State.NOTE]
     assert "onnxruntime not installed" in missing.message
     assert "pip install 'salver[onnx]'" in missing.fix
+    texts = [finding.message for finding in found]
+    assert "xgboost-cpu not installed: a model of XGBoost gets an environment of its own" in texts
 
 
 def test_a_data_directory_to_be_made_is_fine_and_stays_unmade(tmp_path):

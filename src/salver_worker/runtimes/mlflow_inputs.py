@@ -85,7 +85,7 @@ def _schema_column(spec: Any, at: int, count: int) -> Column:
     name = spec.name or (ONLY_INPUT if count == 1 else "column_%d" % at)
     is_optional = not getattr(spec, "required", True)
     key = spec.name if spec.name is not None else at
-    return Column(key, str(name), COLUMN_TYPES.get(kind, "BYTES"), _reader(kind, is_optional=is_optional))
+    return Column(key, str(name), COLUMN_TYPES.get(kind, "BYTES"), _reader(kind, spec.type, is_optional=is_optional))
 
 
 def _type_name(spec: Any) -> str:
@@ -95,10 +95,16 @@ def _type_name(spec: Any) -> str:
     return str(getattr(spec.type, "name", "") or "")
 
 
-def _reader(kind: str, *, is_optional: bool) -> Read:
+def _reader(kind: str, parts: Any = None, *, is_optional: bool = False) -> Read:
+    """`parts` is the type of what has parts, as MLflow describes it."""
     if kind in COLUMN_TYPES:
         return lambda _name, array: array.copy()
-    read = {"string": texts, "binary": _bytes, "datetime": _dates}.get(kind, _documents)
+
+    def documents(name: str, array: Array) -> List[Any]:
+        return _documents(name, array, parts)
+
+    readers: Dict[str, Read] = {"string": texts, "binary": _bytes, "datetime": _dates}
+    read: Read = readers.get(kind, documents)
     return lambda name, array: _objects([None if is_optional and not it else it for it in read(name, array)], kind)
 
 
@@ -126,14 +132,25 @@ def _date(name: str, row: int, text: str) -> Any:
     return moment if moment.tzinfo is None else moment.astimezone(dt.timezone.utc).replace(tzinfo=None)
 
 
-def _documents(name: str, array: Array) -> List[Any]:
+def _documents(name: str, array: Array, parts: Any) -> List[Any]:
     values = []
     for row, text in enumerate(texts(name, array)):
         try:
-            values.append(json.loads(text) if text else None)
+            values.append(_typed(json.loads(text), parts) if text else None)
         except ValueError as error:
             raise InputError("the input %s has no JSON in row %d" % (name, row)) from error
     return values
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    """JSON's whole numbers as the fractions that MLflow insists on where a type says so."""
+    if isinstance(value, list):
+        return [_typed(each, getattr(kind, "dtype", None)) for each in value]
+    if isinstance(value, dict):
+        known = {each.name: each.dtype for each in getattr(kind, "properties", ())}
+        other = getattr(kind, "value_type", None)
+        return {key: _typed(each, known.get(key, other)) for key, each in value.items()}
+    return float(value) if type(value) is int and getattr(kind, "name", "") in ("double", "float") else value
 
 
 def _table(columns: Sequence[Column]) -> Feed:
@@ -167,12 +184,12 @@ def _like(example: Any) -> Feed:
 def _example_column(name: Any, column: Any) -> Column:
     dtype: Optional[Any] = column.dtype if isinstance(column.dtype, np.dtype) else None
     if dtype is not None and dtype.kind == "M":
-        return Column(name, str(name), "BYTES", _reader("datetime", is_optional=False))
+        return Column(name, str(name), "BYTES", _reader("datetime"))
     datatype = None if dtype is None or dtype.kind in "OSU" else DATATYPES.get(dtype)
     if datatype is not None:
         return Column(name, str(name), datatype, lambda _name, array: array.copy())
     is_text = all(isinstance(each, str) for each in column.tolist())
-    return Column(name, str(name), "BYTES", _reader("string" if is_text else "json", is_optional=False))
+    return Column(name, str(name), "BYTES", _reader("string" if is_text else "json"))
 
 
 def _example_row(name: str, array: Array) -> Dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from salver_worker.arrays import Array
 
 PREDICTION = "prediction"
+NOTHING = ("NAType", "NaTType")
+"""What pandas has in the place of a missing value."""
 
 
 def named_arrays(answer: Any) -> Arrays:
@@ -71,7 +73,7 @@ def _text(value: Any) -> Any:
     """Text and bytes as they are; nothing as no text; what has parts as JSON."""
     if isinstance(value, (str, bytes)):
         return value
-    if value is None or value != value:
+    if value is None or type(value).__name__ in NOTHING or (isinstance(value, float) and value != value):
         return b""
     return json.dumps(value, default=_plain, ensure_ascii=False)
 

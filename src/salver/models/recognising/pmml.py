@@ -6,7 +6,7 @@ import re
 
 from salver.models.recognising.base import FileView, Recognition
 
-_BEFORE = rb"(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*>\s*)*"
+_BEFORE = rb"(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*"
 _ROOT = re.compile(_BEFORE + rb"<(?:\w+:)?PMML[\s>]", re.DOTALL)
 _VERSION = re.compile(rb"<(?:\w+:)?PMML\b[^>]*?\sversion\s*=\s*[\"'](\d+(?:\.\d+)*)[\"']", re.DOTALL)
 

@@ -9,7 +9,7 @@ from salver.models.recognising.base import FileView, Recognition
 BINARY_START = b"binf"
 _JSON = re.compile(rb'\s*\{\s*"learner"\s*:\s*\{')
 _UBJSON = re.compile(rb"\{[iUIlL]\x00{0,7}\x07learner\{")
-_BINARY = re.compile(rb"(?:reg|binary|multi|rank|count|survival):[a-z_]{3,24}.{8}(?:gbtree|gblinear|dart)", re.DOTALL)
+_BINARY = re.compile(rb"(?:reg|binary|multi|rank|count|survival):[a-z_]{3,24}[\x04-\x08]\0{7}(?:gbtree|gblinear|dart)")
 _BINARY_HEAD = 512
 
 
