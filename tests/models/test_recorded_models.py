@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,18 @@ def test_what_is_not_there_tells_nothing(tmp_path: Path) -> None:
     assert recorded_requirement("spacy", tmp_path) is None
     assert recorded_packages("spacy", tmp_path) == ()
     assert xgboost_form(b"") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [(["design_info"], "statsmodels<0.15"), (["model_spec", "design_info"], None), ([], None)],
+)
+def test_results_of_a_formula_tell_which_statsmodels_reads_them(
+    make_file: MakeFile, words: list[str], wanted: str | None
+) -> None:
+    content = pickle.dumps(dict.fromkeys(words, 1))
+    assert recorded_requirement("statsmodels", make_file("m.pickle", content)) == wanted
+    assert recorded_requirement("statsmodels", make_file("broken.pickle", b"\x1f\x8b broken")) is None
 
 
 def pipeline(make_file: MakeFile, **meta: object) -> Path:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases.pmml import TREE
 from framework_programs import told_by
 
 from framework_environments import framework_python
+from pmml_tree import TREE
 from salver_worker import frames
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

@@ -138,3 +138,24 @@ def test_time_series_answer_what_comes_next(tmp_path: Path) -> None:
         assert outputs == [["prediction", "FP64", [-1, 2] if name == "var" else [-1]]]
         assert has_rows is False
     assert told["refused"][1] == "0 steps are asked for; it must be between 1 and 1000000"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_formulas_as_newer_releases_keep_them(tmp_path: Path) -> None:
+    told = told_by(
+        framework_python("statsmodels==0.15.0", "pandas", "patsy"),
+        """
+        import pandas, statsmodels.formula.api as smf
+        frame = pandas.DataFrame({"size": np.arange(9.0) + 1, "town": list("abc") * 3})
+        frame["price"] = frame["size"] * 2 + (frame["town"] == "b") * 5
+        results = smf.ols("price ~ np.log(size) + C(town)", frame).fit()
+        results.save(folder + "/m.pickle")
+        served = opened("statsmodels", folder + "/m.pickle")
+        tell(own=results.predict(frame.head(3)).to_numpy(), inputs=rows(served, "inputs"),
+             served=served.predict({"size": np.array([1.0, 2.0, 3.0]), "town": text("a", "b", "c")}, {})["prediction"])
+        """,
+        tmp_path,
+    )
+    assert told["served"] == told["own"]
+    assert told["inputs"] == [["size", "FP64", [-1]], ["town", "BYTES", [-1]]]

@@ -11,7 +11,7 @@ import lzma
 import pickletools
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from salver.models.pickles import compression, decompressed_start, is_pickle
@@ -74,6 +74,14 @@ def imported_packages(artifact: Path) -> tuple[str, ...]:
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
         return ()
     return tuple(sorted({package for root in roots for package in PACKAGES.get(root, ())}))
+
+
+def names_in(artifact: Path, names: Sequence[bytes]) -> set[bytes]:
+    """Those of these names of attributes that the pickle mentions; none where it cannot be read."""
+    try:
+        return {name for part in _parts(artifact) for name in names if name in part}
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        return set()
 
 
 def _parts(artifact: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from salver.models.onnxfile import read_outline
 from salver.models.pickles import HEAD_BYTES, compression
 from salver.models.protofields import CutShort
-from salver.models.recordedmodels import recorded_mlflow, recorded_spacy, recorded_xgboost
+from salver.models.recordedmodels import recorded_mlflow, recorded_spacy, recorded_statsmodels, recorded_xgboost
 from salver.models.unpacking import unpacked
 from salver.models.zips import ZipRefused, open_zip
 
@@ -91,6 +91,7 @@ READERS: dict[str, Callable[[Path], str | None]] = {
     "sklearn": recorded_sklearn,
     "onnx": recorded_onnx,
     "xgboost": recorded_xgboost,
+    "statsmodels": recorded_statsmodels,
     "spacy": recorded_spacy,
     "mlflow": recorded_mlflow,
 }

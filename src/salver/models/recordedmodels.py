@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from salver.errors import LoadError
-from salver.models.pickledmodules import imported_packages
+from salver.models.pickledmodules import imported_packages, names_in
 from salver.models.pickles import HEAD_BYTES
 from salver.models.recognising.spacy import spacy_meta
 from salver.models.recognising.xgboost import xgboost_form
@@ -19,6 +19,8 @@ _MLMODEL_BYTES = 1024 * 1024
 _XGBOOST_JSON = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*\d+\s*\]\s*\}\s*$')
 _XGBOOST_UBJSON = re.compile(rb"version\[#L.{7}\x03i(.)i(.)i.\}$", re.DOTALL)
 _MLFLOW = re.compile(rb"^mlflow_version:\s*['\"]?(\d+\.\d+)", re.MULTILINE)
+_FORMULAS = (b"design_info", b"model_spec")
+"""How statsmodels calls what it keeps of a formula: before 0.15, and since."""
 _FIRST_CPU = (2, 1)
 """Of XGBoost: the first release that has the package `xgboost-cpu`."""
 
@@ -58,6 +60,11 @@ def recorded_mlflow(artifact: Path) -> str | None:
     except OSError:
         return None
     return None if found is None else f"mlflow-skinny>={found[1].decode()}"
+
+
+def recorded_statsmodels(artifact: Path) -> str | None:
+    """Since 0.15 formulas are kept in another form, and the older one is not read any more."""
+    return "statsmodels<0.15" if names_in(artifact, _FORMULAS) == {_FORMULAS[0]} else None
 
 
 def recorded_packages(runtime: str, artifact: Path) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from salver_worker.arrays import bytes_array, datatype_of
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, OutputInvalid
 from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
+from salver_worker.runtimes.openmp import let_threads_sleep
 from salver_worker.runtimes.pickled import open_pickle
 from salver_worker.runtimes.sklearn_columns import Features, read_features
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def load(request: LoadRequest) -> Estimator:
+    let_threads_sleep()
     import sklearn
 
     with warnings.catch_warnings(record=True) as caught:
