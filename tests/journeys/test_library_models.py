@@ -76,7 +76,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Iterato
     for name, path in real.items():
         shutil.copy(path, paths[name])
     paths |= {"tree": folder / "tree.pmml", "line": folder / "line.pickle", "estimator": folder / "estimator.joblib"}
-    paths |= {"names": folder / "names", "greets": folder / "greets"}
+    paths |= {"names": folder / "names", "greets": folder / "greets", "forest": folder / "forest"}
+    paths["forest"].mkdir()
+    shutil.copy(real["new"], paths["forest"] / "model.json")
+    settings = {"name": "forest", "implementation": "mlserver_xgboost.XGBoostModel"}
+    (paths["forest"] / "model-settings.json").write_text(json.dumps(settings))
     paths["tree"].write_text(TREE)
     run_in(framework_python(*STATSMODELS), LINE, paths["line"])
     run_in(framework_python(*ESTIMATORS), ESTIMATOR, paths["estimator"])
@@ -127,6 +131,15 @@ def test_boosters_answer_over_every_wire(served: Server, name: str) -> None:
     answer = served.post(f"/v2/models/{name}/infer", json={"inputs": [given]})
     assert answer.status_code == 200, answer.text
     assert {row["name"]: row["data"] for row in answer.json()["outputs"]}["label"] == [1, 1]
+
+
+def test_a_folder_of_mlserver_answers_by_the_names_of_its_methods(served: Server) -> None:
+    given = {"name": "x", "datatype": "FP32", "shape": [2, 4], "data": FLOWERS}
+    answer = served.post("/v2/models/forest/infer", json={"inputs": [given]})
+    assert answer.status_code == 200, answer.text
+    outputs = {row["name"]: row for row in answer.json()["outputs"]}
+    assert outputs["predict"]["data"] == [1, 1]
+    assert outputs["predict_proba"]["shape"] == [2, 10]
 
 
 def test_a_pickle_brings_the_library_of_its_trees(served: Server) -> None:

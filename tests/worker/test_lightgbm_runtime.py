@@ -13,9 +13,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 PLAIN = "lightgbm==4.7.0"
 
 
-def test_each_objective_has_its_outputs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("requirements", "series"), [((PLAIN,), ""), (("lightgbm==3.3.5", "scipy"), "3.8")])
+def test_each_objective_has_its_outputs(tmp_path: Path, requirements: tuple[str, ...], series: str) -> None:
     told = told_by(
-        framework_python(PLAIN),
+        framework_python(*requirements, series=series),
         """
         import lightgbm
         x = np.random.RandomState(0).rand(300, 3)

@@ -47,9 +47,10 @@ tell(
 """
 
 
-@pytest.fixture(scope="module")
-def objectives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
-    return told_by(framework_python(NEW), OBJECTIVES, tmp_path_factory.mktemp("xgboost"))
+@pytest.fixture(scope="module", params=[(NEW, ""), ("xgboost-cpu==2.1.4", "3.8")], ids=lambda pair: pair[0])
+def objectives(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    version, series = request.param
+    return told_by(framework_python(version, series=series), OBJECTIVES, tmp_path_factory.mktemp("xgboost"))
 
 
 @pytest.mark.parametrize("name", ["squared", "quantiles", "ranked", "dart"])
@@ -145,3 +146,43 @@ def test_the_removed_form_tells_which_version_reads_it(tmp_path: Path, test_data
     told = told_by(framework_python(NEW), program, tmp_path, test_data / "xgboost" / "iris_kserve.bst")
     assert told["refused"][1] == "the file is in the binary format that XGBoost 3.1 removed, and this is XGBoost 3.2.0"
     assert "xgboost-cpu<3.1" in told["refused"][2]
+
+
+def test_pickled_estimators_and_boosters_are_opened_by_the_runtime_of_estimators(tmp_path: Path) -> None:
+    told = told_by(
+        framework_python("scikit-learn==1.7.2", "joblib", "xgboost-cpu==3.2.0", "lightgbm==4.7.0", "pandas"),
+        """
+        import joblib, lightgbm, pandas, xgboost
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        x = pandas.DataFrame(np.random.RandomState(0).rand(200, 2), columns=["a", "b"])
+        y = (x["a"] > 0.5).astype(int)
+        asked = x.head(3).to_numpy()
+
+        def both(model, own):
+            joblib.dump(model, folder + "/m.joblib")
+            served = opened("sklearn", folder + "/m.joblib")
+            given = asked.astype(np.float32) if served.signature["inputs"][0]["datatype"] == "FP32" else asked
+            return [own, served.predict({"x": given}, {}), served.runtime_version.partition(" ")[0]]
+
+        xgb = xgboost.XGBClassifier(n_estimators=4).fit(x, y)
+        pipe = make_pipeline(StandardScaler(), lightgbm.LGBMRegressor(n_estimators=4, verbose=-1)).fit(x, y)
+        bst = xgb.get_booster()
+        lgb = lightgbm.LGBMClassifier(n_estimators=4, verbose=-1).fit(x, y).booster_
+        tell(
+            estimator=both(xgb, xgb.predict_proba(x.head(3))),
+            pipeline=both(pipe, pipe.predict(x.head(3))),
+            booster=both(bst, bst.inplace_predict(asked.astype(np.float32))),
+            leaves=both(lgb, lgb.predict(asked)),
+        )
+        """,
+        tmp_path,
+    )
+    own, served, library = told["estimator"]
+    assert (served["probabilities"], library) == (own, "scikit-learn")
+    own, served, library = told["pipeline"]
+    assert (served, library) == ({"prediction": own}, "scikit-learn")
+    for name, wanted in (("booster", "xgboost"), ("leaves", "lightgbm")):
+        own, served, library = told[name]
+        assert [row[1] for row in served["probabilities"]] == pytest.approx(own)
+        assert library == wanted

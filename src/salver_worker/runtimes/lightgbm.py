@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Sequence
 
 import numpy as np
 
@@ -59,23 +59,37 @@ def read_header(path: str) -> Dict[str, str]:
 
     Raises LoadFailure for a file that is cut short, which LightGBM itself does not survive.
     """
-    header: Dict[str, str] = {}
     with open(path, "rb") as file:
-        for line in file:
-            if line.startswith(b"Tree="):
-                break
-            name, is_pair, value = line.decode("utf-8", "replace").rstrip("\r\n").partition("=")
-            if is_pair:
-                header[name] = value
+        header = _pairs(file)
         file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
         tail = file.read()
     is_old = header.get("version", "") in ("", "v1", "v2")
     if not is_old and END not in b"\n" + tail and not _holds_end(path):
         raise LoadFailure("the file is cut short: the mark after its last tree is missing", fix="Copy the file again.")
-    for line in tail.splitlines():
-        if line.startswith(b"[categorical_feature: "):
-            header["categorical_feature"] = line[len(b"[categorical_feature: ") : -1].decode()
+    return {**header, **_categorical(tail)}
+
+
+def header_of(booster: Any) -> Dict[str, str]:
+    """The same of a booster that is in memory already."""
+    text = booster.model_to_string().encode()
+    return {**_pairs(text.splitlines()), **_categorical(text[-TAIL_BYTES:])}
+
+
+def _pairs(lines: Iterable[bytes]) -> Dict[str, str]:
+    header: Dict[str, str] = {}
+    for line in lines:
+        if line.startswith(b"Tree="):
+            break
+        name, is_pair, value = line.decode("utf-8", "replace").rstrip("\r\n").partition("=")
+        if is_pair:
+            header[name] = value
     return header
+
+
+def _categorical(tail: bytes) -> Dict[str, str]:
+    start = b"[categorical_feature: "
+    lines = [line for line in tail.splitlines() if line.startswith(start)]
+    return {"categorical_feature": lines[-1][len(start) : -1].decode()} if lines else {}
 
 
 def _holds_end(path: str) -> bool:

@@ -15,16 +15,17 @@ import numpy as np
 from salver_worker.arrays import bytes_array, datatype_of
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, OutputInvalid
-from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
+from salver_worker.runtimes.base import Arrays, LoadRequest, TensorModel, signature, tensor
 from salver_worker.runtimes.openmp import let_threads_sleep
 from salver_worker.runtimes.pickled import open_pickle
+from salver_worker.runtimes.pickled_boosters import booster_model
 from salver_worker.runtimes.sklearn_columns import Features, read_features
 
 if TYPE_CHECKING:
     from salver_worker.arrays import Array
 
 
-def load(request: LoadRequest) -> Estimator:
+def load(request: LoadRequest) -> TensorModel:
     let_threads_sleep()
     import sklearn
 
@@ -33,6 +34,9 @@ def load(request: LoadRequest) -> Estimator:
         estimator = _open(request.path)
     for message in sorted({str(warning.message) for warning in caught}):
         print("salver_worker: %s" % message, file=sys.stderr)
+    booster = booster_model(estimator, request.threads)
+    if booster is not None:
+        return booster
     if not callable(getattr(estimator, "predict", None)):
         raise LoadFailure(
             "the file holds a %s, which has no method `predict`" % type(estimator).__name__,
