@@ -96,9 +96,9 @@ XGBOOST = RuntimeSpec(
 )
 LIGHTGBM = RuntimeSpec(
     name="lightgbm",
-    label="LightGBM",
+    label="LightGBM (text)",
     module="salver_worker.runtimes.lightgbm",
-    extensions=(".txt", ".lgb", ".bst"),
+    extensions=(".lgb", ".bst"),
     markers=(),
     requirements=("lightgbm",),
     trust="data",

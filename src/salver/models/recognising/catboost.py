@@ -6,7 +6,9 @@ import re
 
 from salver.models.recognising.base import FileView, Recognition
 
-_JSON = re.compile(rb'\s*\{\s*"(?:ctr_data|features_info|model_info|oblivious_trees|scale_and_bias|trees)"\s*:\s*[\[{]')
+_FEATURES = rb'"features_info"\s*:\s*\{\s*"(?:categorical|embedding|float|text)_features"'
+_JSON = re.compile(rb'\s*\{\s*(?:"ctr_data"\s*:\s*\{|' + _FEATURES + rb")")
+"""Its keys are in the order of the alphabet, and a model without features is none."""
 
 
 def recognise_catboost(view: FileView, _function: str | None) -> Recognition | None:
