@@ -92,6 +92,8 @@ def test_each_runtime_tells_what_it_misses():
     assert "onnxruntime not installed" in missing["onnxruntime"].message
     assert "pip install 'salver[onnx]'" in missing["onnxruntime"].fix
     assert missing["mxnet"].fix.startswith("An environment with it is built for a model that needs it")
+    texts = [finding.message for finding in found]
+    assert "xgboost-cpu not installed: a model of XGBoost gets an environment of its own" in texts
 
 
 def test_a_data_directory_to_be_made_is_fine_and_stays_unmade(tmp_path):

@@ -241,7 +241,7 @@ def test_mlservers_folder_brings_the_servers_settings_too(read, write, data: Pat
         }
         write(f"ml/models/mnist/{version}/model-settings.json", json.dumps(settings))
         shutil.copy(data / "sklearn" / "mnist_svm_mlserver.joblib", tmp_path / "ml/models/mnist" / version / "m.joblib")
-    write("ml/models/boost/model-settings.json", '{"name": "boost", "implementation": "mlserver_xgboost.XGBoostModel"}')
+    write("ml/models/boost/model-settings.json", '{"name": "boost", "implementation": "mlserver_mllib.MLlibModel"}')
     write(
         "ml/settings.json",
         '{"http_port": 9000, "grpc_port": 9001, "server_name": "ours", "debug": true, "metrics_port": 1, "kafka": 1}',
@@ -259,7 +259,7 @@ def test_mlservers_folder_brings_the_servers_settings_too(read, write, data: Pat
     }
     boost = model(imported, "boost").problem
     assert boost is not None
-    assert "XGBoost" in boost.message
+    assert "MLlib" in boost.message
     remark = next(each for each in model(imported, "mnist").remarks if each.option == "parameters.environment_tarball")
     assert remark.fate is Fate.UNSUPPORTED
     assert remark.text.startswith("e.tgz is not used; write a requirements.txt")
@@ -282,10 +282,10 @@ def test_an_mlflow_model_is_one_model(read, write, data: Path, tmp_path: Path) -
     env = next(each for each in imported.models[0].remarks if each.option == "flavors.python_function.env")
     assert env.fate is Fate.MAPPED
     assert env.text.startswith("conda.yaml: the files beside the model say")
-    write("iris/MLmodel", "flavors: {xgboost: {data: m.xgb}}")
+    write("iris/MLmodel", "flavors: {prophet: {data: m.pr}}")
     problem = read(tmp_path / "iris").models[0].problem
     assert problem is not None
-    assert "MLflow's flavour xgboost" in problem.message
+    assert "MLflow's flavour prophet" in problem.message
 
 
 # All of them

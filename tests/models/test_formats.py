@@ -55,7 +55,7 @@ def make_keras(make_file: MakeFile) -> MakeFile:
 
 
 def test_every_runtime_has_what_knows_its_files() -> None:
-    assert {*FILES, *FOLDERS} - {"mlflow"} == {spec.name for spec in SPECS if spec.module}
+    assert {*FILES, *FOLDERS} == {spec.name for spec in SPECS if spec.module}
 
 
 def test_every_recognition_has_the_trust_of_its_runtime(
@@ -79,7 +79,15 @@ def test_every_recognition_has_the_trust_of_its_runtime(
         make_keras("a.keras"),
         make_file("a.tflite", b"\x1c\0\0\0TFL3"),
         make_file("a.jax", JAX_EXPORT),
+        make_file("a.ubj", b"{L\0\0\0\0\0\0\0\x07learner{L"),
+        make_file("a.lgb", b"tree\nversion=v4\n"),
+        make_file("a.cbm", b"CBM1"),
+        make_file("a.pmml", b"<PMML version='4.4'>"),
+        make_file("a.statsmodels", b"\x80\x02cstatsmodels.a\nResults\n)\x81."),
+        make_file("pipeline/meta.json", b'{"lang": "en", "pipeline": []}').parent,
+        make_file("logged/MLmodel", b"flavors: {python_function: {}}").parent,
     ]
+    make_file("pipeline/config.cfg")
     found = {recognise(path).runtime: recognise(path).trust for path in paths}
     assert found == {spec.name: spec.trust for spec in SPECS if spec.module}
 

@@ -14,10 +14,6 @@ from salver_worker.runtimes.specs import SPECS
         ("m.h5", b"\x89HDF\r\n\x1a\n", "a file of weights without the model"),
         ("frozen.pb", b"\x0a\x01", "a TensorFlow graph without signatures"),
         ("export.meta", b"\x0a\x01", "a checkpoint of TensorFlow, which has no signatures"),
-        ("m.json", b'{"learner":{', "an XGBoost model"),
-        ("m.bst", b"binf\x00", "an XGBoost model"),
-        ("m.txt", b"tree\nversion=v3", "a LightGBM model"),
-        ("m.cbm", b"CBM1", "a CatBoost model"),
         ("m.gguf", b"GGUF\x03", "a GGUF language model"),
         (
             "m.onnx",

@@ -75,12 +75,19 @@ def check_python() -> Finding:
     )
 
 
+EXTRAS = ("onnx", "sklearn")
+"""The runtimes whose libraries `pip` can install with the server; all others come with the models' environments."""
+
+
 def check_optional_packages(is_installed: Callable[[str], bool] | None = None) -> Iterator[Finding]:
     """The libraries that runtimes need, by runtime."""
     is_installed = is_installed or _is_installed
     for spec in SPECS:
         missing = [name for name in spec.requirements if not is_installed(name)]
-        if missing:
+        if missing and spec.name not in EXTRAS:
+            text = f"{', '.join(missing)} not installed: a model of {spec.label} gets an environment of its own"
+            yield Finding("library", State.FINE, text)
+        elif missing:
             yield Finding(
                 "library",
                 State.NOTE,

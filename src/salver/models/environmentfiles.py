@@ -17,6 +17,7 @@ from salver.models.marfile import MANIFEST_NAME
 from salver.models.ownpackages import Fit, fit_of
 from salver.models.recognising.base import Recognition
 from salver.models.recorded import recorded_requirement
+from salver.models.recordedmodels import recorded_packages
 from salver.replicas.environments.base import EnvironmentRequest
 from salver.replicas.environments.conda import parse_conda, text_lines
 from salver.replicas.environments.locks import WORKER_NEEDS
@@ -135,7 +136,9 @@ def _told(
     if not library and not section.python:
         return found
     wanted = recorded_requirement(recognition.runtime, recognition.artifact)
-    requirements = with_base([wanted] if wanted else [], (*base, library) if library else base)
+    others = recorded_packages(recognition.runtime, recognition.artifact)
+    recorded = [*([wanted] if wanted else []), *others]
+    requirements = with_base(recorded, (*base, library) if library else base)
     request = EnvironmentRequest(
         python=section.python or _pythons_for(requirements),
         requirements=requirements,

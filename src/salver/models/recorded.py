@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from salver.models.kerasfile import keras_version
 from salver.models.onnxfile import read_outline
 from salver.models.pickles import HEAD_BYTES, compression
 from salver.models.protofields import CutShort
+from salver.models.recordedmodels import recorded_mlflow, recorded_spacy, recorded_statsmodels, recorded_xgboost
 from salver.models.savedmodelfile import tensorflow_series
+from salver.models.unpacking import MAX_BYTES, unpacked
 from salver.models.zips import ZipRefused, open_zip
 
-MAX_BYTES = 64 * 1024 * 1024
-"""How much of a pickle is looked through, unpacked: the version stands behind the first estimator's arrays."""
 MAX_SCHEMA_BYTES = 4 * 1024 * 1024
-_CHUNK = 1024 * 1024
 _OVERLAP = 128
 
 _PICKLED = re.compile(rb"_sklearn_version.{1,12}?(\d{1,3}\.\d{1,3})(?:\.\d{1,3})?", re.DOTALL)
@@ -93,30 +89,12 @@ def _pickled(path: Path) -> str | None:
         kind = compression(file.read(HEAD_BYTES))
         file.seek(0)
         before = b""
-        for chunk in _unpacked(file, kind):
+        for chunk in unpacked(file, kind):
             found = _PICKLED.search(before + chunk)
             if found is not None:
                 return found[1].decode()
             before = chunk[-_OVERLAP:]
     return None
-
-
-def _unpacked(file: BinaryIO, kind: str | None) -> Iterator[bytes]:
-    if kind == "zlib":
-        yield zlib.decompressobj().decompress(file.read(MAX_BYTES), MAX_BYTES)
-        return
-    source: BinaryIO = file
-    if kind == "gzip":
-        source = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-    elif kind == "bzip2":
-        source = bz2.BZ2File(file)  # type: ignore[assignment]
-    elif kind in ("xz", "lzma"):
-        source = lzma.LZMAFile(file)  # type: ignore[assignment]  # noqa: SIM115  it closes with `file`
-    for _ in range(MAX_BYTES // _CHUNK):
-        chunk = source.read(_CHUNK)
-        if not chunk:
-            return
-        yield chunk
 
 
 def recorded_torch(artifact: Path) -> str | None:
@@ -178,5 +156,9 @@ READERS: dict[str, Callable[[Path], str | None]] = {
     "keras": recorded_keras,
     "torch": recorded_torch,
     "transformers": recorded_transformers,
+    "xgboost": recorded_xgboost,
+    "statsmodels": recorded_statsmodels,
+    "spacy": recorded_spacy,
+    "mlflow": recorded_mlflow,
 }
 """By the name of the runtime."""

@@ -77,11 +77,6 @@ _CHECKPOINT = Unserved(
     label="a checkpoint of TensorFlow, which has no signatures",
     advice="Export the model with `tf.saved_model.save`, or `model.export` of Keras.",
 )
-_XGBOOST = Unserved(
-    runtime="xgboost",
-    label="an XGBoost model",
-    advice=f"Convert it to ONNX with `onnxmltools`, {_EITHER}.",
-)
 
 
 def _row(base: Unserved, **changes: object) -> Unserved:
@@ -108,30 +103,11 @@ FILES: tuple[Unserved, ...] = (
         starts=((257, b"ustar"),),
     ),
     _row(_WEIGHTS, starts=((0, b"\x89HDF\r\n\x1a\n"),)),
-    _row(_XGBOOST, starts=((0, b'{"learner"'), (0, b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"), (0, b"binf"))),
-    Unserved(
-        runtime="lightgbm",
-        label="a LightGBM model",
-        advice=f"Convert it to ONNX with `onnxmltools`, {_EITHER}.",
-        starts=((0, b"tree\nversion="), (0, b"tree\r\nversion=")),
-    ),
-    Unserved(
-        runtime="catboost",
-        label="a CatBoost model",
-        advice=f"Save it again with `save_model(path, format='onnx')`, {_EITHER}.",
-        starts=((0, b"CBM1"),),
-    ),
     Unserved(
         runtime="llama",
         label="a GGUF language model",
         advice="Serve it with an engine for language models.",
         starts=((0, b"GGUF"),),
-    ),
-    Unserved(
-        runtime="pmml",
-        label="a PMML document",
-        advice=f"Export the model from its library to ONNX, {_EITHER}.",
-        endings=(".pmml",),
     ),
     Unserved(
         runtime="caffe",
@@ -151,7 +127,6 @@ FILES: tuple[Unserved, ...] = (
         advice="Serve the ONNX file that it was built from.",
         endings=(".plan", ".engine"),
     ),
-    _row(_XGBOOST, endings=(".ubj", ".xgb")),
     Unserved(
         runtime="",
         label="a TensorFlow graph without signatures",

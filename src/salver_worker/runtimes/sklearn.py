@@ -1,7 +1,7 @@
 """A scikit-learn estimator, from a joblib, pickle or skops file.
 
 Classifiers answer `label` and, where they can, `probabilities`; regressors answer `prediction`. A pickle runs code as
-it is opened: none is, but here, and in `torch_module.py` when somebody says so.
+it is opened, and the estimators in it may be of any library that follows scikit-learn's interface.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import numpy as np
 from salver_worker.arrays import bytes_array, datatype_of
 from salver_worker.errors import InputError
 from salver_worker.failures import LoadFailure, OutputInvalid
-from salver_worker.runtimes.base import Arrays, LoadRequest, signature, tensor
+from salver_worker.runtimes.base import Arrays, LoadRequest, TensorModel, signature, tensor
 from salver_worker.runtimes.code import let_import
+from salver_worker.runtimes.openmp import let_threads_sleep
+from salver_worker.runtimes.pickled import open_pickle
+from salver_worker.runtimes.pickled_boosters import booster_model
 from salver_worker.runtimes.sklearn_columns import Features, read_features
 
 if TYPE_CHECKING:
     from salver_worker.arrays import Array
 
 
-def load(request: LoadRequest) -> Estimator:
+def load(request: LoadRequest) -> TensorModel:
+    let_threads_sleep()
     import sklearn
 
     with warnings.catch_warnings(record=True) as caught:
@@ -32,6 +36,9 @@ def load(request: LoadRequest) -> Estimator:
         estimator = _open(request.path)
     for message in sorted({str(warning.message) for warning in caught}):
         print("salver_worker: %s" % message, file=sys.stderr)
+    booster = booster_model(estimator, request.threads)
+    if booster is not None:
+        return booster
     if not callable(getattr(estimator, "predict", None)):
         raise LoadFailure(
             "the file holds a %s, which has no method `predict`" % type(estimator).__name__,
@@ -43,14 +50,7 @@ def load(request: LoadRequest) -> Estimator:
 def _open(path: str) -> Any:
     if path.endswith(".skops"):
         return _open_skops(path)
-    try:
-        import joblib
-    except ModuleNotFoundError:
-        import pickle
-
-        with open(path, "rb") as file:
-            return pickle.load(file)  # noqa: S301  the one place where a pickle is opened, in the model's own process
-    return joblib.load(path)
+    return open_pickle(path)
 
 
 def _open_skops(path: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import numpy as np
 
-from salver_worker.errors import InputError
 from salver_worker.runtimes.base import Arrays, tensor
+from salver_worker.runtimes.texts import texts
 
 ONLY_INPUT = "x"
 
@@ -30,7 +30,7 @@ class Features(NamedTuple):
 def read_features(estimator: Any) -> Features:
     """One of four: texts, one input for each column, a table with named columns, a table without names."""
     if _takes_text(estimator):
-        return Features([tensor(ONLY_INPUT, "BYTES", (-1,))], lambda inputs: _texts(ONLY_INPUT, inputs[ONLY_INPUT]))
+        return Features([tensor(ONLY_INPUT, "BYTES", (-1,))], lambda inputs: texts(ONLY_INPUT, inputs[ONLY_INPUT]))
     names = getattr(estimator, "feature_names_in_", None)
     has_pandas = importlib.util.find_spec("pandas") is not None
     if names is not None and has_pandas:
@@ -52,18 +52,9 @@ def _named_table(columns: Sequence[str]) -> Features:
 def _by_column(columns: Sequence[str], text: Set[str]) -> Features:
     def table(inputs: Arrays) -> Any:
         pandas: Any = importlib.import_module("pandas")
-        return pandas.DataFrame(
-            {name: _texts(name, inputs[name]) if name in text else inputs[name] for name in columns}
-        )
+        return pandas.DataFrame({name: texts(name, inputs[name]) if name in text else inputs[name] for name in columns})
 
     return Features([tensor(name, "BYTES" if name in text else "FP64", (-1,)) for name in columns], table)
-
-
-def _texts(name: str, array: Any) -> List[str]:
-    try:
-        return [element.decode() for element in array.tolist()]
-    except UnicodeDecodeError as error:
-        raise InputError("the input %s holds bytes that are not UTF-8 text" % name) from error
 
 
 def _takes_text(estimator: Any) -> bool:

@@ -70,19 +70,54 @@ def test_a_pickle_of_cloudpickle_says_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "runtime", "file", "made_with"),
+    [
+        ("{xgboost: {data: m.ubj, xgboost_version: 3.0.5}, python_function: {}}", "xgboost", "m.ubj", "xgboost 3.0.5"),
+        ("{python_function: {}, lightgbm: {data: m.lgb}}", "lightgbm", "m.lgb", "lightgbm"),
+        ("{catboost: {data: m.cb}, python_function: {}}", "catboost", "m.cb", "catboost"),
+        ("{spacy: {data: m.spacy}, python_function: {}}", "spacy", "m.spacy", "spacy"),
+        ("{statsmodels: {data: m.statsmodels}}", "statsmodels", "m.statsmodels", "statsmodels"),
+        ("{prophet: {data: m.pr}, python_function: {}}", "mlflow", "", "python_function of prophet"),
+        ("{python_function: {loader_module: a.b}}", "mlflow", "", "python_function (a.b)"),
+        ("{python_function: {}}", "mlflow", "", "python_function"),
+        (
+            "{sklearn: {pickled_model: m.pkl, code: code}, python_function: {}}",
+            "mlflow",
+            "",
+            "python_function of sklearn",
+        ),
+        ("{sklearn: {pickled_model: m.pkl, code: null}, python_function: {code: null}}", "sklearn", "m.pkl", "sklearn"),
+        ("{sklearn: {pickled_model: m.pkl, code: code}}", "sklearn", "m.pkl", "sklearn"),
+    ],
+)
+def test_the_closest_flavour_is_served_and_the_general_one_where_there_is_none(
+    text: str, runtime: str, file: str, made_with: str
+) -> None:
+    model = read_model(f"flavors: {text}".encode(), "m/MLmodel")
+    assert (model.runtime, model.file, model.made_with) == (runtime, file, made_with)
+
+
+def test_of_the_general_flavour_signature_and_example_hold() -> None:
+    model = read_model(FULL.replace("onnx:", "prophet:").replace("sklearn:", "own:").encode(), "m/MLmodel")
+    fates = {remark.option: remark.fate for remark in model.remarks}
+    assert model.runtime == "mlflow"
+    assert fates == {
+        "flavors.prophet": Fate.NEEDLESS,
+        "flavors.own": Fate.NEEDLESS,
+        "flavors.python_function": Fate.MAPPED,
+        "flavors.python_function.env": Fate.MAPPED,
+        "artifact_path": Fate.NEEDLESS,
+        "signature": Fate.MAPPED,
+        "saved_input_example_info": Fate.MAPPED,
+        "mine": Fate.UNSUPPORTED,
+    }
+
+
+@pytest.mark.parametrize(
     ("text", "said", "code"),
     [
-        (
-            "flavors: {xgboost: {data: m.xgb}, python_function: {}}",
-            "asks for MLflow's flavour xgboost",
-            "FORMAT_UNKNOWN",
-        ),
-        (
-            "flavors: {python_function: {loader_module: mlflow.pyfunc.model}}",
-            "asks for MLflow's flavour python_function (mlflow.pyfunc.model)",
-            "FORMAT_UNKNOWN",
-        ),
-        ("flavors: {python_function: {}}", "asks for MLflow's flavour python_function, which", "FORMAT_UNKNOWN"),
+        ("flavors: {prophet: {data: m.pr}}", "asks for MLflow's flavour prophet, which", "FORMAT_UNKNOWN"),
+        ("flavors: {}", "asks for MLflow's flavour python_function, which", "FORMAT_UNKNOWN"),
         ("flavors: {onnx: {data: ../m.onnx}}", "flavors.onnx.data must name a file of the model's", "MANIFEST_INVALID"),
         ("flavors: {onnx: {}}", "flavors.onnx.data must name a file of the model's folder", "MANIFEST_INVALID"),
         ("flavors: [onnx]", "it names no flavors", "MANIFEST_INVALID"),

@@ -56,6 +56,23 @@ def test_hugging_face_is_told_its_task_and_device() -> None:
     assert (plain.manifest.runtime, plain.manifest.artifact) == ("transformers", "bert")
 
 
+@pytest.mark.parametrize(
+    ("package", "runtime", "names"),
+    [
+        ("mlserver_xgboost.XGBoostModel", "xgboost", {"predict", "predict_proba"}),
+        ("mlserver_catboost.CatboostModel", "catboost", {"predict", "predict_proba"}),
+        ("mlserver_lightgbm.LightGBMModel", "lightgbm", {"predict"}),
+    ],
+)
+def test_its_runtimes_for_trees_are_ours_and_outputs_have_its_names(
+    package: str, runtime: str, names: set[str]
+) -> None:
+    found = meant(implementation=package)
+    assert found.manifest.runtime == runtime
+    assert {*found.checks["rename"].values()} == names
+    assert found.remarks[-1].option == "outputs' names"
+
+
 def test_every_key_that_is_set_is_told_of() -> None:
     found = meant(
         name="m",
@@ -107,7 +124,7 @@ def test_every_key_that_is_set_is_told_of() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"implementation": "mlserver_xgboost.XGBoostModel"}, "asks for MLServer's runtime for XGBoost"),
+        ({"implementation": "mlserver_mllib.MLlibModel"}, "asks for MLServer's runtime for Spark's MLlib"),
         ({"implementation": "models.MyModel"}, "asks for code of MLServer's kind (models.MyModel)"),
         ({"parameters": {"extra": {"pretrained_model": "gpt2"}}}, "asks for the model gpt2 of the Hugging Face Hub"),
         ({"parameters": {"uri": "s3://b/m?key=secret"}}, "asks for a place outside of this machine (s3://b/m)"),

@@ -100,6 +100,13 @@ def test_what_the_runtime_needs_is_added_unless_it_is_named() -> None:
     assert with_base(["NumPy<2", "six"], ["numpy", "scikit-learn"]) == ("NumPy<2", "scikit-learn", "six")
 
 
+def test_a_package_that_brings_the_same_modules_stands_for_another() -> None:
+    assert with_base(["xgboost==2.0.3"], ["xgboost-cpu"]) == ("xgboost==2.0.3",)
+    assert with_base(["xgboost-cpu==3.0.5"], ["xgboost-cpu"]) == ("xgboost-cpu==3.0.5",)
+    assert with_base(["mlflow"], ["mlflow-skinny", "pandas"]) == ("mlflow", "pandas")
+    assert with_base(["pandas"], ["mlflow-skinny"]) == ("mlflow-skinny", "pandas")
+
+
 def test_mxnet_needs_a_numpy_that_still_has_its_types() -> None:
     assert constraints_for(["mxnet==1.9.1", "six"]) == ("numpy<1.24",)
     assert constraints_for(["six"]) == ()

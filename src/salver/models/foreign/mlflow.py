@@ -15,19 +15,28 @@ SERVER = "MLflow"
 FLAVOURS = {
     "onnx": "data",
     "sklearn": "pickled_model",
+    "xgboost": "data",
+    "lightgbm": "data",
+    "catboost": "data",
+    "statsmodels": "data",
+    "spacy": "data",
     "tensorflow": "data",
     "keras": "data",
     "transformers": "model_binary",
     "pytorch": "model_data",
 }
-"""Those that are served, the preferred one first, each with the key that names its file or folder."""
+"""Those that are served by themselves, the preferred one first, each with the key that names its file or folder."""
 SAVED_MODEL = "saved_model_dir"
 """Of the flavour tensorflow: the folder of a model that is none of Keras."""
 RUNTIMES = {"pytorch": "torch"}
 """Of flavours that are not called as the runtime is."""
+PICKLED = frozenset({"sklearn", "statsmodels"})
+"""Flavours whose files may need the Python files that were logged with the model."""
 GENERAL = "python_function"
+RUNTIME = "mlflow"
+"""It serves the general flavour: the folder as a whole."""
 
-_FIX = "Export the model to ONNX and log that (`mlflow.onnx`), or wrap it in a Python file with a `predict` function."
+_FIX = "Log the model with its flavour python_function, or wrap it in a Python file with a `predict` function."
 _NEEDLESS = {
     "artifact_path", "model_uuid", "model_id", "run_id", "utc_time_created", "mlflow_version", "model_size_bytes",
     "metadata", "registered_model_name", "prompts", "params", "is_signature_from_type_hint", "type_hint_from_example",
@@ -40,7 +49,7 @@ class MlflowModel(msgspec.Struct, frozen=True, kw_only=True):
 
     runtime: str
     file: str
-    """Below the model's folder."""
+    """Below the model's folder; empty for the folder itself."""
     made_with: str
     remarks: tuple[Remark, ...]
     options: dict[str, Any] = {}
@@ -53,7 +62,9 @@ def read_model(raw: bytes, path: str) -> MlflowModel:
     flavours = document.get("flavors")
     if not isinstance(flavours, dict) or not all(isinstance(row, dict) for row in flavours.values()):
         raise refused(path, "it names no flavors", "Log the model again with MLflow.")
-    flavour = next((name for name in FLAVOURS if name in flavours), None)
+    flavour = next((name for name in FLAVOURS if name in flavours and not _needs_code(name, flavours)), None)
+    if flavour is None and GENERAL in flavours:
+        return _general(document, flavours)
     if flavour is None:
         raise unserved(path, f"MLflow's flavour {_special(flavours)}", _FIX)
     key = SAVED_MODEL if SAVED_MODEL in flavours[flavour] else FLAVOURS[flavour]
@@ -68,6 +79,21 @@ def read_model(raw: bytes, path: str) -> MlflowModel:
         made_with=f"{flavour} {version}" if isinstance(version, (str, float)) else flavour,
         remarks=tuple(_remarks(document, flavours, flavour)),
         options={"task": task} if isinstance(task, str) else {},
+    )
+
+
+def _needs_code(name: str, flavours: Mapping[str, Any]) -> bool:
+    """Whether a pickle has Python files beside it, which only MLflow's own loader finds."""
+    rows = (flavours[name], flavours.get(GENERAL, {}))
+    return name in PICKLED and GENERAL in flavours and any(row.get("code") for row in rows)
+
+
+def _general(document: Mapping[str, Any], flavours: Mapping[str, Any]) -> MlflowModel:
+    return MlflowModel(
+        runtime=RUNTIME,
+        file="",
+        made_with=f"{GENERAL} of {_special(flavours)}" if len(flavours) > 1 else _special(flavours),
+        remarks=tuple(_remarks(document, flavours, RUNTIME)),
     )
 
 
@@ -103,6 +129,31 @@ def _environment_files(env: object) -> list[str]:
 
 
 def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], served: str) -> Iterator[Remark]:
+    yield from _flavour_remarks(flavours, served)
+    for option in document:
+        if option == "flavors":
+            continue
+        if option in _READ and served == RUNTIME:
+            yield Remark(option, Fate.MAPPED, _READ[option])
+        elif option == "signature":
+            yield Remark(option, Fate.NEEDLESS, "the model's own signature holds")
+        elif option in ("saved_input_example_info", "input_example"):
+            text = "give it as the `example` of a model.toml, so that it is checked before the model goes live"
+            yield Remark(option, Fate.UNSUPPORTED, text)
+        elif option in _NEEDLESS:
+            yield Remark(option, Fate.NEEDLESS, "it tells where the model comes from")
+        else:
+            yield Remark(option, Fate.UNSUPPORTED, "the key is not known")
+
+
+_READ = {
+    "signature": "requests are held to its inputs, and its parameters are taken from theirs",
+    "saved_input_example_info": "it is run before the model goes live",
+}
+"""By the runtime of the general flavour alone."""
+
+
+def _flavour_remarks(flavours: Mapping[str, Any], served: str) -> Iterator[Remark]:
     for name, flavour in flavours.items():
         if name == served:
             yield Remark(f"flavors.{name}", Fate.MAPPED, f"the runtime {RUNTIMES.get(served, served)}")
@@ -114,18 +165,10 @@ def _remarks(document: Mapping[str, Any], flavours: Mapping[str, Any], served: s
                 files = ", ".join(_environment_files(flavour["env"])) or "what it names"
                 text = f"{files}: the files beside the model say what its environment is built of"
                 yield Remark(f"flavors.{name}.env", Fate.MAPPED, text)
-            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {served} says the same more closely")
+            if served == RUNTIME:
+                yield Remark(f"flavors.{name}", Fate.MAPPED, f"the runtime {served}")
+            else:
+                yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {served} says the same more closely")
         else:
-            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {served} is served")
-    for option in document:
-        if option == "flavors":
-            continue
-        if option == "signature":
-            yield Remark(option, Fate.NEEDLESS, "the model's own signature holds")
-        elif option in ("saved_input_example_info", "input_example"):
-            text = "give it as the `example` of a model.toml, so that it is checked before the model goes live"
-            yield Remark(option, Fate.UNSUPPORTED, text)
-        elif option in _NEEDLESS:
-            yield Remark(option, Fate.NEEDLESS, "it tells where the model comes from")
-        else:
-            yield Remark(option, Fate.UNSUPPORTED, "the key is not known")
+            chosen = GENERAL if served == RUNTIME else served
+            yield Remark(f"flavors.{name}", Fate.NEEDLESS, f"the flavour {chosen} is served")

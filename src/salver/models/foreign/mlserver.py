@@ -14,19 +14,42 @@ from salver.models.marfile import version_number
 
 FILE_NAME = "model-settings.json"
 SERVER = "MLServer"
-FILES = ("model.joblib", "model.pickle", "model.pkl", "model.onnx", "model")
+FILES = (
+    "model.joblib",
+    "model.pickle",
+    "model.pkl",
+    "model.onnx",
+    "model.bst",
+    "model.json",
+    "model.ubj",
+    "model.cbm",
+    "model.bin",
+    "model",
+)
 """What is looked for beside the settings where they name no file."""
 
-_RUNTIMES = {"mlserver_sklearn": "sklearn", "mlserver_onnx": "onnx", "mlserver_huggingface": "transformers"}
+_RUNTIMES = {
+    "mlserver_sklearn": "sklearn",
+    "mlserver_onnx": "onnx",
+    "mlserver_xgboost": "xgboost",
+    "mlserver_lightgbm": "lightgbm",
+    "mlserver_catboost": "catboost",
+    "mlserver_huggingface": "transformers",
+}
 _FOLDERS = {"mlserver_mlflow": "an MLflow model"}
 _OTHERS = {
-    "mlserver_xgboost": "XGBoost", "mlserver_lightgbm": "LightGBM", "mlserver_catboost": "CatBoost",
     "mlserver_mllib": "Spark's MLlib",
     "mlserver_alibi_detect": "Alibi Detect", "mlserver_alibi_explain": "Alibi Explain",
 }  # fmt: skip
 _FIX = "Export the model to ONNX, or wrap it in a Python file with a `predict` function."
-_RENAMED = {"label": "predict", "prediction": "predict", "probabilities": "predict_proba"}
-"""MLServer's scikit-learn runtime calls its outputs by the estimator's methods."""
+_ESTIMATORS = {"label": "predict", "prediction": "predict", "probabilities": "predict_proba"}
+_RENAMED = {
+    "sklearn": _ESTIMATORS,
+    "xgboost": _ESTIMATORS,
+    "catboost": _ESTIMATORS,
+    "lightgbm": {"prediction": "predict", "probabilities": "predict"},
+}
+"""MLServer's runtimes call their outputs by the methods that they call; a booster of LightGBM has the one."""
 
 _NEEDLESS = {
     "platform": "text for people",
@@ -87,7 +110,7 @@ def declared(raw: bytes, path: str) -> Declared:
                 max_batch_delay_ms=settings.max_batch_time * 1000 if settings.max_batch_time > 0 else None,
             ),
         ),
-        checks={"file": FILE_NAME, "rename": _RENAMED} if runtime == "sklearn" else {},
+        checks={"file": FILE_NAME, "rename": _RENAMED[runtime]} if runtime in _RENAMED else {},
         remarks=tuple(_remarks(document, runtime)),
     )
 
@@ -159,10 +182,10 @@ def _remarks(document: dict[str, Any], runtime: str | None) -> Iterator[Remark]:
     if runtime == "transformers":
         text = "labels, scores and texts are tensors of their own; MLServer answers JSON in one that is called `output`"
         yield Remark("outputs' names", Fate.UNSUPPORTED, text)
-    if runtime == "sklearn":
-        yield Remark(
-            "outputs' names", Fate.MAPPED, "`predict` and `predict_proba`; both are answered unless one is asked"
-        )
+    if runtime in _RENAMED:
+        names = " and ".join(f"`{name}`" for name in dict.fromkeys(_RENAMED[runtime].values()))
+        more = "; both are answered unless one is asked" if " and " in names else "; classifiers answer `label` as well"
+        yield Remark("outputs' names", Fate.MAPPED, names + more)
 
 
 _MAPPED = {

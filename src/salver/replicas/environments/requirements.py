@@ -19,6 +19,8 @@ CONSTRAINTS = {"mxnet": "numpy<1.24", "mxnet-cu112": "numpy<1.24"}
 """What packages forget to say of others: MXNet 1.9 names types that NumPy 1.24 no longer has."""
 STAND_INS = {
     "tensorflow-cpu": ("tensorflow", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos", "tf-nightly"),
+    "mlflow-skinny": ("mlflow",),
+    "xgboost-cpu": ("xgboost",),
 }
 """Packages that install the same modules as another one: beside it they would overwrite each other's files."""
 
