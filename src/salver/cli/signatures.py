@@ -29,7 +29,10 @@ class Signature(Protocol):
 
 
 def signature_text(signature: Signature, name: str = DEFAULT_SIGNATURE) -> str:
-    """`image BYTES [n] → classes BYTES [n, 5]`; a free dimension is n, an unknown rank `...`. A name is told unless it is the default one."""
+    """`image BYTES [n] → classes BYTES [n, 5]`; a free dimension is n, an unknown rank `...`.
+
+    A name is told unless it is the default one.
+    """
     text = f"{_tensors(signature.inputs)} → {_tensors(signature.outputs)}"
     return text if name == DEFAULT_SIGNATURE else f"{name}: {text}"
 
