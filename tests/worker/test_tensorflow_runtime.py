@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from salver_worker.tfrecords.replay import FILE_NAME
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    return framework_python("tensorflow-cpu")
+@pytest.fixture(scope="module", params=["tensorflow-cpu", "tensorflow-cpu==2.15.*"], ids=["newest", "2.15"])
+def python(request: pytest.FixtureRequest) -> str:
+    """Of the newest TensorFlow, and of the last one before Keras 3 and NumPy 2."""
+    if request.param != "tensorflow-cpu" and sys.version_info >= (3, 12):
+        pytest.skip("NO TENSORFLOW 2.15: this Python is newer than it")
+    return framework_python(request.param)
 
 
 @pytest.fixture(scope="module")
