@@ -16,12 +16,14 @@ Array: TypeAlias = npt.NDArray[Any]
 DEFAULT_SIGNATURE = "serving_default"
 
 
-class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One named input or output of a signature. A dimension of -1 is free; the first one, when free, counts rows."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    """Of an input with rows of several values: their names, where the model knows them."""
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
