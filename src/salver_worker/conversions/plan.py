@@ -49,7 +49,7 @@ class ConversionPlan:
         output_rows = [bind_output(row, gives, folder, ["outputs", index]) for index, row in enumerate(outputs or ())]
         check_outputs(output_rows)
         seen = {
-            "inputs": _specs(_callers_inputs(input_rows, takes)),
+            "inputs": _with_columns(_specs(_callers_inputs(input_rows, takes)), signature["inputs"], input_rows),
             "outputs": _specs(_callers_outputs(output_rows) if output_rows else gives),
             "ranking": _ranking(output_rows) if output_rows else signature.get("ranking"),
         }
@@ -86,6 +86,13 @@ def _flows(specs: Sequence[Row]) -> Dict[str, Flow]:
 
 def _specs(flows: Mapping[str, Flow]) -> List[Dict[str, Any]]:
     return [{"name": name, "datatype": flow.datatype, "shape": list(flow.shape)} for name, flow in flows.items()]
+
+
+def _with_columns(specs: List[Dict[str, Any]], own: Sequence[Row], rows: Sequence[InputRow]) -> List[Dict[str, Any]]:
+    """The names of the columns of inputs that callers fill as the model has them."""
+    fed = {row.feeds for row in rows}
+    named = {spec["name"]: spec["columns"] for spec in own if spec.get("columns") and spec["name"] not in fed}
+    return [{**spec, "columns": named[spec["name"]]} if spec["name"] in named else spec for spec in specs]
 
 
 def _callers_inputs(rows: Sequence[InputRow], takes: Mapping[str, Flow]) -> Dict[str, Flow]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Arrays = Dict[str, "Array"]
 Signature = Dict[str, Any]
-"""As in READY: {"inputs": [{"name", "datatype", "shape"}], "outputs": [...], "ranking": None}."""
+"""As in READY: {"inputs": [{"name", "datatype", "shape", "columns"?}], "outputs": [...], "ranking": None}."""
 
 
 class LoadRequest(NamedTuple):
@@ -92,9 +92,10 @@ class MeasuringModel(Model, Protocol):
         """The rows of ``measures.py``. Called on another thread than `predict`."""
 
 
-def tensor(name: str, datatype: str, shape: Sequence[int]) -> Dict[str, Any]:
-    """One row of a signature; -1 is a free dimension."""
-    return {"name": name, "datatype": datatype, "shape": list(shape)}
+def tensor(name: str, datatype: str, shape: Sequence[int], columns: Sequence[str] = ()) -> Dict[str, Any]:
+    """One row of a signature; -1 is a free dimension. `columns` names the values of a row, where they have names."""
+    row: Dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(shape)}
+    return {**row, "columns": list(columns)} if columns else row
 
 
 def signature(inputs: Sequence[Dict[str, Any]], outputs: Sequence[Dict[str, Any]]) -> Signature:
