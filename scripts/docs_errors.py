@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Mapping[Code, str]] = {
         Code.METHOD_NOT_ALLOWED: "The address does not answer this method.",
         Code.PAYLOAD_TOO_LARGE: "The body is above the limit, as it was sent or once inflated.",
         Code.UNSUPPORTED_MEDIA_TYPE: "The content type or the content encoding is none that is read here.",
+        Code.NOT_ACCEPTABLE: "The answer cannot take a form that `Accept` names.",
         Code.CONFLICT: "The change does not fit the present state.",
     },
     "Who asked": {

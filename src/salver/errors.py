@@ -28,6 +28,7 @@ class Code(enum.Enum):
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
@@ -68,6 +69,7 @@ FIXES: dict[Code, str] = {
     Code.METHOD_NOT_ALLOWED: "Use the method that the Allow header names.",
     Code.PAYLOAD_TOO_LARGE: "Send less at once, or raise the limit that the message names.",
     Code.UNSUPPORTED_MEDIA_TYPE: "Send one of the content types that the message lists.",
+    Code.NOT_ACCEPTABLE: "Send `Accept: application/json`, which every model can answer.",
     Code.UNAUTHENTICATED: "Send `Authorization: Bearer <key>`; `salver keys create` makes a key.",
     Code.PERMISSION_DENIED: "Ask for a key whose role has the permission that the message names.",
     Code.QUOTA_EXCEEDED: "Slow down, or ask for a higher limit on this key.",

@@ -24,6 +24,8 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shape: tuple[int, ...]
     has_rank: bool = True
     """False: the model does not say how many dimensions there are, so any are taken, and none counts rows."""
+    columns: tuple[str, ...] = ()
+    """Of an input with rows of several values: their names, where the model knows them."""
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether a tensor of this shape may be sent."""

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from salver_client.errors import SalverClientError
+from salver_client.tables import ARROW, arrow_bytes, document, has_pyarrow, is_table
 
 Inputs: TypeAlias = Any
 """A mapping of names to values, or the bare value of a model's only input. A value is nested lists or a number, an
-array (NumPy, or anything with `__array__`), bytes or a Path (an image, a .npy, .csv or .json file), or a text."""
+array (NumPy, or anything with `__array__`), bytes or a Path (an image, a .npy, .csv or .json file), or a text. A data
+frame or table (pandas, polars, pyarrow) is all inputs at once."""
 
 NPY = "application/x-npy"
 IMAGE_SIGNATURES = (
@@ -25,7 +27,19 @@ IMAGE_SIGNATURES = (
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
 )
-FILE_TYPES = {".npy": NPY, ".csv": "text/csv", ".webp": "image/webp"}
+FILE_TYPES = {
+    ".npy": NPY,
+    ".npz": "application/x-npz",
+    ".csv": "text/csv",
+    ".webp": "image/webp",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".feather": "application/vnd.apache.arrow.file",
+    ".arrows": ARROW,
+    ".parquet": "application/vnd.apache.parquet",
+    ".msgpack": "application/msgpack",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +60,20 @@ class Form:
 
 def encode_inputs(inputs: Inputs) -> Piece | Form:
     """The body that carries the inputs. Raises SalverClientError(INVALID_INPUT) for what cannot be sent."""
+    if is_table(inputs):
+        return table_piece(inputs)
     if not isinstance(inputs, Mapping):
         return encode_value(inputs)
     if any(map(is_typed, inputs.values())):
         return Form(tuple((str(name), field_of(value)) for name, value in inputs.items()))
     return Piece("application/json", to_json({"inputs": dict(inputs)}))
+
+
+def table_piece(table: Any) -> Piece:
+    """All inputs as the columns of a table."""
+    if has_pyarrow():
+        return Piece(ARROW, arrow_bytes(table))
+    return Piece("application/json", to_json(document(table)))
 
 
 def encode_value(value: Any) -> Piece:

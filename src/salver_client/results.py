@@ -360,6 +360,12 @@ class Prediction:
         array: npt.NDArray[Any] = np.array(values)
         return _with_nan(array, np.float64) if array.dtype == object else array
 
+    def frame(self) -> Any:
+        """The outputs as a pandas DataFrame: a column for each, of lists where a row has several values."""
+        import pandas as pd
+
+        return pd.DataFrame({name: list(values) for name, values in self.outputs.items()})
+
     @classmethod
     def of(cls, json: Json, *, understood: str, request_id: str) -> Prediction:
         ranking = json.get("ranking")

@@ -71,4 +71,4 @@ def _fitted(
         )  # fmt: skip
         raise LoadFailure(text, code="MANIFEST_INVALID", fix=FIX)
     dims = [mine if theirs == -1 else theirs for mine, theirs in zip(row["shape"], shape)]
-    return tensor(row["name"], row["datatype"], dims)
+    return tensor(row["name"], row["datatype"], dims, row.get("columns", ()))

@@ -101,7 +101,7 @@ def test_a_clustering_answers_labels(serve: Any) -> None:
 
 def test_columns_with_names_are_fed_as_a_table(serve: Any) -> None:
     model = serve(LogisticRegression().fit(pd.DataFrame(X, columns=["a", "b"]), Y))
-    assert model.signature["inputs"] == [row("x", "FP64", -1, 2)]
+    assert model.signature["inputs"] == [{**row("x", "FP64", -1, 2), "columns": ["a", "b"]}]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # scikit-learn warns when the names are missing
         assert model.predict({"x": X[:1]}, {})["label"].tolist() == [0]

@@ -43,11 +43,12 @@ def command(
     """Ask MODEL of the running server for a prediction.
 
     JSON is either the values of the only input, or an object of values by input name. A file that is not JSON (an
-    image, a .npy, a .csv) is sent as it is.
+    image, a sound, a .npy, .csv, .parquet, .arrow, .jsonl) is sent as it is.
 
     \b
     Examples:
       salver predict digits --input seven.png
+      salver predict iris --input flowers.parquet
       salver predict iris --input '[[5.1, 3.5, 1.4, 0.2]]'
       salver predict iris --input '{"x": [[5.1, 3.5, 1.4, 0.2]]}' --json
       cat seven.png | salver predict digits --input -

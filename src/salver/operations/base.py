@@ -93,6 +93,14 @@ class Exchange(Protocol):
         """Write the answer; does nothing when the client is gone."""
 
 
+class TakesLong(Exception):
+    """Raised by a route that would hold up everybody else: `work` does in a thread what it was asked, and may raise."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__("takes long")
+        self.work = work
+
+
 class AnsweredCall(Protocol):
     """What a wire may know of the call it renders an answer for."""
 
@@ -133,9 +141,10 @@ class PredictRoute(Protocol):
     label: str | None
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
-        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE)."""
+        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE), or TakesLong."""
 
-    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer: ...
+    def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
+        """Raises RequestError(OUTPUT_INVALID), or TakesLong."""
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         """The wire's rendering of any error; must not raise."""

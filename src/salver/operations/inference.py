@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Container
+from functools import partial
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -14,7 +15,8 @@ from salver.access.permit import Principal
 from salver.errors import Code, RequestError, SalverError
 from salver.models.routing import HEADER as STICKY_HEADER
 from salver.models.routing import share_of, sticky_key
-from salver.operations.base import Exchange, Home, Operation, PartsRoute, PredictRoute, Scope
+from salver.operations.apart import Apart
+from salver.operations.base import Answer, Exchange, Home, Operation, PartsRoute, PredictRoute, Scope, TakesLong
 from salver.operations.burst import Burst, BurstExchange, burst_of
 from salver.operations.coldstart import HEADER, ColdStart, Waker
 from salver.operations.gate import Gate
@@ -103,6 +105,7 @@ class Predictions(Owner):
         """Who answers the routes whose operation is not this one."""
         self._pipeline = pipeline
         self._default_deadline_s = default_deadline_s
+        self._apart = Apart(loop)
         self._clock = gate.clock
         self._authenticator = gate.authenticator
         self._meter = gate.meter
@@ -220,33 +223,64 @@ class Predictions(Owner):
         return exchange.disconnected
 
     def _queue_alone(self, exchange: BurstExchange, standing: Standing, cold_start_s: float = 0.0) -> None:
-        call = self.start_alone(exchange, standing)
-        if call is None:
-            return
-        call.cold_start_s = cold_start_s
+        call = self.start_alone(exchange, standing, cold_start_s)
+        if call is not None:
+            self._submit(call)
+
+    def _submit(self, call: Prediction) -> None:
         try:
-            standing.queue.submit(call)
+            call.standing.queue.submit(call)
         except SalverError as error:
             self._refuse(call, error)
 
-    def start_alone(self, exchange: BurstExchange, standing: Standing) -> Prediction | None:
-        """The exchange as a ticket of its own, not queued yet; None when it has been answered, or nobody waits."""
+    def start_alone(self, exchange: BurstExchange, standing: Standing, cold_start_s: float = 0.0) -> Prediction | None:
+        """The exchange as a ticket of its own, not queued yet.
+
+        None when it has been answered, nobody waits, or its body is read in a thread first.
+        """
         if self._is_gone(exchange, standing):
             return None
         call = Prediction(self, exchange, standing, exchange.request_id or self._new_request_id())
+        call.cold_start_s = cold_start_s
         try:
             call.ask(standing.route.decode(exchange, standing.queue.version))
         except SalverError as error:
             self._refuse(call, error)
             return None
+        except TakesLong as long:
+            self._read_apart(call, long)
+            return None
         except Exception as error:
             log.exception("prediction_failed")
             self._refuse(call, _fault(error))
             return None
+        self._decoded(call)
+        return call
+
+    def _decoded(self, call: Prediction) -> None:
         if call.request.allowed_s:
             call.deadline = call.started_at + call.request.allowed_s
-        exchange.prediction = call
-        return call
+        call.exchange.prediction = call
+
+    def _read_apart(self, call: Prediction, long: TakesLong) -> None:
+        try:
+            self._apart.do(long.work, partial(self._was_read, call))
+        except SalverError as error:
+            self._refuse(call, error)
+
+    def _was_read(self, call: Prediction, request: Any, error: Any) -> None:
+        """The body of a call is read, or could not be; meanwhile its version may be gone, or its caller."""
+        if call.exchange.disconnected:
+            self._meter.record(call.standing.tally, call, _hung_up(), self._clock())
+            _release(call.exchange)
+        elif error is not None:
+            self._refuse(call, error if isinstance(error, SalverError) else _logged_fault(error))
+        elif call.standing.queue.is_closed:
+            self._start_unknown(call.exchange, call.standing.route, None, call.cold_start_s)
+        else:
+            call.ask(request)
+            self._decoded(call)
+            self._submit(call)
 
     def _stand(self, exchange: BurstExchange, route: PredictRoute, principal: Principal) -> Standing:
         """Find the version, and keep what holds for all requests with this head. Raises RequestError."""
@@ -333,18 +367,42 @@ class Predictions(Owner):
                     answer = msgspec.structs.replace(answer, headers=(*answer.headers, told))
             except SalverError as failure:
                 error = failure
+            except TakesLong as long:
+                self._write_apart(call, long)
+                return
             except Exception as failure:
                 log.exception("encode_failed")
-                error = RequestError(Code.INTERNAL, "The answer cannot be rendered.", log_detail=repr(failure))
+                error = _unrenderable(failure)
             else:
-                call.exchange.respond(answer)
-                call.rows = call.size
-                call.queued_s = call.sent_at - call.queued_at
-                self._meter.record(standing.tally, call, None, self._clock())
+                self._answer(call, answer)
                 return
         assert error is not None
-        call.exchange.respond(standing.route.error(error, call))
-        self._meter.record(standing.tally, call, error, self._clock())
+        self._fail(call, error)
+
+    def _answer(self, call: Prediction, answer: Answer) -> None:
+        call.exchange.respond(answer)
+        call.rows = call.size
+        call.queued_s = call.sent_at - call.queued_at
+        self._meter.record(call.standing.tally, call, None, self._clock())
+
+    def _fail(self, call: Prediction, error: SalverError) -> None:
+        call.exchange.respond(call.standing.route.error(error, call))
+        self._meter.record(call.standing.tally, call, error, self._clock())
+
+    def _write_apart(self, call: Prediction, long: TakesLong) -> None:
+        try:
+            self._apart.do(long.work, partial(self._was_written, call))
+        except SalverError as error:
+            self._fail(call, error)
+
+    def _was_written(self, call: Prediction, answer: Any, error: Any) -> None:
+        if error is None:
+            self._answer(call, answer)
+        elif isinstance(error, SalverError):
+            self._fail(call, error)
+        else:
+            log.error("encode_failed", exc_info=error)
+            self._fail(call, _unrenderable(error))
 
     def part(self, call: Prediction, response: InferResponse) -> None:
         """Write a part of an answer. Raises RequestError(OUTPUT_INVALID | CANCELLED), or what the wire raises."""
@@ -402,6 +460,15 @@ class Predictions(Owner):
 
 def _fault(error: Exception) -> RequestError:
     return RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error))
+
+
+def _logged_fault(error: BaseException) -> RequestError:
+    log.error("prediction_failed", exc_info=error)
+    return RequestError(Code.INTERNAL, "The server failed on this request.", log_detail=repr(error))
+
+
+def _unrenderable(error: BaseException) -> RequestError:
+    return RequestError(Code.INTERNAL, "The answer cannot be rendered.", log_detail=repr(error))
 
 
 def _hung_up() -> RequestError:

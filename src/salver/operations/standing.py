@@ -25,8 +25,8 @@ class Owner:
         """Queue the exchanges that have come in this turn of the loop."""
         raise AssertionError("who owns standings queues their arrivals")
 
-    def start_alone(self, exchange: BurstExchange, standing: Standing) -> Ticket | None:
-        """A ticket that is not queued yet; None when the exchange has been answered."""
+    def start_alone(self, exchange: BurstExchange, standing: Standing, cold_start_s: float = 0.0) -> Ticket | None:
+        """A ticket that is not queued yet; None when the exchange has been answered, or goes its own way."""
         raise AssertionError("who owns standings starts their exchanges")
 
     def refuse(self, exchange: BurstExchange, standing: Standing, error: SalverError, request_id: str) -> None:

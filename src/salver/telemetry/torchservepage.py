@@ -23,7 +23,7 @@ BOUNDS = ("0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75
 _CLASSES = {
     "INVALID_INPUT": 4, "MODEL_NOT_FOUND": 4, "VERSION_NOT_FOUND": 4, "LABEL_NOT_FOUND": 4, "SIGNATURE_NOT_FOUND": 4,
     "PAYLOAD_TOO_LARGE": 4, "UNSUPPORTED_MEDIA_TYPE": 4, "UNAUTHENTICATED": 4, "PERMISSION_DENIED": 4,
-    "QUOTA_EXCEEDED": 4, "ROUTE_NOT_FOUND": 4, "METHOD_NOT_ALLOWED": 4, "CONFLICT": 4, "OK": 2,
+    "QUOTA_EXCEEDED": 4, "ROUTE_NOT_FOUND": 4, "METHOD_NOT_ALLOWED": 4, "CONFLICT": 4, "NOT_ACCEPTABLE": 4, "OK": 2,
 }  # fmt: skip
 """The first digit of the status that an outcome has; 5 where it is not here."""
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Arrays = Dict[str, "Array"]
 Signature = Dict[str, Any]
-"""As in READY: {"inputs": [{"name", "datatype", "shape"}], "outputs": [...], "ranking": None}."""
+"""As in READY: {"inputs": [{"name", "datatype", "shape", "columns"?}], "outputs": [...], "ranking": None}."""
 
 
 class LoadRequest(NamedTuple):
@@ -142,11 +142,15 @@ class MeasuringModel(Model, Protocol):
         """The rows of ``measures.py``. Called on another thread than `predict`."""
 
 
-def tensor(name: str, datatype: str, shape: Optional[Sequence[int]]) -> Dict[str, Any]:
-    """One row of a signature; -1 is a free dimension, and None a shape of which not even the rank is known."""
+def tensor(name: str, datatype: str, shape: Optional[Sequence[int]], columns: Sequence[str] = ()) -> Dict[str, Any]:
+    """One row of a signature; -1 is a free dimension, and None a shape of which not even the rank is known.
+
+    `columns` names the values of a row, where they have names.
+    """
     if shape is None:
         return {"name": name, "datatype": datatype, "shape": [-1], "has_rank": False}
-    return {"name": name, "datatype": datatype, "shape": list(shape)}
+    row: Dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(shape)}
+    return {**row, "columns": list(columns)} if columns else row
 
 
 def signature(inputs: Sequence[Dict[str, Any]], outputs: Sequence[Dict[str, Any]]) -> Signature:

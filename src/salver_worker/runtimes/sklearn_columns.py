@@ -38,7 +38,8 @@ def read_features(estimator: Any) -> Features:
         text = set(_text_columns(estimator, columns))
         return _by_column(columns, text) if text else _named_table(columns)
     count = getattr(estimator, "n_features_in_", -1)
-    return Features([tensor(ONLY_INPUT, "FP64", (-1, count))], lambda inputs: inputs[ONLY_INPUT])
+    known = [] if names is None else [str(name) for name in names]
+    return Features([tensor(ONLY_INPUT, "FP64", (-1, count), known)], lambda inputs: inputs[ONLY_INPUT])
 
 
 def _named_table(columns: Sequence[str]) -> Features:
@@ -46,7 +47,7 @@ def _named_table(columns: Sequence[str]) -> Features:
         pandas: Any = importlib.import_module("pandas")
         return pandas.DataFrame(inputs[ONLY_INPUT], columns=list(columns))
 
-    return Features([tensor(ONLY_INPUT, "FP64", (-1, len(columns)))], table)
+    return Features([tensor(ONLY_INPUT, "FP64", (-1, len(columns)), columns)], table)
 
 
 def _by_column(columns: Sequence[str], text: Set[str]) -> Features:

@@ -256,10 +256,12 @@ def test_content_types_follow_the_inputs(document: Document, version_info: Calla
         found = document(version_info(inputs))
         return set(found["paths"]["/api/v1/models/m/predict"]["post"]["requestBody"]["content"])
 
-    always = {"application/json", "multipart/form-data"}
+    arrow = {f"application/vnd.apache.{kind}" for kind in ("arrow.stream", "arrow.file", "parquet")}
+    packed = {f"application/{kind}" for kind in ("json", "x-ndjson", "x-npz", "msgpack")}
+    always = {"multipart/form-data", "text/csv"} | packed | arrow
     raw = "application/octet-stream"
-    assert types([("x", "FP32", (-1, 4))]) == always | {raw, "application/x-npy", "text/csv"}
-    assert types([("x", "BYTES", (-1,))]) == always | {raw, "image/*", "text/plain"}
+    assert types([("x", "FP32", (-1, 4))]) == always | {raw, "application/x-npy"}
+    assert types([("x", "BYTES", (-1,))]) == always | {raw, "image/*", "audio/*", "text/plain"}
     assert types([("x", "FP32", (-1,)), ("y", "FP32", (-1,))]) == always
     assert types([]) == {"*/*"}
 

@@ -34,6 +34,12 @@ def test_without_rows_the_plan_is_the_models_own_signature() -> None:
     assert plan.convert_outputs(arrays) is arrays
 
 
+def test_inputs_that_no_row_feeds_keep_the_names_of_their_columns() -> None:
+    named = {**A, "columns": ["tall", "wide"]}
+    assert bind([], [], (named, B)).signature["inputs"] == [named, B]
+    assert bind([{"name": "c", "feeds": "a", "convert": []}], [], (named,)).signature["inputs"] == [{**A, "name": "c"}]
+
+
 def test_a_ranking_that_the_runtime_reports_stays_while_there_are_no_output_rows() -> None:
     ranking = {"classes": "y", "probabilities": "z"}
     assert bind([], [], ranking=ranking).signature["ranking"] == ranking

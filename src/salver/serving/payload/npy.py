@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 import numpy as np
 
-from salver.serving.payload.values import fitted_shape, numpy_type, refused
-from salver.types import Array, Tensor, TensorSpec
+from salver.serving.payload.arrays import coerced_array
+from salver.serving.payload.leaves import Where
+from salver.serving.payload.policy import STRICT, Policy
+from salver.serving.payload.values import fitted_shape, has_rows, numpy_type, refused
+from salver.types import Tensor, TensorSpec
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 1024
@@ -22,11 +24,9 @@ HEADER = re.compile(
     rb"\s*'fortran_order'\s*:\s*(?P<fortran>True|False)\s*,"
     rb"\s*'shape'\s*:\s*\((?P<shape>(?:\s*\d{1,12}\s*,)*(?:\s*\d{1,12})?)\s*\)\s*,?\s*\}\s*"
 )
-SOURCES = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
-"""The kinds of array that may fill a kind of input, when every value fits."""
 
 
-def npy_to_tensor(data: bytes | bytearray | memoryview, spec: TensorSpec) -> Tensor:
+def npy_to_tensor(data: bytes | bytearray | memoryview, spec: TensorSpec, policy: Policy = STRICT) -> Tensor:
     """The array as the input's datatype; without a copy when it is that already. Raises RequestError(INVALID_INPUT)."""
     header, begin = _split(memoryview(data), spec)
     dtype = np.dtype(header["dtype"].decode())
@@ -40,7 +40,8 @@ def npy_to_tensor(data: bytes | bytearray | memoryview, spec: TensorSpec) -> Ten
     if dtype == numpy_type(spec) and not is_fortran:
         return Tensor(spec.datatype, fitted, values)
     array = np.frombuffer(bytes(values), dtype).reshape(shape, order="F" if is_fortran else "C")
-    return Tensor(spec.datatype, fitted, _converted(array, spec).reshape(fitted))
+    where = Where(array.size // fitted[0] if has_rows(spec) else array.size)
+    return Tensor(spec.datatype, fitted, coerced_array(array.ravel(), spec, where, policy).reshape(fitted))
 
 
 def _split(data: memoryview, spec: TensorSpec) -> tuple[re.Match[bytes], int]:
@@ -58,16 +59,3 @@ def _split(data: memoryview, spec: TensorSpec) -> tuple[re.Match[bytes], int]:
             fix="Save one array of whole numbers, fractions or booleans with numpy.save(..., allow_pickle=False).",
         )
     return header, begin + length
-
-
-def _converted(array: Array, spec: TensorSpec) -> Array:
-    """The array in the input's datatype, when each of its values fits."""
-    target: np.dtype[Any] = numpy_type(spec)
-    if array.dtype.kind not in SOURCES[target.kind]:
-        raise refused(spec, f"takes {spec.datatype} and the .npy file holds {array.dtype.name}")
-    with np.errstate(over="ignore"):
-        result: Array = np.ascontiguousarray(array, target)
-    fits = np.array_equal(np.isinf(result), np.isinf(array)) if target.kind == "f" else np.array_equal(result, array)
-    if not fits:
-        raise refused(spec, f"holds a number outside {spec.datatype}")
-    return result

@@ -54,3 +54,21 @@ def raw_to_tensor(data: Any, spec: TensorSpec) -> Tensor:
             fix="Send raw values of that datatype, or name the body's format in Content-Type.",
         )
     return Tensor(spec.datatype, shape_of_rows(spec, size // row_bytes, row), data)
+
+
+def raw_of_shape(data: Any, shape: tuple[int, ...], spec: TensorSpec) -> Tensor:
+    """Row-major little-endian values of a shape that was told; the datatype must be one of numbers."""
+    if spec.datatype == "BYTES":
+        raise refused(spec, "takes elements, and one run of bytes does not show them", fix="Send a list of elements.")
+    announced = math.prod(shape) * DATATYPE_SIZES[spec.datatype]
+    if announced != len(data):
+        raise refused(spec, f"of shape {list(shape)} is {announced} bytes long as {spec.datatype}, not {len(data)}")
+    return Tensor(spec.datatype, shape, data)
+
+
+def as_text(elements: list[bytes]) -> list[str] | None:
+    """All elements as text; None when one of them is not UTF-8."""
+    try:
+        return [str(element, "utf-8") for element in elements]
+    except UnicodeDecodeError:
+        return None

@@ -56,13 +56,18 @@ def shape_of_rows(spec: TensorSpec, rows: int, row: Sequence[int]) -> tuple[int,
 
 
 def fitted_shape(spec: TensorSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape` as the model takes it; a single row may come without the dimension that counts rows."""
+    """`shape` as the model takes it.
+
+    A single row may come without the dimension that counts rows, and rows of one value without their other dimensions.
+    """
     if not math.prod(shape):
         raise refused(spec, f"has no values: its shape is {list(shape)}")
     if spec.fits(shape):
         return shape
     if has_rows(spec) and shape_matches(spec.shape[1:], shape):
         return (1, *shape)
+    if has_rows(spec) and len(shape) == 1 and all(size == 1 for size in spec.shape[1:]):
+        return (shape[0], *spec.shape[1:])
     raise refused(spec, f"has the shape {list(shape)}; the model takes {list(spec.shape)}")
 
 

@@ -14,17 +14,23 @@ AUDIT = "/api/v1/audit"
 # One pattern for the three ways to name what predicts: the default version, a version's number, a label.
 _PREDICT = re.compile(
     rb"/api/v1/models/(?P<model>[^/?#]+)(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/?#]+))?"
-    rb"/predict(?:\?(?P<query>[^#]*))?"
+    rb"/(?P<verb>predict|invocations)(?:\?(?P<query>[^#]*))?"
 )
 
 
 class PredictAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prediction address names. `signature` is empty for the default one."""
+    """What a prediction address names. `signature` is empty for the default one.
+
+    `missing` and `dates` are what its query says of values without one meaning. `is_invocations`: MLflow's clients ask.
+    """
 
     model: str
     version: int | None = None
     label: str | None = None
     signature: str = ""
+    missing: str = ""
+    dates: str = ""
+    is_invocations: bool = False
 
 
 def parse_predict(target: bytes) -> PredictAddress | None:
@@ -37,7 +43,8 @@ def parse_predict(target: bytes) -> PredictAddress | None:
             model=_text(match["model"]),
             version=None if match["version"] is None else int(match["version"]),
             label=None if match["label"] is None else _text(match["label"]),
-            signature=_signature(match["query"]),
+            is_invocations=match["verb"] == b"invocations",
+            **_query(match["query"]),
         )
     except UnicodeDecodeError:
         return None
@@ -47,10 +54,12 @@ def _text(segment: bytes) -> str:
     return unquote(segment.decode("ascii"), errors="strict")
 
 
-def _signature(query: bytes | None) -> str:
+def _query(query: bytes | None) -> dict[str, str]:
+    """What is said behind the question mark; of what is said twice, the first counts."""
     if not query:
-        return ""
-    return parse_qs(query.decode("ascii"), errors="strict").get("signature", [""])[0]
+        return {}
+    said = parse_qs(query.decode("ascii"), errors="strict")
+    return {name: said[name][0] for name in ("signature", "missing", "dates") if name in said}
 
 
 def model_path(model: str, version: int | None = None, label: str | None = None) -> str:

@@ -1,23 +1,32 @@
-"""Answers of models as this protocol writes them: JSON, raw bytes, an .npy file, or what a model's own code wrote."""
+"""Answers of models as this protocol writes them: JSON, one of the other forms, or what a model's own code wrote."""
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
 
 from salver.errors import Code, RequestError
-from salver.operations.base import Answer
+from salver.operations.base import Answer, TakesLong
+from salver.serving.payload.media import QUICK_BYTES
 from salver.types import Array, BodyResult, InferResponse, Ranking, VersionInfo
+from salver.wire.formats.arrow import arrow_answer, arrow_file_answer, parquet_answer
+from salver.wire.formats.csv_rows import CONTENT_TYPE as CSV_TYPE
+from salver.wire.formats.csv_rows import csv_answer
+from salver.wire.formats.json_lines import json_lines_answer
+from salver.wire.formats.message_pack import message_pack_answer
+from salver.wire.formats.npz import npy_bytes, npz_answer
 from salver.wire.headers import HEADER_NAME
-from salver.wire.jsontensors import dumps, encode_array
-from salver.wire.native.accept import AnswerKind
+from salver.wire.jsontensors import dumps, encode_array, encode_rows
+from salver.wire.native.accept import BYTES_ONLY, NEED_PYARROW, ONE_OUTPUT, AnswerKind
 from salver.wire.native.codec import NativeRequest
 from salver.wire.native.events import body_document, event_answer
 from salver_worker.frames import NUMPY_NAMES, encode_bytes_elements
 
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 DATATYPES = {np.dtype(name): datatype for datatype, name in NUMPY_NAMES.items()}
 
 OWN_HEADERS = frozenset(
@@ -38,15 +47,17 @@ OWN_HEADERS = frozenset(
 class AnswerPlan:
     """The fixed pieces of one version's answers."""
 
-    __slots__ = ("_head", "_ranking", "version")
+    __slots__ = ("_head", "_is_predictions", "_ranking", "version")
 
-    def __init__(self, version: VersionInfo, ranking: Ranking | None) -> None:
+    def __init__(self, version: VersionInfo, ranking: Ranking | None, is_predictions: bool = False) -> None:
+        """`is_predictions`: JSON as MLflow's clients want it."""
         self.version = version
+        self._is_predictions = is_predictions
         self._head = b'{"model":%b,"version":%d,"outputs":' % (orjson.dumps(version.id.model), version.id.version)
         self._ranking = ranking
 
     def encode(self, response: InferResponse, request: NativeRequest, request_id: str) -> Answer:
-        """Raises RequestError(OUTPUT_INVALID) when the outputs are not what the signature promised."""
+        """Raises RequestError(OUTPUT_INVALID) when the outputs are not what the signature promised, or TakesLong."""
         headers = (("X-Request-Id", request_id), ("Salver-Understood", request.understood))
         outputs = response.outputs
         if outputs is None:
@@ -57,7 +68,9 @@ class AnswerPlan:
         if request.answer is AnswerKind.EVENTS:
             return event_answer(self._document(outputs) if outputs else b"", headers)
         if request.answer is not AnswerKind.JSON:
-            return binary_answer(outputs, request.answer, self.version.id.version, headers)
+            return self._in_form(outputs, request.answer, headers)
+        if self._is_predictions:
+            return Answer(200, predictions_document(outputs), "application/json", headers)
         return Answer(200, self._document(outputs), "application/json", headers)
 
     def _document(self, outputs: dict[str, Array]) -> bytes:
@@ -67,6 +80,54 @@ class AnswerPlan:
             values = dumps({name: encode_array(array) for name, array in outputs.items()})
         tail = b"}" if self._ranking is None else ranking_member(outputs, self._ranking)
         return b"".join((self._head, values, tail))
+
+    def _in_form(self, outputs: dict[str, Array], kind: AnswerKind, headers: Headers) -> Answer:
+        id = self.version.id
+        if kind in ONE_OUTPUT:
+            return binary_answer(outputs, kind, id.version, headers)
+        write = partial(write_form, outputs, kind, {"model": id.model, "version": id.version}, self._has_rows)
+        headers += (("Salver-Version", str(id.version)),)
+
+        def answer() -> Answer:
+            return Answer(200, write(), CONTENT_TYPES.get(kind, kind.value), headers)
+
+        if kind in PACKED or sum(array.nbytes for array in outputs.values()) > QUICK_BYTES:
+            raise TakesLong(answer)
+        return answer()
+
+    @property
+    def _has_rows(self) -> bool:
+        return self.version.has_batch_dimension
+
+
+def predictions_document(outputs: dict[str, Array]) -> bytes:
+    """As MLflow's scoring server answers: the only output's values, or an object of values for each row."""
+    if len(outputs) == 1:
+        return dumps({"predictions": encode_array(next(iter(outputs.values())))})
+    rows = zip(*map(encode_rows, outputs.values()), strict=False)
+    return dumps({"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]})
+
+
+def write_form(outputs: dict[str, Array], kind: AnswerKind, beside: dict[str, Any], has_rows: bool) -> bytes:
+    """All outputs in a form that has names. Raises RequestError(OUTPUT_INVALID)."""
+    if kind is AnswerKind.NPZ:
+        if any(array.dtype.kind == "O" for array in outputs.values()):
+            raise RequestError(Code.OUTPUT_INVALID, "The model gave text where it promised numbers.")
+        return npz_answer(outputs)
+    if kind is AnswerKind.MESSAGE_PACK:
+        return message_pack_answer(outputs, beside)
+    return TABLES[kind](outputs, beside, has_rows)
+
+
+TABLES: dict[AnswerKind, Callable[[dict[str, Array], dict[str, Any], bool], bytes]] = {
+    AnswerKind.CSV: csv_answer,
+    AnswerKind.JSON_LINES: json_lines_answer,
+    AnswerKind.ARROW: arrow_answer,
+    AnswerKind.ARROW_FILE: arrow_file_answer,
+    AnswerKind.PARQUET: parquet_answer,
+}
+PACKED = NEED_PYARROW
+CONTENT_TYPES = {AnswerKind.CSV: CSV_TYPE}
 
 
 def ranking_member(outputs: dict[str, Array], ranking: Ranking) -> bytes:
@@ -86,9 +147,7 @@ def ranking_rows(outputs: dict[str, Array], ranking: Ranking) -> list[list[dict[
     ]
 
 
-def binary_answer(
-    outputs: dict[str, Array], kind: AnswerKind, version: int, headers: tuple[tuple[str, str], ...]
-) -> Answer:
+def binary_answer(outputs: dict[str, Array], kind: AnswerKind, version: int, headers: Headers) -> Answer:
     """The only output as bytes, with its shape and datatype in headers."""
     if len(outputs) != 1:
         raise RequestError(Code.OUTPUT_INVALID, f"The model gave {len(outputs)} outputs where it promised one.")
@@ -101,13 +160,30 @@ def binary_answer(
         ("Salver-Datatype", datatype),
         ("Salver-Shape", ",".join(map(str, array.shape))),
     )
+    if kind in BYTES_ONLY:
+        return element_answer(array, kind, headers)
     return Answer(200, npy_bytes(array) if kind is AnswerKind.NPY else raw_bytes(array), kind.value, headers)
 
 
-def npy_bytes(array: Array) -> bytes:
-    file = BytesIO()
-    np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
-    return file.getvalue()
+def element_answer(array: Array, kind: AnswerKind, headers: Headers) -> Answer:
+    """Elements of BYTES as they are: texts on a line each, or the one picture."""
+    elements = array.ravel().tolist() if array.dtype.kind == "O" else []
+    if kind is AnswerKind.TEXT and elements:
+        return Answer(200, b"\n".join(elements), "text/plain; charset=utf-8", headers)
+    found = image_type(elements[0]) if len(elements) == 1 else ""
+    if not found:
+        raise RequestError(Code.NOT_ACCEPTABLE, f"The answer cannot be {kind.value}: the model gave something else.")
+    return Answer(200, elements[0], found, headers)
+
+
+IMAGES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"))
+
+
+def image_type(data: bytes) -> str:
+    """What the first bytes say; empty when they are of no picture that browsers show."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((name for start, name in IMAGES if data.startswith(start)), "")
 
 
 def raw_bytes(array: Array) -> bytes:

@@ -10,14 +10,18 @@ from typing import Any, TypeAlias
 import msgspec
 
 from salver.errors import Code, RequestError
-from salver.serving.payload import as_bytes, bare_media_type, batch_group, body_to_inputs, is_json
+from salver.operations.base import TakesLong
+from salver.serving.payload import as_bytes, bare_media_type, batch_group, body_to_inputs, is_json, media
+from salver.serving.payload.documents import RECORDS, SPLIT
+from salver.serving.payload.media import takes_long
+from salver.serving.payload.policy import STRICT, Policy
 from salver.serving.payload.raw import as_view
 from salver.serving.payload.values import count_rows, fitted_shape, refused
 from salver.types import DEFAULT_SIGNATURE, Body, InferRequest, Part, PayloadKind, Signature, Tensor, VersionInfo
 from salver.wire.forms import parse_multipart
 from salver.wire.headers import for_model
 from salver.wire.jsonbody import unpacked
-from salver.wire.native.accept import AnswerKind, check_answer_kind, wanted_kind
+from salver.wire.native.accept import AnswerKind, answer_kind, wanted_kinds
 from salver.wire.native.fast import Decoded, Reader, json_reader, raw_reader
 from salver_worker.frames import DATATYPE_SIZES
 
@@ -35,8 +39,14 @@ UNDERSTOOD = {
     "text/csv": "csv",
     "text/plain": "text",
     FORM: "form",
+    **dict.fromkeys(media.JSON_LINES, "ndjson"),
+    **dict.fromkeys(media.NPZ, "npz"),
+    **dict.fromkeys(media.ARROW, "arrow"),
+    **dict.fromkeys(media.PARQUET, "parquet"),
+    **dict.fromkeys(media.MESSAGE_PACK, "msgpack"),
 }
-"""What the answer's header Salver-Understood says of a content type; `image` for all images, `bytes` for any other."""
+"""What the answer's header Salver-Understood says of a content type; `image` for all images, `audio` for all sounds,
+`bytes` for any other."""
 
 
 class NativeRequest(InferRequest, gc=False):
@@ -73,9 +83,17 @@ def read_headers(headers: Headers) -> Sent:
 class Plan:
     """What is worked out once for a version and one of its signatures."""
 
-    __slots__ = ("_group", "_is_alone", "_max_body_bytes", "_name", "_readers", "_signature", "version")
+    __slots__ = ("_group", "_is_alone", "_max_body_bytes", "_name", "_policy", "_readers", "_signature", "version")
 
-    def __init__(self, version: VersionInfo, signature: Signature, name: str, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        version: VersionInfo,
+        signature: Signature,
+        name: str,
+        max_body_bytes: int,
+        policy: Policy = STRICT,
+    ) -> None:
+        self._policy = msgspec.structs.replace(policy, max_bytes=max_body_bytes)
         self.version = version
         self._signature = signature
         self._name = name
@@ -87,23 +105,32 @@ class Plan:
         """The group of what the quick readers make: rows of fixed shapes."""
 
     def decode(self, body: Any, headers: Headers) -> NativeRequest:
-        """The body as a request. Raises RequestError."""
+        """The body as a request. Raises RequestError, or TakesLong."""
         content_type, accept, shape, encoding = read_headers(headers)
         answer = AnswerKind.JSON
         if accept is not None and accept != b"*/*":
-            answer = wanted_kind(accept)
-            check_answer_kind(answer, self._signature)
+            answer = answer_kind(accept, self._signature)
         if encoding is not None:
             body = unpacked(as_view(body), encoding, self._max_body_bytes)
         reader = self._readers.get(content_type) if shape is None else None
         decoded = None if reader is None else reader.read(body)
         if decoded is not None:
             inputs, rows, understood = decoded
-            group: Any = self._group
-        else:
-            inputs, rows, understood = decode_body(body, content_type, shape, self._signature)
-            group = object() if self._is_alone else batch_group(self._name, inputs)
-        rows = 1 if self._is_alone else rows
+            return self._request(inputs, rows, self._group, understood, answer)
+        if content_type is not None and takes_long(bare_media_type(content_type.decode("latin-1")), len(body)):
+            raise TakesLong(lambda: self._read(body, content_type, shape, answer))
+        return self._read(body, content_type, shape, answer)
+
+    def _read(self, body: Any, content_type: bytes | None, shape: bytes | None, answer: AnswerKind) -> NativeRequest:
+        """The general way, by the content type."""
+        inputs, rows, understood = decode_body(body, content_type, shape, self._signature, self._policy)
+        if self._is_alone:
+            return self._request(inputs, 1, object(), understood, answer)
+        return self._request(inputs, rows, batch_group(self._name, inputs), understood, answer)
+
+    def _request(
+        self, inputs: dict[str, Tensor], rows: int, group: Any, understood: str, answer: AnswerKind
+    ) -> NativeRequest:
         request = NativeRequest(self.version, self._name, inputs, None, rows, group, None, understood, answer)
         if answer is AnswerKind.EVENTS:
             request.want_parts()
@@ -155,13 +182,15 @@ class BodyPlan:
         parts = form_parts(body, content_type) if media_type == FORM else (Part("body", media_type, body),)
         sent = Body(parts, for_model(headers))
         request = NativeRequest(self.version, self._name, None, sent, 1, BODY_GROUP, None, "body")
-        if accept is not None and wanted_kind(accept) is AnswerKind.EVENTS:
+        if accept is not None and AnswerKind.EVENTS in wanted_kinds(accept)[:1]:
             request.answer = AnswerKind.EVENTS
             request.want_parts()
         return request
 
 
-def plan_for(version: VersionInfo, signature_name: str, max_body_bytes: int) -> Plan | BodyPlan:
+def plan_for(
+    version: VersionInfo, signature_name: str, max_body_bytes: int, policy: Policy = STRICT
+) -> Plan | BodyPlan:
     """Raises RequestError(SIGNATURE_NOT_FOUND)."""
     name = signature_name or DEFAULT_SIGNATURE
     signature = version.signature(name)
@@ -174,26 +203,29 @@ def plan_for(version: VersionInfo, signature_name: str, max_body_bytes: int) -> 
         )
     if signature is None or version.payload is PayloadKind.BODY:
         return BodyPlan(version, name, max_body_bytes)
-    return Plan(version, signature, name, max_body_bytes)
+    return Plan(version, signature, name, max_body_bytes, policy)
 
 
-def decode_body(body: Any, sent_type: bytes | None, shape: bytes | None, signature: Signature) -> Decoded:
-    """Any body by its content type. Raises RequestError(INVALID_INPUT | UNSUPPORTED_MEDIA_TYPE)."""
+def decode_body(
+    body: Any, sent_type: bytes | None, shape: bytes | None, signature: Signature, policy: Policy = STRICT
+) -> Decoded:
+    """Any body by its content type. Raises RequestError(INVALID_INPUT | UNSUPPORTED_MEDIA_TYPE | PAYLOAD_TOO_LARGE)."""
     content_type = (sent_type or b"").decode("latin-1")
     media_type = bare_media_type(content_type)
     if is_json(media_type) or is_json_in_disguise(media_type, body):
-        inputs, rows = body_to_inputs((Part("body", "application/json", body),), signature)
+        sent_as = content_type if is_json(media_type) else "application/json"
+        inputs, rows = body_to_inputs((Part("body", sent_as, body),), signature, policy)
         return inputs, rows, json_form(body)
     if shape is not None:
         return shaped_inputs(body, shape, media_type, signature)
-    parts = form_parts(body, content_type) if media_type == FORM else (Part("body", media_type, body),)
-    inputs, rows = body_to_inputs(parts, signature)
+    parts = form_parts(body, content_type) if media_type == FORM else (Part("body", content_type, body),)
+    inputs, rows = body_to_inputs(parts, signature, policy)
     return inputs, rows, understood_as(media_type)
 
 
 def understood_as(media_type: str) -> str:
-    if media_type.startswith("image/"):
-        return "image"
+    if media_type.startswith(("image/", "audio/")):
+        return media_type[:5]
     return UNDERSTOOD.get(media_type or RAW, "bytes")
 
 
@@ -205,8 +237,11 @@ def is_json_in_disguise(media_type: str, body: Any) -> bool:
 _FORM_AT_ONCE = re.compile(rb'\s*(?:(?P<rows>\[)|\{(?:\s*"(?P<form>inputs|instances)"\s*:)?)')
 
 
+FORMS = ("inputs", "instances", SPLIT, RECORDS)
+
+
 def json_form(body: Any) -> str:
-    """The form of a JSON body that has been read: inputs, instances, rows, names, or value."""
+    """The form of a JSON body that has been read: inputs, instances, rows, names, a table, or value."""
     view = as_view(body)
     match = _FORM_AT_ONCE.match(view)
     if match is None:
@@ -216,7 +251,7 @@ def json_form(body: Any) -> str:
     if match["rows"]:
         return "rows"
     keys = msgspec.json.decode(view, type=dict[str, msgspec.Raw])
-    return next((form for form in ("inputs", "instances") if form in keys), "names")
+    return next((form for form in FORMS if form in keys), "names")
 
 
 def shaped_inputs(body: Any, header: bytes, media_type: str, signature: Signature) -> Decoded:

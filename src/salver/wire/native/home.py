@@ -14,6 +14,7 @@ PREDICT_ADDRESSES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("POST", "/api/v1/models/{model}/predict", "Predict with the default version."),
         ("POST", "/api/v1/models/{model}/versions/{version}/predict", "Predict with one version."),
         ("POST", "/api/v1/models/{model}/labels/{label}/predict", "Predict with the version that a label names."),
+        ("POST", "/api/v1/models/{model}/invocations", "Predict as MLflow's clients do."),
     ),
     "tfserving": (("POST", "/v1/models/{model}:predict", "Predict as TensorFlow Serving's REST clients do."),),
     "mms": (("POST", "/predictions/{model}", "Predict as clients of MXNet Model Server do."),),

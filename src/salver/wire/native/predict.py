@@ -11,6 +11,7 @@ from salver.wire.native.burst import NativeBurst
 from salver.wire.native.codec import BodyPlan, NativeRequest, Plan, plan_for
 from salver.wire.native.errors import error_answer
 from salver.wire.native.events import adds_nothing, event, event_answer
+from salver.wire.native.queries import policy_of
 
 
 class NativePredictRoute:
@@ -23,6 +24,7 @@ class NativePredictRoute:
         self.model = address.model
         self.version = address.version
         self.label = address.label
+        self._address = address
         self._signature_name = address.signature
         self._max_body_bytes = max_body_bytes
         self._plan: Plan | BodyPlan | None = None
@@ -31,20 +33,22 @@ class NativePredictRoute:
         """By the identity of the reader, for the plan that is kept."""
 
     def decode(self, exchange: Exchange, version: VersionInfo) -> InferRequest:
-        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE | PAYLOAD_TOO_LARGE)."""
+        """Raises RequestError(INVALID_INPUT | SIGNATURE_NOT_FOUND | UNSUPPORTED_MEDIA_TYPE | PAYLOAD_TOO_LARGE |
+        NOT_ACCEPTABLE), or TakesLong."""
         plan = self._plan
         if plan is None or plan.version is not version:
             plan = self._plan_for(version)
         return plan.decode(exchange.body, exchange.headers)
 
     def _plan_for(self, version: VersionInfo) -> Plan | BodyPlan:
-        plan = self._plan = plan_for(version, self._signature_name, self._max_body_bytes)
+        policy = policy_of(self._address)
+        plan = self._plan = plan_for(version, self._signature_name, self._max_body_bytes, policy)
         self._bursts.clear()
         return plan
 
     def burst_codec(self, exchange: Exchange, version: VersionInfo) -> NativeBurst | None:
         signature = version.signature(self._signature_name)
-        if signature is None or signature.ranking is not None:
+        if signature is None or signature.ranking is not None or self._address.is_invocations:
             return None
         plan = self._plan
         if plan is None or plan.version is not version:
@@ -57,7 +61,7 @@ class NativePredictRoute:
         return self._bursts.setdefault(id(reader), NativeBurst(plan, reader))
 
     def encode(self, response: InferResponse, request: InferRequest, call: AnsweredCall) -> Answer:
-        """Raises RequestError(OUTPUT_INVALID)."""
+        """Raises RequestError(OUTPUT_INVALID), or TakesLong."""
         assert isinstance(request, NativeRequest)
         answers = self._answers
         # The answer's own version counts: another may have gone live while this one was asked.
@@ -78,7 +82,7 @@ class NativePredictRoute:
 
     def _answers_of(self, version: VersionInfo) -> AnswerPlan:
         signature = version.signature(self._signature_name)
-        return AnswerPlan(version, signature.ranking if signature else None)
+        return AnswerPlan(version, signature.ranking if signature else None, self._address.is_invocations)
 
     def error(self, error: SalverError, call: AnsweredCall | None) -> Answer:
         allow = ("POST",) if error.code is Code.METHOD_NOT_ALLOWED else ()

@@ -10,7 +10,10 @@ import msgspec
 
 from salver.errors import Code, RequestError
 from salver.operations.base import Answer, Request
+from salver.serving.payload import media
+from salver.serving.payload.policy import DATES, MISSING
 from salver.types import ModelStatus, PayloadKind, Signature, VersionInfo, VersionStatus
+from salver.wire.native.accept import AnswerKind, why_not
 from salver.wire.native.addresses import model_path
 from salver.wire.native.openapi.other_wires import mms_path, openinference_path, tfserving_path
 from salver.wire.native.openapi.parts import BINARY, Place, error_schema, json_response, operation, wrapped
@@ -99,6 +102,18 @@ def native_parameters(info: VersionInfo) -> list[Schema]:
             "schema": {"type": "string", "enum": sorted(info.signatures)},
         },
         {
+            "name": "missing",
+            "in": "query",
+            "description": "Whether nulls are refused or, where fractions are taken, NaN.",
+            "schema": {"type": "string", "enum": list(MISSING)},
+        },
+        {
+            "name": "dates",
+            "in": "query",
+            "description": "The unit of dates where whole numbers are taken.",
+            "schema": {"type": "string", "enum": list(DATES)},
+        },
+        {
             "name": "Salver-Deadline-Ms",
             "in": "header",
             "description": "Time that the answer may take, in milliseconds.",
@@ -112,18 +127,35 @@ def native_request(info: VersionInfo, signature: Signature) -> Schema:
     if info.payload is PayloadKind.BODY:
         return {"*/*": {}}
     content: Schema = {"application/json": native_json(info, signature)}
+    content |= TABLES
     if len(signature.inputs) == 1:
         (spec,) = signature.inputs
         if spec.datatype == "BYTES":
-            content |= {"image/*": {"schema": BINARY}, "text/plain": {"schema": {"type": "string"}}}
+            content |= {kind: {"schema": BINARY} for kind in ("image/*", "audio/*")}
+            content["text/plain"] = {"schema": {"type": "string"}}
         else:
-            content |= {"application/x-npy": {"schema": BINARY}, "text/csv": {"schema": {"type": "string"}}}
+            content["application/x-npy"] = {"schema": BINARY}
         content["application/octet-stream"] = {"schema": BINARY}
     fields: Schema = {spec.name: {} for spec in signature.inputs}
     content["multipart/form-data"] = {
         "schema": {"type": "object", "properties": fields, "required": list(fields)},
     }
     return content
+
+
+TEXT: Schema = {"type": "string"}
+TEXTS = frozenset({"text/csv", "text/plain", "application/x-ndjson"})
+TABLES: Schema = {
+    kind: {"schema": TEXT if kind in TEXTS else BINARY}
+    for kind in (
+        media.CSV,
+        media.JSON_LINES[0],
+        *media.ARROW,
+        media.PARQUET[0],
+        media.MESSAGE_PACK[0],
+        media.NPZ[0],
+    )
+}
 
 
 def native_json(info: VersionInfo, signature: Signature) -> Schema:
@@ -156,12 +188,10 @@ def native_response(info: VersionInfo, signature: Signature) -> Schema:
         "The model's outputs by name.",
         {"type": "object", "properties": properties, "required": list(properties)},
     )
+    kept = (AnswerKind.JSON, AnswerKind.EVENTS)
+    wanted = [kind for kind in AnswerKind if kind not in kept and not why_not(kind, signature)]
+    response["content"] |= {kind.value: {"schema": TEXT if kind.value in TEXTS else BINARY} for kind in wanted}
     response["content"] |= EVENTS
-    if len(signature.outputs) == 1:
-        response["content"] |= {
-            "application/octet-stream": {"schema": BINARY},
-            "application/x-npy": {"schema": BINARY},
-        }
     return response
 
 
