@@ -87,6 +87,7 @@ def test_ready_describes_the_model(serve: Any, name: str) -> None:
         "python",
         "has_batch_dimension",
         "is_idempotent",
+        "gives_parts",
         "rss",
         "load_s",
         "example_s",
