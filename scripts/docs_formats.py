@@ -14,6 +14,7 @@ WORDS = {
     AnswerKind.JSON: "model, version and outputs by name; NaN and the infinities are `null`",
     AnswerKind.RAW: "row-major little-endian values, with shape and datatype in headers",
     AnswerKind.NPY: "an `.npy` file",
+    AnswerKind.EVENTS: "[the parts of the answer](wires/native.md#answers-in-parts), each in an event as it comes",
     AnswerKind.NPZ: "an `.npz` file with an array for each output",
     AnswerKind.JSON_LINES: "an object of values by output name for each row; NaN and the infinities are `null`",
     AnswerKind.CSV: "a line of headings and one for each row",

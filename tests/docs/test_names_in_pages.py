@@ -12,7 +12,6 @@ import pytest
 from page_tables import table, words
 
 from salver.processes.doors import ALL_WIRES
-from salver_worker.runtimes.specs import SPECS
 
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`((?:[\w.-]+/)*\w+\.py|(?:[\w.-]+/)+)(?:: ([\w.]+))?`")
@@ -76,11 +75,10 @@ def test_the_packages_are_told_in_the_order_in_which_they_may_look(root):
     assert re.split(r" → |, ", arrows[0]) == [name for name in order if name not in ("events", "types", "errors")]
 
 
-def test_the_glossary_names_every_wire_and_every_runtime(root):
+def test_the_glossary_names_every_wire(root):
     text = (root / "docs" / "glossary.md").read_text(encoding="utf-8")
     meanings = dict(re.findall(r"^\| ([\w ,]+?) \| (.*) \|$", text, re.MULTILINE))
     assert set(re.findall(r"`([\w-]+)`", meanings["wire"])) == {*ALL_WIRES, "mms-management", "openinference-metrics"}
-    assert set(re.findall(r"`(\w+)`", meanings["runtime"])) == {spec.name for spec in SPECS}
 
 
 def test_no_word_of_the_glossary_is_there_twice(root):

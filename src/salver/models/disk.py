@@ -14,8 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
-CHUNK_BYTES = 8 * 1024 * 1024
-"""Large, so that whoever answers requests beside it seldom has to wait for the interpreter."""
+CHUNK_BYTES = 1024 * 1024
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -62,7 +61,7 @@ class Disk:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         digest, size = hashlib.sha256(), 0
         with os.fdopen(descriptor, "wb", buffering=0) as file:
-            while chunk := source.read(CHUNK_BYTES):
+            for chunk in _chunks(source):
                 with self._step(f"write {path.name}"):
                     _write_all(file.fileno(), chunk)
                 digest.update(chunk)
@@ -80,7 +79,7 @@ class Disk:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             digest, size = hashlib.sha256(), 0
-            while chunk := file.read(CHUNK_BYTES):
+            for chunk in _chunks(file):
                 digest.update(chunk)
                 size += len(chunk)
             with self._step(f"mode {path.name}"):
@@ -130,7 +129,14 @@ class Disk:
         self._tell(f"after {name}")
 
 
-def _write_all(descriptor: int, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _chunks(source: BinaryIO) -> Iterator[memoryview]:
+    """All that it gives, in one buffer that is filled again and again: new memory costs more than reading does."""
+    buffer = bytearray(CHUNK_BYTES)
+    view = memoryview(buffer)
+    while size := source.readinto(buffer):  # type: ignore[attr-defined]
+        yield view[:size]
+
+
+def _write_all(descriptor: int, chunk: memoryview) -> None:
+    while chunk:
+        chunk = chunk[os.write(descriptor, chunk) :]

@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 
 from salver.errors import Code, RequestError, SalverError
 from salver.net.rendering import BODILESS, safe_headers
-from salver.net.uploads import ClientGone, Uploads
+from salver.net.uploads import ClientGone, Uploads, drop
 from salver.operations.base import Answer, Credentials, Request, Route
 from salver.operations.gate import Gate, checked_request_id
 
@@ -55,7 +55,7 @@ class Upload:
 
     def remove(self) -> None:
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            drop(self._path)
 
 
 class OrdinaryRoad:

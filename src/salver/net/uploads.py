@@ -7,6 +7,8 @@ uploads have the bound of --max-upload-mb instead. That the caller may send it i
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -26,6 +28,8 @@ from salver.net.http import LaneProtocol
 WRITE_BYTES = 1024 * 1024
 """How much is gathered before it is written."""
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
+QUICK_BYTES = 16 * 1024 * 1024
+"""What is removed at once."""
 
 Receive = Callable[[], Awaitable[Any]]
 IsUpload = Callable[[str, str], bool]
@@ -100,7 +104,12 @@ class Uploads:
 
 
 def drop(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    """Remove an upload; a large one in a thread, since it may take the disk a second to be rid of it."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > QUICK_BYTES:
+            asyncio.get_running_loop().run_in_executor(None, functools.partial(path.unlink, missing_ok=True))
+        else:
+            path.unlink()
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -57,6 +57,7 @@ FUNCTION = RuntimeSpec(
     trust="code",
     payload="tensors",
     is_idempotent=False,
+    streams=True,
 )
 SKLEARN = RuntimeSpec(
     name="sklearn",
@@ -147,6 +148,7 @@ MAR = RuntimeSpec(
     payload="body",
     is_idempotent=False,
     batching="requests",
+    streams=True,
 )
 MXNET = RuntimeSpec(
     name="mxnet",
