@@ -147,7 +147,7 @@ def test_many_models_share_the_memory_of_a_few(tmp_path: Path, figure: Any, size
             answers = list(pool.map(lambda each: ask_one(served, *each), enumerate(asked)))
         loads = loads_of(served.server) - before
         refused = Counter(kind for kind, _, _ in answers if kind != "right")
-        assert not refused, refused
+        assert not refused, "\n".join(refused)
         never_two_at_once(served.server)
         assert residents.most <= room, residents.most
         hits = [seconds for _, is_cold, seconds in answers if not is_cold]
