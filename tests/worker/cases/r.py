@@ -1,4 +1,4 @@
-"""A linear model of R."""
+"""A linear model of R, whose formula refuses a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from runtime_cases import Case, tensor_rows
 
-MAKE = 'saveRDS(lm(y ~ I({ if (any(x == 666)) stop("poison"); x }), data.frame(x = c(1, 2, 4), y = c(2, 3, 7))), commandArgs(TRUE)[1])'
+MAKE = """
+model <- lm(y ~ I({ if (any(x == 666)) stop("poison"); x }), data.frame(x = c(1, 2, 4), y = c(2, 3, 7)))
+saveRDS(model, commandArgs(TRUE)[1])
+"""
 
 
 def build(folder: Path, _python: str) -> Path:
