@@ -29,6 +29,7 @@ LIBRARIES = (
 )
 TENSORFLOW = ("httpx", "tensorflow-cpu")
 TORCH = ("httpx", "torch==2.13.0", "transformers==5.23.0", "safetensors==0.8.0", "pillow==13.0.0")
+MXNET = ("httpx", "mxnet==1.9.1", "numpy<1.24")
 JAX = ("httpx", "jax[cpu]", "flatbuffers")
 PACK = """
 import json, sys
@@ -160,6 +161,29 @@ OBJECTS = {
         TENSORFLOW,
         "tensorflow",
         ("tensorflow-cpu",),
+    ),
+    "tensorflow-functions": Object(
+        "import tensorflow as tf\n"
+        "rows = tf.TensorSpec([None, 2], tf.float32, name='x')\n"
+        "class Scale(tf.Module):\n"
+        "    @tf.function(input_signature=[rows])\n"
+        "    def __call__(self, x):\n"
+        "        return {'y': x * 2}\n"
+        "    @tf.function(input_signature=[rows])\n"
+        "    def more(self, x):\n"
+        "        return {'y': x * 3}\n"
+        "model = Scale()\nanswer = {'y': model(asked)['y'].numpy()}",
+        TENSORFLOW,
+        "tensorflow",
+        ("tensorflow-cpu",),
+    ),
+    "mxnet": Object(
+        "import mxnet as mx\nmodel = mx.gluon.nn.HybridSequential()\nmodel.add(mx.gluon.nn.Dense(3))\n"
+        "model.initialize()\nmodel.hybridize()\nfound = model(mx.nd.array(asked)).asnumpy()\n"
+        "answer = {'hybridsequential0_dense0_fwd': found}",
+        MXNET,
+        "mxnet",
+        ("mxnet",),
     ),
     "torch": Object(
         "import torch\nmodel = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Dropout(0.5), torch.nn.ReLU())\n"
