@@ -20,7 +20,7 @@ from salver_client import Client, How, Package, SalverClientError
 from salver_client.packaging import command
 from salver_client.packaging import writing as client_writing
 from salver_client.packaging.base import FAILED
-from salver_client.packaging.examples import example_document
+from salver_client.packaging.examples import example_document, named_example
 from salver_client.packaging.modules import copy, pinned
 from salver_client.packaging.savers import SAVERS, modules_of, saver_of
 
@@ -128,6 +128,9 @@ class Fake:
         ("torch.jit._script", "ScriptModule", "torch"),
         ("tensorflow.python.module.module", "Module", "tensorflow"),
         ("jax._src.export._export", "Exported", "jax"),
+        ("jaxlib._jax", "PjitFunction", "jax"),
+        ("mxnet.gluon.block", "HybridBlock", "mxnet"),
+        ("mxnet.module.module", "Module", "mxnet"),
     ],
 )
 def test_a_framework_is_known_by_the_names_of_its_classes(module: str, name: str, needs: str) -> None:
@@ -143,6 +146,49 @@ def test_what_builds_on_scikit_learn_keeps_its_own_form() -> None:
     base = type("BaseEstimator", (), {"__module__": "sklearn.base"})
     booster = type("XGBModel", (base,), {"__module__": "xgboost.sklearn"})
     assert getattr(saver_of(booster()), "module", "") == "xgboost"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "state", "is_pickled"),
+    [
+        ("lightgbm.sklearn", "LGBMModel", {}, False),
+        ("lightgbm.sklearn", "LGBMModel", {"classes_": np.array([0, 1, 2])}, False),
+        ("lightgbm.sklearn", "LGBMModel", {"classes_": np.array([1, 2])}, True),
+        ("lightgbm.sklearn", "LGBMModel", {"classes_": np.array(["no", "yes"])}, True),
+        ("lightgbm.sklearn", "LGBMModel", {"classes_": np.array([False, True])}, True),
+        ("xgboost.sklearn", "XGBModel", {"missing": float("nan"), "classes_": np.array([0, 1])}, False),
+        ("xgboost.sklearn", "XGBModel", {"missing": None}, False),
+        ("xgboost.sklearn", "XGBModel", {"missing": 0.0}, True),
+    ],
+)
+def test_a_booster_is_saved_alone_where_it_answers_as_the_estimator(
+    module: str, name: str, state: dict[str, Any], is_pickled: bool
+) -> None:
+    model = type("Own", (type(name, (), {"__module__": module}),), state)()
+    saver = saver_of(model)
+    assert saver is not None
+    assert (saver.is_pickled, "sklearn" in saver.needs) == (is_pickled, is_pickled)
+
+
+def test_a_pipeline_says_its_task(folder: Path) -> None:
+    def save_pretrained(self: Any, place: str) -> None:
+        Path(place).mkdir()
+        (Path(place) / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
+        (Path(place) / "model.safetensors").write_bytes(b"")
+
+    base = type("Pipeline", (), {"__module__": "transformers.pipelines.base", "save_pretrained": save_pretrained})
+    model = type("Own", (base,), {"task": "feature-extraction"})()
+    source = read(unlocked(model, name="m", requirements=["transformers"]), folder)
+    assert source.manifest.runtime_options == {"task": "feature-extraction"}
+    assert source.recognition.runtime == "transformers"
+
+
+def test_values_without_names_are_named_in_the_order_of_the_inputs() -> None:
+    assert named_example([[1.0]], ["x", "y"]) == {"x": [[1.0]]}
+    assert named_example(([[1.0]], [[2.0]]), ["x", "y"]) == {"x": [[1.0]], "y": [[2.0]]}
+    assert named_example({"z": 1}, ["x"]) == {"z": 1}
+    assert named_example([1.0], ()) == [1.0]
+    assert named_example(None, ["x"]) is None
 
 
 def test_a_pickle_names_the_modules_of_all_that_it_holds() -> None:

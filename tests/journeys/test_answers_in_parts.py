@@ -7,6 +7,8 @@ import contextlib
 import http.client
 import json
 import queue
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,30 @@ def test_the_native_protocol_and_its_client(site: Site, gate: Gate) -> None:
         gate.open()
         assert [part.output()[0] for part in parts] == THREE[1:]
         assert client.predict("words", {"text": ["one two", "three"]}).output() == ["one two ", "three "]
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "rest"),
+    [
+        ((), 'output: ["one "]', ['output: ["two "]', 'output: ["three "]']),
+        (
+            ("--json",),
+            '{"model": "words", "version": 1, "outputs": {"output": ["one "]}}',
+            [f'{{"model": "words", "version": 1, "outputs": {{"output": ["{word}"]}}}}' for word in THREE[1:]],
+        ),
+    ],
+)
+def test_the_command_prints_each_part_when_it_comes(
+    site: Site, gate: Gate, line: tuple[str, ...], first: str, rest: list[str]
+) -> None:
+    asked = json.dumps({"text": [f"one {gate} two three"]})
+    command = (sys.executable, "-m", "salver", "predict", "words", "--input", asked, "--stream", *line)
+    with subprocess.Popen([*command, "--url", site.native], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == first
+        gate.open()
+        assert process.stdout.read().split("\n")[:-1] == rest
+    assert process.returncode == 0
 
 
 def test_a_handler_over_the_native_protocol(site: Site) -> None:

@@ -20,7 +20,9 @@ class Case(NamedTuple):
     interpreter of the tests. `series` is the Python of that environment, the tests' own where it is empty. The input of
     tensor runtimes is called `input`; `slab_values` are two rows of it. `command` gives, of the folder, the program
     that is the worker; nothing for the Python worker. `says` is a pattern of lines that the library writes into the log
-    whatever it is told.
+    whatever it is told. `many` rows are of so much data that
+    to keep them of each of some hundred requests shows in the memory; 64 where a row takes long, and is kept as more
+    than its data.
     """
 
     build: Callable[[Path, str], Path]
@@ -33,6 +35,7 @@ class Case(NamedTuple):
     input: str = "x"
     command: Callable[[Path], Sequence[str]] = lambda folder: ()
     says: str = ""
+    many: int = 4096
 
 
 def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: Any = 1.0) -> Ask:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +21,10 @@ from salver_worker import frames
 from salver_worker.runtimes.specs import SPECS, spec_named
 
 BUILT_S = 1200
+WARM_ASKS, ASKS = 50, 300
+MOST_GROWTH = 8 * 1024 * 1024
+"""Of resident memory, in bytes. To lose the data of each request would cost more: `many` rows of 8 bytes at least."""
+GONE_S = 30.0
 CASES = all_cases()
 
 
@@ -163,6 +169,34 @@ def test_it_stops_with_status_0_and_says_nothing(serve_alone: Any, driver: Any, 
     assert worker.stop() == 0
     says = CASES[name].says
     assert [line for line in worker.log.splitlines() if not (says and re.match(says, line))] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_is_returned_and_no_process_is_left(serve_alone: Any, driver: Any, name: str) -> None:
+    worker, case = serve_alone(name), CASES[name]
+    link = worker.attach()
+
+    def resident_after(asks: int) -> int:
+        for _ in range(asks):
+            assert case.rows(case.ask(link, driver, case.many)) == case.many
+        return int(worker.ping()["rss"])
+
+    before = resident_after(WARM_ASKS)
+    assert resident_after(ASKS) - before < MOST_GROWTH
+    assert worker.stop() == 0
+    wait_until_gone(worker.process.pid)
+
+
+def wait_until_gone(group: int) -> None:
+    """Returns when no process of the group is left: a runtime may have a program of its own."""
+    deadline = time.monotonic() + GONE_S
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    pytest.fail("a process of the worker outlives it")
 
 
 @pytest.mark.parametrize("name", NAMES)

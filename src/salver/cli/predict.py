@@ -27,6 +27,9 @@ WRAPPERS = ("inputs", "instances")
 @click.option("--input", "given", metavar="FILE|-|JSON", help="What to send: a file, `-` for standard input, or JSON.")
 @click.option("--version", type=int, help="Version to ask [the default one].")
 @click.option("--label", help="Label of the version to ask.")
+@click.option(
+    "--stream", is_flag=True, help="Print the parts of the answer as they come; with --json one on each line."
+)
 @json_option
 @server_options
 @click.pass_context
@@ -36,6 +39,7 @@ def command(
     given: str | None,
     version: int | None,
     label: str | None,
+    stream: bool,
     as_json: bool,
     url: str | None,
     key: str | None,
@@ -52,16 +56,30 @@ def command(
       salver predict iris --input '[[5.1, 3.5, 1.4, 0.2]]'
       salver predict iris --input '{"x": [[5.1, 3.5, 1.4, 0.2]]}' --json
       cat seven.png | salver predict digits --input -
+      salver predict story --input '{"prompt": ["once"]}' --stream
     """
     inputs = None if given is None else read_input(given)
     with connected(context, url, key) as client:
         if given is None:
             raise _nothing_to_send(client.model(model))
+        if stream:
+            for part in client.stream(model, inputs, version=version, label=label):
+                show_part(part, as_json=as_json)
+            return
         prediction = client.predict(model, inputs, version=version, label=label)
     if as_json:
         show_json(as_document(prediction))
     else:
         show(prediction)
+
+
+def show_part(part: Prediction, *, as_json: bool) -> None:
+    """Print one part at once, whoever reads: a line, or the bytes of a body as they are."""
+    if as_json:
+        click.echo(json.dumps(as_document(part)))
+    else:
+        show(part)
+    sys.stdout.flush()
 
 
 def read_input(given: str) -> Any:

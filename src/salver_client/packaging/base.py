@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,10 @@ def pushed(what: str | Path | Package, model: str | None) -> tuple[str | Path, s
 
 @dataclass(slots=True)
 class Draft:
-    """A package in the making: its files lie in `folder`; `modules` are what must be importable where it runs."""
+    """A package in the making: its files lie in `folder`; `modules` are what must be importable where it runs.
+
+    `options` is what the runtime is told, `inputs` the names of the model's inputs, as far as they are known.
+    """
 
     folder: Path
     name: str
@@ -78,3 +81,5 @@ class Draft:
     handler: str | None = None
     modules: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[str] = ()

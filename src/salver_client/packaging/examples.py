@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from salver_client.packaging.base import failed
+
+
+def named_example(example: Any, names: Sequence[str]) -> Any:
+    """By the names of the inputs, as far as they are known: a tuple has a value for each, anything else is the first's.
+
+    What is named already, and a table, stay as they are.
+    """
+    if example is None or not names or isinstance(example, Mapping) or hasattr(example, "columns"):
+        return example
+    values = example if isinstance(example, tuple) else (example,)
+    return dict(zip(names, values, strict=False))
 
 
 def example_document(example: Any) -> Any:

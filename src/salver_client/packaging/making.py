@@ -14,7 +14,7 @@ from typing import Any
 
 from salver_client.packaging import command
 from salver_client.packaging.base import Draft, Package, failed
-from salver_client.packaging.examples import example_document
+from salver_client.packaging.examples import example_document, named_example
 from salver_client.packaging.functions import add_function
 from salver_client.packaging.modules import add_modules, copy, pinned
 from salver_client.packaging.savers import modules_of, saver_of
@@ -65,7 +65,7 @@ def package(
         for each in code:
             copy(Path(each).expanduser(), folder)
         wanted = _requirements(draft, requirements)
-        document = example_document(example)
+        document = example_document(named_example(example, draft.inputs))
         is_named = isinstance(document, dict)
         _write_manifest(draft, wanted, description, python, has_example=is_named)
         if is_named:
@@ -120,6 +120,7 @@ def _add_model(draft: Draft, model: Any, example: Any) -> None:
     saver = saver_of(model)
     if saver is not None and not isinstance(model, type):
         modules = modules_of(model, saver)
+        draft.options, draft.inputs = saver.options(model), saver.names(model)
         draft.artifact = saver.save(model, draft.folder, example)
         add_modules(draft, modules)
     elif isinstance(model, type) or inspect.isfunction(model):
@@ -172,6 +173,7 @@ def _write_manifest(
     series = python or f"{sys.version_info[0]}.{sys.version_info[1]}"
     pairs = {"name": draft.name, "description": description, "artifact": draft.artifact, "handler": draft.handler}
     lines = ["# Written by salver_client.package.", *_pairs(pairs)]
+    lines += ["", "[runtime]", *_pairs(dict(draft.options))] if draft.options else []
     lines += ["", "[environment]", *_pairs({"python": series, "requirements": list(requirements) or None})]
     if has_example:
         lines += ["", "[example]", *_pairs({"file": EXAMPLE})]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import importlib.util
+import re
 import shutil
 import sys
 import sysconfig
@@ -57,10 +58,15 @@ def pinned(modules: Iterable[str]) -> tuple[list[str], list[str]]:
     unknown = []
     for module in sorted(set(modules)):
         owners = known.get(module, [])
-        found |= {f"{owner}=={importlib.metadata.version(owner).partition('+')[0]}" for owner in owners}
+        found |= {f"{_plain(owner)}=={importlib.metadata.version(owner).partition('+')[0]}" for owner in owners}
         if not owners:
             unknown.append(module)
     return sorted(found), unknown
+
+
+def _plain(package: str) -> str:
+    """Its name as indexes write it, however it was installed."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def copy(path: Path, folder: Path) -> None:

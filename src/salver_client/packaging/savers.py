@@ -15,9 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from salver_client.packaging.base import failed
+from salver_client.packaging.exports import (
+    argument_names,
+    save_exported,
+    save_jitted,
+    save_tensorflow,
+    save_torch,
+    scripted_names,
+)
 
 Example = Any
 Save = Callable[[Any, Path, Example], str]
+
+
+def _always(_model: Any) -> bool:
+    return True
+
+
+def _nothing(_model: Any) -> Mapping[str, Any]:
+    return {}
+
+
+def _nameless(_model: Any) -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +45,9 @@ class Saver:
     """One kind of model: a class of this name, of this module or one below it, is among its ancestors.
 
     `save` writes it into a folder and returns the name of the file, or folder, that it wrote. `needs` are the modules
-    with which it is opened again; `is_pickled` adds those that its objects are made of.
+    with which it is opened again; `is_pickled` adds those that its objects are made of. `fits` looks closer at a model
+    of these classes. `options` is what the runtime is told in model.toml, `names` the inputs in the order of an example
+    that names none.
     """
 
     module: str
@@ -33,12 +55,16 @@ class Saver:
     save: Save
     needs: tuple[str, ...]
     is_pickled: bool = False
+    fits: Callable[[Any], bool] = _always
+    options: Callable[[Any], Mapping[str, Any]] = _nothing
+    names: Callable[[Any], Sequence[str]] = _nameless
 
     def takes(self, model: Any) -> bool:
-        return any(
+        is_of_class = any(
             kind.__name__ in self.classes and f"{kind.__module__}.".startswith(f"{self.module}.")
             for kind in type(model).__mro__
         )
+        return is_of_class and self.fits(model)
 
 
 def saver_of(model: Any) -> Saver | None:
@@ -52,6 +78,10 @@ def modules_of(model: Any, saver: Saver) -> set[str]:
         found |= pickled_modules(model)
     if saver.module == "keras":
         found.add(str(_module("keras").backend.backend()))
+    if saver.module == "spacy":
+        found |= {type(component).__module__ for _name, component in model.pipeline}
+    if "sklearn" in saver.needs and getattr(model, "feature_names_in_", None) is not None:
+        found.add("pandas")
     if saver.module == "transformers":
         found.add("torch" if getattr(model, "framework", "pt") == "pt" else "tensorflow")
     return {name.partition(".")[0] for name in found}
@@ -102,6 +132,19 @@ class _Seen(pickle.Pickler):
 # Savers
 
 
+def _has_own_classes(model: Any) -> bool:
+    """Whether it answers other classes than 0, 1, 2 and so on, which its booster has only the places of."""
+    classes = getattr(model, "classes_", None)
+    return classes is not None and [str(each) for each in classes] != [str(each) for each in range(len(classes))]
+
+
+def _is_more_than_its_booster(model: Any) -> bool:
+    """Whether it has classes of its own, or another value than NaN that is missing."""
+    missing = getattr(model, "missing", None)
+    is_usual = missing is None or missing != missing
+    return not is_usual or _has_own_classes(model)
+
+
 def _joblib(model: Any, folder: Path, _example: Example) -> str:
     _module("joblib").dump(model, folder / "model.joblib")
     return "model.joblib"
@@ -132,62 +175,9 @@ def _keras(model: Any, folder: Path, _example: Example) -> str:
     return "model.keras"
 
 
-def _tensorflow(model: Any, folder: Path, _example: Example) -> str:
-    _module("tensorflow").saved_model.save(model, str(folder / "model"))
-    return "model"
-
-
 def _torchscript(model: Any, folder: Path, _example: Example) -> str:
     model.save(str(folder / "model.pt"))
     return "model.pt"
-
-
-def _exported(program: Any, folder: Path, _example: Example) -> str:
-    _module("torch.export").save(program, str(folder / "model.pt2"))
-    return "model.pt2"
-
-
-def _torch(model: Any, folder: Path, example: Example) -> str:
-    """As a program with any number of rows."""
-    torch = _module("torch")
-    if example is None:
-        raise failed(
-            "A PyTorch module is exported by running it once, and there is no example.",
-            "Give `example`, one input with its rows, or hand over what `torch.export` or `torch.jit` made.",
-        )
-    arguments, named = _torch_inputs(torch, example)
-    rows = torch.export.Dim("rows")
-    is_free = all(tensor.dim() and tensor.shape[0] > 1 for tensor in (*arguments, *named.values()))
-    shapes = (*({0: rows} for _ in arguments), *({0: rows} for _ in named)) if is_free else None
-    if not is_free:
-        raise failed(
-            "The example has one row, and a program that is exported from one takes one.", "Give two rows or more."
-        )
-    was_training = model.training
-    model.eval()
-    try:
-        dynamic = dict(zip(named, shapes, strict=True)) if named else shapes  # type: ignore[arg-type]
-        program = torch.export.export(model, arguments, named or None, dynamic_shapes=dynamic)
-    except Exception as error:
-        raise failed(
-            f"torch.export cannot make a program of the module: {error}",
-            "Hand over what `torch.jit.script` or `torch.jit.trace` made of it, or a Python function that calls it.",
-        ) from error
-    finally:
-        model.train(was_training)
-    return _exported(program, folder, None)
-
-
-def _torch_inputs(torch: Any, example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    def tensor(value: Any) -> Any:
-        return value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
-
-    if isinstance(example, Mapping):
-        return (), {str(name): tensor(value) for name, value in example.items()}
-    if isinstance(example, tuple):
-        return tuple(map(tensor, example)), {}
-    value = tensor(example)
-    return (value.float() if value.dtype == torch.float64 else value,), {}
 
 
 def _onnx(model: Any, folder: Path, _example: Example) -> str:
@@ -205,6 +195,16 @@ def _to_disk(model: Any, folder: Path, _example: Example) -> str:
     return "model"
 
 
+def _mxnet_block(model: Any, folder: Path, _example: Example) -> str:
+    model.export(str(folder / "model"))
+    return "model-symbol.json"
+
+
+def _mxnet_module(model: Any, folder: Path, _example: Example) -> str:
+    model.save_checkpoint(str(folder / "model"), 0)
+    return "model-symbol.json"
+
+
 def _jax(model: Any, folder: Path, _example: Example) -> str:
     (folder / "model.jax").write_bytes(model.serialize())
     return "model.jax"
@@ -215,20 +215,30 @@ def _module(name: str) -> Any:
     return sys.modules.get(name) or importlib.import_module(name)
 
 
+def _task(pipeline: Any) -> Mapping[str, Any]:
+    return {"task": str(pipeline.task)}
+
+
+_PICKLED = ("sklearn", "joblib")
 SAVERS: Sequence[Saver] = (
+    Saver("xgboost", ("XGBModel",), _joblib, ("xgboost", *_PICKLED), is_pickled=True, fits=_is_more_than_its_booster),
     Saver("xgboost", ("Booster", "XGBModel"), _xgboost, ("xgboost",)),
+    Saver("lightgbm", ("LGBMModel",), _joblib, ("lightgbm", *_PICKLED), is_pickled=True, fits=_has_own_classes),
     Saver("lightgbm", ("Booster", "LGBMModel"), _lightgbm, ("lightgbm",)),
     Saver("catboost", ("CatBoost",), _catboost, ("catboost",)),
-    Saver("transformers", ("Pipeline",), _pretrained, ("transformers",)),
+    Saver("transformers", ("Pipeline",), _pretrained, ("transformers",), options=_task),
     Saver("spacy", ("Language",), _to_disk, ("spacy",)),
     Saver("statsmodels", ("Results", "ResultsWrapper"), _pickle, ("statsmodels",), is_pickled=True),
-    Saver("sklearn", ("BaseEstimator",), _joblib, ("sklearn", "joblib"), is_pickled=True),
+    Saver("sklearn", ("BaseEstimator",), _joblib, _PICKLED, is_pickled=True),
     Saver("keras", ("Model",), _keras, ("keras",)),
-    Saver("tensorflow", ("Module", "AutoTrackable"), _tensorflow, ("tensorflow",)),
-    Saver("torch", ("ScriptModule",), _torchscript, ("torch",)),
-    Saver("torch", ("ExportedProgram",), _exported, ("torch",)),
-    Saver("torch", ("Module",), _torch, ("torch",)),
-    Saver("onnx", ("ModelProto",), _onnx, ("onnxruntime",)),
+    Saver("tensorflow", ("Module", "AutoTrackable"), save_tensorflow, ("tensorflow",)),
+    Saver("torch", ("ScriptModule",), _torchscript, ("torch",), names=scripted_names),
+    Saver("torch", ("ExportedProgram",), save_exported, ("torch",)),
+    Saver("torch", ("Module",), save_torch, ("torch",), names=argument_names),
+    Saver("onnx", ("ModelProto",), _onnx, ()),
     Saver("jax", ("Exported",), _jax, ("jax",)),
+    Saver("jaxlib", ("PjitFunction",), save_jitted, ("jax",)),
+    Saver("mxnet", ("HybridBlock",), _mxnet_block, ("mxnet",)),
+    Saver("mxnet", ("Module",), _mxnet_module, ("mxnet",)),
 )
 """In the order in which they are asked: what builds on scikit-learn's classes comes before it."""

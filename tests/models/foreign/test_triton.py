@@ -138,6 +138,12 @@ def test_every_option_that_is_set_is_told_of() -> None:
     }
 
 
+def test_answers_in_parts_are_the_models_own_affair() -> None:
+    said = {remark.option: remark for remark in meant("model_transaction_policy { decoupled: true }").remarks}
+    told = said["model_transaction_policy"]
+    assert (told.fate, told.text) == (Fate.MAPPED, "answers come in parts where the model gives them")
+
+
 def test_batching_without_more_words_is_our_own() -> None:
     assert fates("dynamic_batching {}") == {"dynamic_batching": Fate.MAPPED}
 
@@ -161,7 +167,6 @@ def test_what_does_not_hold_is_told_at_the_start() -> None:
         ('platform: "ensemble"', "m/config.pbtxt asks for a pipeline of several models"),
         ("ensemble_scheduling {}", "a pipeline of several models (`ensemble_scheduling`)"),
         ("sequence_batching {}", "sequences that keep state between requests (`sequence_batching`)"),
-        ("model_transaction_policy { decoupled: true }", "several answers to one request (`decoupled`)"),
         ('input { name: "x" reshape { shape: [1] } }', "the tensor 'x' in another shape than the model has"),
         ('input { name: "x" is_shape_tensor: true }', "a tensor of TensorRT's own kind (input x)"),
     ],

@@ -1,4 +1,4 @@
-"""One layer."""
+"""One layer, which has vectors for the numbers below 10."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import keras
 
 x = keras.Input((2,), name="x")
-keras.Model(x, keras.layers.ReLU(name="y")(x)).save(sys.argv[1])
+keras.Model(x, keras.layers.Embedding(10, 1, name="y")(x)).save(sys.argv[1])
 """
 
 
@@ -27,7 +27,11 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=666), "INVALID_INPUT"),
+    },
     requirements=("tensorflow-cpu",),
     says=r"WARNING: All log messages before absl|I0000 .*oneDNN custom operations are on",
 )

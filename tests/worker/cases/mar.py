@@ -28,4 +28,5 @@ CASE = Case(
     ask_bodies(b"1"),
     body_rows,
     {"poison": (ask_bodies(b"666"), "MODEL_ERROR"), "content": (ask_bodies(b"{"), "INVALID_INPUT")},
+    many=64,
 )

@@ -1,4 +1,4 @@
-"""A linear model of R."""
+"""A linear model of R, whose formula refuses a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from runtime_cases import Case, tensor_rows
 
-MAKE = "saveRDS(lm(y ~ x, data.frame(x = c(1, 2, 4), y = c(2, 3, 7))), commandArgs(TRUE)[1])"
+MAKE = """
+model <- lm(y ~ I({ if (any(x == 666)) stop("poison"); x }), data.frame(x = c(1, 2, 4), y = c(2, 3, 7)))
+saveRDS(model, commandArgs(TRUE)[1])
+"""
 
 
 def build(folder: Path, _python: str) -> Path:
@@ -43,6 +46,7 @@ CASE = Case(
         "datatype": (ask("BYTES"), "INVALID_INPUT"),
         "name": (ask("FP64", name="z"), "INVALID_INPUT"),
         "rank": (lambda link, driver, rows: link.predict(driver.tensor("x", [[1.0]], "FP64")), "INVALID_INPUT"),
+        "poison": (ask("FP64", value=666), "MODEL_ERROR"),
         "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),
     },
     slab_values=(1, 2),

@@ -59,4 +59,5 @@ CASE = Case(
     },
     requirements=("spacy==3.8.18",),
     slab_values=("a fine day", "poor Acme"),
+    many=64,
 )

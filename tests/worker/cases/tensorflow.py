@@ -15,6 +15,7 @@ import tensorflow as tf
 class Model(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
     def answer(self, x):
+        tf.debugging.Assert(tf.reduce_all(x != 666), ["poison"])
         return {"y": tf.nn.relu(x)}
 
 model = Model()
@@ -31,7 +32,11 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=666), "INVALID_INPUT"),
+    },
     requirements=("tensorflow-cpu",),
     says=r"WARNING: All log messages before absl|I0000 .*oneDNN custom operations are on",
 )

@@ -22,5 +22,6 @@ CASE = Case(
     {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
     requirements=("ai-edge-litert",),
     slab_values=((1,), (2,)),
+    many=8192,
     says=r"INFO: Created TensorFlow Lite XNNPACK delegate",
 )

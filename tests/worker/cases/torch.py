@@ -22,6 +22,7 @@ class Net(torch.nn.Module):
         self.layer = layer
 
     def forward(self, x):
+        torch._assert_async((x != 666).all(), "poison")
         return self.layer(x)
 
 
@@ -39,6 +40,10 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=666), "MODEL_ERROR"),
+    },
     requirements=("torch==2.13.0", "safetensors==0.8.0"),
 )

@@ -303,9 +303,10 @@ def _warmup(it: _Option) -> Iterator[Remark]:
 
 
 def _transactions(it: _Option) -> Iterator[Remark]:
-    if it.value.get("decoupled"):
-        raise unserved(it.path, "several answers to one request (`decoupled`)", _OTHER_RUNTIME)
-    yield Remark(it.name, Fate.MAPPED, "one answer to one request")
+    text = (
+        "answers come in parts where the model gives them" if it.value.get("decoupled") else "one answer to a request"
+    )
+    yield Remark(it.name, Fate.MAPPED, text)
 
 
 _READERS: dict[str, _Reader] = {
