@@ -35,21 +35,21 @@ def page(text: str) -> str:
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
     figures = json.loads(FIGURES.read_text())
-    return f"{before}{BEGIN}\n\n{what(all_cases())}\n\n{costs(figures)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{what(all_cases(), figures)}\n\n{costs(figures)}\n\n{END}{after}"
 
 
-def what(cases: Mapping[str, Case]) -> str:
+def what(cases: Mapping[str, Case], figures: Mapping[str, Any]) -> str:
     lines = [
         "| runtime | what it opens | files | datatypes | batched by | parts | trust | tested with |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join((*lines, *(_what(spec, cases[spec.name]) for spec in SPECS)))
+    return "\n".join((*lines, *(_what(spec, cases[spec.name], figures) for spec in SPECS)))
 
 
-def _what(spec: RuntimeSpec, case: Case) -> str:
+def _what(spec: RuntimeSpec, case: Case, figures: Mapping[str, Any]) -> str:
     files = ", ".join(f"`{name}`" for name in (*spec.extensions, *spec.markers))
     python = f", Python {case.series}" if case.series else ""
-    tested = ", ".join(case.requirements) or ", ".join(spec.requirements) or "Python alone"
+    tested = ", ".join(case.requirements or spec.requirements) or figures.get(spec.name, {}).get("version", "")
     cells = (
         f"`{spec.name}`",
         spec.label,

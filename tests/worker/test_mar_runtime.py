@@ -414,7 +414,7 @@ def test_an_archive_that_cannot_be_served_says_why(
 
 
 def test_what_a_handler_needs_of_torchserve_is_named_with_the_way_out(refuse: Any) -> None:
-    header = refuse("from ts.torch_handler.text_handler import TextHandler")
+    header = refuse("from ts.metrics.system_metrics import collect_all")
     assert (
         header["fix"] == "Install torchserve and torch into the model's environment, or write the handler without it."
     )

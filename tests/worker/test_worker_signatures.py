@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from salver_worker.links import Frame
 from salver_worker.predictors import TensorPredictor
 from salver_worker.runtimes.base import NamedSignature, signature, tensor
 from salver_worker.signatures import Asked, bind
+
+NO_LINK: Any = SimpleNamespace(slab=None)
 
 
 def plus(number: float) -> Any:
@@ -63,7 +66,7 @@ def frame(name: str | None, tensor_name: str, values: Any, **more: Any) -> Frame
 
 
 def answered(given: Asked, *arguments: Any, **more: Any) -> list[Any]:
-    answer = given.whole.answer(frame(*arguments, **more), None)
+    answer = given.whole.answer(frame(*arguments, **more), NO_LINK, NO_LINK)
     ((_, _, shape, _),) = decode_header(answer.header)["tensors"]
     values: list[Any] = np.frombuffer(bytes(answer.buffers[0]), np.float32).reshape(shape).tolist()
     return values

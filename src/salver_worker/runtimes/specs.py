@@ -58,6 +58,7 @@ FUNCTION = RuntimeSpec(
     payload="tensors",
     is_idempotent=False,
     streams=True,
+    batching="model",
 )
 SKLEARN = RuntimeSpec(
     name="sklearn",
@@ -162,6 +163,7 @@ MXNET = RuntimeSpec(
     is_idempotent=True,
     library="mxnet",
     python=">=3.8,<3.12",
+    batching="model",
 )
 R = RuntimeSpec(
     name="r",
@@ -173,6 +175,7 @@ R = RuntimeSpec(
     trust="code",
     payload="tensors",
     is_idempotent=True,
+    datatypes=("FP64", "INT32", "BOOL", "BYTES"),
 )
 EXECUTABLE = RuntimeSpec(
     name="executable",
@@ -184,6 +187,7 @@ EXECUTABLE = RuntimeSpec(
     trust="code",
     payload="tensors",
     is_idempotent=False,
+    batching="model",
 )
 
 TORCH = RuntimeSpec(
@@ -230,6 +234,7 @@ XGBOOST = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="xgboost-cpu",
+    datatypes=("FP32", "INT64"),
 )
 LIGHTGBM = RuntimeSpec(
     name="lightgbm",
@@ -242,6 +247,7 @@ LIGHTGBM = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="lightgbm",
+    datatypes=("FP64", "INT64", "BYTES"),
 )
 CATBOOST = RuntimeSpec(
     name="catboost",
@@ -254,6 +260,7 @@ CATBOOST = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="catboost",
+    datatypes=("FP32", "FP64", "INT64", "BYTES"),
 )
 STATSMODELS = RuntimeSpec(
     name="statsmodels",
@@ -266,6 +273,8 @@ STATSMODELS = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="statsmodels",
+    datatypes=("FP64", "INT64", "BOOL", "BYTES"),
+    batching="model",
 )
 SPACY = RuntimeSpec(
     name="spacy",
@@ -278,6 +287,7 @@ SPACY = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="spacy",
+    datatypes=("BYTES", "FP32"),
 )
 PMML = RuntimeSpec(
     name="pmml",
@@ -290,6 +300,7 @@ PMML = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="pypmml",
+    datatypes=("FP64", "INT64", "BOOL", "BYTES"),
 )
 MLFLOW = RuntimeSpec(
     name="mlflow",
@@ -302,6 +313,8 @@ MLFLOW = RuntimeSpec(
     payload="tensors",
     is_idempotent=True,
     library="mlflow-skinny",
+    datatypes=("FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"),
+    batching="model",
 )
 
 SPECS: Tuple[RuntimeSpec, ...] = (

@@ -102,7 +102,7 @@ class Uv:
             await asyncio.to_thread((folder / name).mkdir, exist_ok=True)
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", launcher.__file__, str(os.getpid()), str(MAX_FILE_BYTES), str(MAX_MEMORY_BYTES)),
+            *("-I", "-S", launcher.__file__, str(os.getpid()), str(MAX_FILE_BYTES), str(MAX_MEMORY_BYTES), "", ""),
             uv_program(),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
