@@ -74,9 +74,7 @@ def test_packages_are_installed_in_order_and_in_the_versions_of_the_lock(
         assert [pin.name for pin in old.environment.packages] == ["tinybase", "tinytop"]
         assert old.label.startswith(f"R {r_version()}, 2 packages, environment ")
         built = bench.said[:-1]
-        assert built.index("installing tinybase 1.0, 1 of 2") < built.index(
-            "installing tinytop 0.1, 2 of 2"
-        )
+        assert built.index("installing tinybase 1.0, 1 of 2") < built.index("installing tinytop 0.1, 2 of 2")
         assert old.python == ""
         assert {each.id for each in await bench.builder.all()} == set(
             (await bench.builder.ids([wants(tinytop="0.1", tinybase="1.0"), wants(tinybase="2.0")])).values()
@@ -93,8 +91,7 @@ def test_versions_with_the_same_lock_share_one_library_and_it_stays_as_it_is(
         one, two = await asyncio.gather(*(bench.builder.prepare(request, bench.said.append) for _ in range(2)))
         assert one == two
         assert len(await bench.builder.all()) == 1
-        library = Path(one.variables["R_LIBS"])
-        assert not any(path.stat().st_mode & 0o222 for path in library.rglob("*") if path.is_file())
+        assert not any(path.stat().st_mode & 0o222 for path in _files(Path(one.variables["R_LIBS"])))
 
     play(bench_of(tmp_path, repository), story)
 
@@ -225,9 +222,7 @@ def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(120):
-            while bench.builder.is_busy:
-                await asyncio.sleep(0.02)
+        await bench.builder.stop()  # waits for its end
         assert await bench.builder.all() == ()
         assert list((tmp_path / "environments" / "staging").iterdir()) == []
         assert list((tmp_path / "environments" / "ready").iterdir()) == []
@@ -246,6 +241,10 @@ def test_what_no_version_uses_is_removed_with_its_files(tmp_path: Path, reposito
         assert list(bench.shelf.sources.iterdir()) == []
 
     play(bench_of(tmp_path, repository), story)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _write_slow(own: RRepository, mark: Path) -> None:

@@ -39,7 +39,7 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True):
     r_libraries: tuple[str, ...] = ()
     """Folders of R packages that models of R find before those of R's own library."""
     r_repositories: tuple[str, ...] = ()
-    """Addresses (https://, file://) that are asked in order for the packages of a renv.lock; unset: none is installed."""
+    """Addresses, https:// or file://, that are asked in order for packages of a renv.lock; unset: none is installed."""
     environments_dir: str = ""
     """Folder of the environments and of what was downloaded for them; unset: `environments` in the data directory."""
     wheels_dir: str = ""

@@ -1,4 +1,4 @@
-"""renv.lock: packages of R in exact versions, and, once they are known, the hashes of the files that they came as. Pure.
+"""renv.lock: packages of R in exact versions, and the hashes of their files once those are known. Pure.
 
 The hash that renv itself writes is of some fields of a package, not of its file. `Sha256` beside it is ours.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from salver.errors import Code, LoadError
+from salver.errors import Code, LoadError, StartupError
 from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, Lock, Pin, R
 
 FILE = "renv.lock"
@@ -144,6 +144,17 @@ def parse_description(text: str) -> Description:
         needs=tuple(dict.fromkeys(need for need in needs if need and need != "R")),
         built="" if built is None else built.group(),
     )
+
+
+def check_repositories(addresses: Iterable[str]) -> None:
+    """Raises StartupError for an address whose files anybody on the way could exchange."""
+    for address in addresses:
+        if not address.startswith(("https://", "file:///")):
+            raise StartupError(
+                Code.SETTINGS_INVALID,
+                f"`r_repositories` names {address[:200]!r}, which is no address of a repository of R packages.",
+                fix="Give an https:// address, or file:// with the absolute path of a folder.",
+            )
 
 
 def check_sources(packages: Sequence[RPackage]) -> None:

@@ -34,6 +34,7 @@ from salver.replicas.environments.renv import (
     RPackage,
     addresses,
     check_descriptions,
+    check_repositories,
     check_sources,
     in_order,
     is_there,
@@ -59,7 +60,8 @@ class RKind:
     language = LANGUAGES[R]
 
     def __init__(self, settings: EnvironmentSettings, environment: Mapping[str, str], sources: Path) -> None:
-        """`sources` is the folder of what was downloaded."""
+        """`sources` is the folder of what was downloaded. Raises StartupError for what is no repository."""
+        check_repositories(settings.r_repositories)
         self._settings = settings
         self._sources = sources
         self._variables = {
