@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
+from salver.replicas.environments.base import PYTHON, EnvironmentRequest, EnvironmentSettings, R
 from salver.replicas.environments.book import StoredLocks
 from salver.replicas.environments.builder import Builder
 from salver.replicas.environments.interpreters import Interpreters
 from salver.replicas.environments.pipsettings import uv_variables
+from salver.replicas.environments.pythonkind import PythonKind
+from salver.replicas.environments.rkind import RKind
 from salver.replicas.environments.shelf import Shelf
 from salver.replicas.environments.uv import Uv
 from salver.store.memory import MemoryStore
@@ -37,11 +39,16 @@ class Bench:
         self.builder = Builder(
             chosen,
             self.shelf,
-            Uv(chosen, uv_variables(chosen, {"PATH": os.defpath}, {}), self.shelf.cache),
-            Interpreters(chosen.interpreters, ""),
+            {
+                PYTHON: PythonKind(Interpreters(chosen.interpreters, ""), self._uv(chosen)),
+                R: RKind(chosen, {"PATH": os.environ["PATH"]}, self.shelf.sources),
+            },
             StoredLocks(self.store),
         )
         self.said: list[str] = []
+
+    def _uv(self, chosen: EnvironmentSettings) -> Uv:
+        return Uv(chosen, uv_variables(chosen, {"PATH": os.defpath}, {}), self.shelf.cache)
 
     async def python(self, request: EnvironmentRequest) -> str:
         return (await self.builder.prepare(request, self.said.append)).python

@@ -269,22 +269,29 @@ class Client:
         return self._ask(environments.environment(id))
 
     def lock_environment(
-        self, requirements: Sequence[str], *, python: str = "", constraints: Sequence[str] = ()
+        self,
+        requirements: Sequence[str] = (),
+        *,
+        kind: str = "python",
+        python: str = "",
+        constraints: Sequence[str] = (),
+        lock: str = "",
     ) -> EnvironmentLock:
-        """Resolve requirements to exact versions with hashes; the server keeps the lock."""
-        return self._ask(environments.lock(requirements, python, constraints))
+        """Resolve requirements to exact versions with hashes, or a renv.lock (kind `r`); the server keeps the lock."""
+        return self._ask(environments.lock(requirements, kind, python, constraints, lock))
 
     def build_environment(
         self,
         requirements: Sequence[str] = (),
         *,
+        kind: str = "python",
         python: str = "",
         constraints: Sequence[str] = (),
         lock: str = "",
         plan: bool = False,
     ) -> BuiltEnvironment:
-        """Build an environment of requirements, or of a lock, before a model needs it."""
-        return self._ask(environments.build(requirements, python, constraints, lock, plan))
+        """Build an environment of requirements, or of a lock (kind `r`: a renv.lock), before a model needs it."""
+        return self._ask(environments.build(requirements, kind, python, constraints, lock, plan))
 
     def prune_environments(self, *, plan: bool = False) -> PrunedEnvironments:
         """Remove the environments that no version of a model uses."""
@@ -511,20 +518,27 @@ class AsyncClient:
         return await self._ask(environments.environment(id))
 
     async def lock_environment(
-        self, requirements: Sequence[str], *, python: str = "", constraints: Sequence[str] = ()
+        self,
+        requirements: Sequence[str] = (),
+        *,
+        kind: str = "python",
+        python: str = "",
+        constraints: Sequence[str] = (),
+        lock: str = "",
     ) -> EnvironmentLock:
-        return await self._ask(environments.lock(requirements, python, constraints))
+        return await self._ask(environments.lock(requirements, kind, python, constraints, lock))
 
     async def build_environment(
         self,
         requirements: Sequence[str] = (),
         *,
+        kind: str = "python",
         python: str = "",
         constraints: Sequence[str] = (),
         lock: str = "",
         plan: bool = False,
     ) -> BuiltEnvironment:
-        return await self._ask(environments.build(requirements, python, constraints, lock, plan))
+        return await self._ask(environments.build(requirements, kind, python, constraints, lock, plan))
 
     async def prune_environments(self, *, plan: bool = False) -> PrunedEnvironments:
         return await self._ask(environments.prune(plan))

@@ -21,7 +21,9 @@ BUILD_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One environment that is built. `used_by`: versions that run in it, as `model/version`."""
+    """One environment that is built. `python`: its version, or R's where `kind` is `r`. `used_by`: versions that run in
+    it, as `model/version`.
+    """
 
     id: str
     kind: str
@@ -54,7 +56,7 @@ class EnvironmentDetail(Environment):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentLock:
-    """Exact versions with hashes, as the text of a requirements file without any address."""
+    """Exact versions with hashes: the text of a requirements file without any address, or of a renv.lock."""
 
     lock: str
     digest: str
@@ -114,8 +116,10 @@ def environment(id: str) -> Call[EnvironmentDetail]:
     return read(f"{PATH}/{quote(id, safe='')}", EnvironmentDetail.of)
 
 
-def lock(requirements: Sequence[str], python: str, constraints: Sequence[str]) -> Call[EnvironmentLock]:
-    document = _wanted(requirements, python, constraints, "")
+def lock(
+    requirements: Sequence[str], kind: str, python: str, constraints: Sequence[str], lock: str
+) -> Call[EnvironmentLock]:
+    document = _wanted(requirements, kind, python, constraints, lock)
     return Call(
         method="POST",
         path=f"{PATH}/lock",
@@ -127,9 +131,9 @@ def lock(requirements: Sequence[str], python: str, constraints: Sequence[str]) -
 
 
 def build(
-    requirements: Sequence[str], python: str, constraints: Sequence[str], lock: str, plan: bool
+    requirements: Sequence[str], kind: str, python: str, constraints: Sequence[str], lock: str, plan: bool
 ) -> Call[BuiltEnvironment]:
-    document = _wanted(requirements, python, constraints, lock)
+    document = _wanted(requirements, kind, python, constraints, lock)
     return Call(
         method="POST",
         path=f"{PATH}?plan={'true' if plan else 'false'}",
@@ -151,8 +155,11 @@ def prune(plan: bool) -> Call[PrunedEnvironments]:
     )
 
 
-def _wanted(requirements: Sequence[str], python: str, constraints: Sequence[str], lock: str) -> dict[str, Any]:
+def _wanted(
+    requirements: Sequence[str], kind: str, python: str, constraints: Sequence[str], lock: str
+) -> dict[str, Any]:
     return {
+        "kind": kind,
         "requirements": list(requirements),
         "python": python,
         "constraints": list(constraints),

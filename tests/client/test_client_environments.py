@@ -83,6 +83,10 @@ class Wire:
         (lambda client: client.environments(), ListEnvironments()),
         (lambda client: client.environment("ab"), GetEnvironment(id="ab")),
         (
+            lambda client: client.lock_environment(kind="r", lock="{}"),
+            LockEnvironment(wanted=WantedEnvironment(kind="r", lock="{}")),
+        ),
+        (
             lambda client: client.lock_environment(["six"], python="3.8", constraints=["six<2"]),
             LockEnvironment(
                 wanted=WantedEnvironment(python="3.8", requirements=("six",), constraints=("six<2",)),

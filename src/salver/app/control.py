@@ -46,10 +46,8 @@ from salver.processes.workflows import Workflows
 from salver.replicas.environments.base import EnvironmentSettings
 from salver.replicas.environments.book import StoredLocks
 from salver.replicas.environments.builder import Builder
-from salver.replicas.environments.interpreters import Interpreters
-from salver.replicas.environments.pipfiles import installer_variables
+from salver.replicas.environments.making import kinds_of
 from salver.replicas.environments.shelf import Shelf
-from salver.replicas.environments.uv import Uv
 from salver.replicas.local import LocalEngine
 from salver.settings import Settings
 from salver.store.base import Store
@@ -187,9 +185,7 @@ def _builder(settings: EnvironmentSettings, directory: DataDirectory, store: Sto
     chosen = settings.environments_dir
     shelf = Shelf(Path(chosen).expanduser().absolute() if chosen else directory.folder("environments"))
     shelf.sweep()
-    uv = Uv(settings, installer_variables(settings, os.environ), shelf.cache)
-    interpreters = Interpreters(settings.interpreters, os.environ.get("PATH", os.defpath))
-    return Builder(settings, shelf, uv, interpreters, StoredLocks(store))
+    return Builder(settings, shelf, kinds_of(settings, shelf, os.environ), StoredLocks(store))
 
 
 async def _at_the_end(stop: Callable[[], None]) -> None:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from salver.replicas.environments.base import EnvironmentRequest
     from salver_client import BuiltEnvironment, Environment
 
-COLUMNS = ("ID", "PYTHON", "PACKAGES", "SIZE", "BUILT", "TOOK", "USED BY")
+COLUMNS = ("ID", "KIND", "VERSION", "PACKAGES", "SIZE", "BUILT", "TOOK", "USED BY")
 ID_DIGITS = 12
+PYTHON = "python"
+LANGUAGES = {PYTHON: "Python", "r": "R"}
 
 
 @click.group("env")
@@ -30,7 +32,7 @@ def command() -> None:
     commands build one before it is needed, show what is there, and remove what is not needed any more.
 
     PATH is a model, the folder of one, or a file that asks for packages: requirements.txt, pyproject.toml, conda.yaml,
-    or a lock.
+    a lock, or a renv.lock, whose packages of R are installed from `r_repositories`.
 
     \b
     Examples:
@@ -71,7 +73,7 @@ def show(context: click.Context, id: str, only_lock: bool, as_json: bool, url: s
     else:
         out = console()
         out.print(f"environment {found.id}")
-        out.print(f"  Python {found.python}, {found.interpreter}")
+        out.print(f"  {_language(found)}, {found.interpreter}")
         out.print(f"  {size_text(found.size_bytes)}, built {_minute(found)} in {found.build_s:.1f} s")
         out.print(f"  lock sha256:{found.lock_digest}")
         out.print(f"  used by {', '.join(found.used_by) or 'no version'}")
@@ -93,12 +95,10 @@ def lock(
     goes with the model.
     """
     wanted = _wanted(path)
-    if wanted.lock:
+    if wanted.lock and wanted.kind == PYTHON:
         raise CommandFailed(f"{path} is a lock already.", "Give requirements, or build it with `salver env build`.")
     with connected(context, url, key) as client:
-        made = client.lock_environment(
-            wanted.requirements, python=python or wanted.python, constraints=wanted.constraints
-        )
+        made = client.lock_environment(**_asked(wanted, python))
     if output is None:
         click.echo(made.lock, nl=False)
     else:
@@ -119,13 +119,7 @@ def build(
     """Build what PATH asks for, before a model needs it."""
     wanted = _wanted(path)
     with connected(context, url, key) as client:
-        built = client.build_environment(
-            wanted.requirements,
-            python=python or wanted.python,
-            constraints=wanted.constraints,
-            lock=wanted.lock,
-            plan=plan,
-        )
+        built = client.build_environment(**_asked(wanted, python), plan=plan)
     if as_json:
         show_json(built)
     else:
@@ -147,7 +141,7 @@ def prune(context: click.Context, plan: bool, as_json: bool, url: str | None, ke
     out = console()
     word = "would be removed" if plan else "is removed"
     for each in pruned.removed:
-        out.print(f"{each.id[:ID_DIGITS]} {word}: Python {each.python}, {each.packages} packages")
+        out.print(f"{each.id[:ID_DIGITS]} {word}: {_language(each)}, {each.packages} packages")
     out.print(f"{size_text(pruned.size_bytes)} of files in {len(pruned.removed)}, {len(pruned.kept)} stay")
 
 
@@ -168,18 +162,37 @@ def _wanted(path: Path) -> EnvironmentRequest:
     raise CommandFailed(f"{path} holds {len(wishes)} models that ask for different packages.", "Name one of them.")
 
 
+def _asked(wanted: EnvironmentRequest, python: str) -> dict[str, Any]:
+    """As the client is told. Raises CommandFailed."""
+    if wanted.kind == PYTHON:
+        return {
+            "requirements": wanted.requirements,
+            "python": python or wanted.python,
+            "constraints": wanted.constraints,
+            "lock": wanted.lock,
+        }
+    if python:
+        raise CommandFailed(f"{wanted.origin} is about R, and not about Python.", "Leave --python out.")
+    return {"kind": wanted.kind, "lock": wanted.lock}
+
+
+def _language(each: Environment) -> str:
+    return f"{LANGUAGES.get(each.kind, each.kind)} {each.python}"
+
+
 def _show_built(built: BuiltEnvironment) -> None:
     out = console()
     for step in built.steps:
         out.print(step)
     if built.environment is not None:
         each = built.environment
-        out.print(f"environment {each.id[:ID_DIGITS]}: Python {each.python}, {each.packages} packages")
+        out.print(f"environment {each.id[:ID_DIGITS]}: {_language(each)}, {each.packages} packages")
 
 
 def _row(each: Environment) -> tuple[str, ...]:
     return (
         each.id[:ID_DIGITS],
+        each.kind,
         each.python,
         str(each.packages),
         size_text(each.size_bytes),

@@ -22,6 +22,8 @@ from salver.replicas.environments.base import EnvironmentRequest
 from salver.replicas.environments.conda import parse_conda, text_lines
 from salver.replicas.environments.locks import WORKER_NEEDS
 from salver.replicas.environments.pythons import is_found_by_version
+from salver.replicas.environments.renv import FILE as RENV
+from salver.replicas.environments.renv import renv_request
 from salver.replicas.environments.requirements import (
     MAX_BYTES,
     Wishes,
@@ -30,7 +32,7 @@ from salver.replicas.environments.requirements import (
     parse_requirements,
     with_base,
 )
-from salver_worker.runtimes.specs import MAR, MXNET, SPECS, spec_named
+from salver_worker.runtimes.specs import MAR, MXNET, SPECS, R, spec_named
 
 PYTHON_COMMAND = "python"
 PYTHON_ENV = "python_env.yaml"
@@ -75,10 +77,14 @@ def surroundings_of(
     """
     section = manifest.environment
     base = _base(recognition, manifest)
-    if section.requirements is None and section.lock is None and not is_found_by_version(section.python or ""):
-        return Surroundings()  # a path or a command: the environment is there already
     if manifest.command and manifest.command[0] != PYTHON_COMMAND:
         return Surroundings()  # a program of its own, which no Python is about
+    if recognition.runtime == R.name and not section.r_libraries:
+        found = _of_r(folders, section, is_alone=is_alone)
+        if found is not None:
+            return found
+    if section.requirements is None and section.lock is None and not is_found_by_version(section.python or ""):
+        return Surroundings()  # a path or a command: the environment is there already
     try:
         asked, notes = _asked(folders, section, is_alone=is_alone)
     except LoadError as error:
@@ -90,6 +96,25 @@ def surroundings_of(
     request = _request(asked, section, base)
     own = Fit.DIFFERENT if request.lock else fit_of(request)
     return Surroundings(wish=EnvironmentWish(request=request, fit=own), notes=(*notes, *asked.wishes.notes))
+
+
+def _of_r(folders: Sequence[Path], section: EnvironmentSection, *, is_alone: bool) -> Surroundings | None:
+    """What renv.lock asks for, which is all then: the Python beside R is the server's own. None where there is none."""
+    folder = next((each for each in folders if (each / RENV).is_file()), None)
+    if folder is None:
+        return None
+    try:
+        request = renv_request(_reader(folder)(RENV), RENV)
+    except LoadError as error:
+        if not is_alone:
+            raise
+        return Surroundings(notes=(f"{error.message} It is not used.",))
+    others = [key for key in ("requirements", "lock") if getattr(section, key) is not None]
+    others += [] if is_alone else [name for name in KNOWN if (folder / name).is_file()]
+    return Surroundings(
+        wish=EnvironmentWish(request=request, fit=Fit.DIFFERENT),
+        notes=tuple(f"{name} is not used: {RENV} counts" for name in others),
+    )
 
 
 def _request(asked: _Asked, section: EnvironmentSection, base: Sequence[str]) -> EnvironmentRequest:
@@ -257,6 +282,8 @@ READERS: dict[str, Callable[[Path, str], _Asked | None]] = {
 def request_of_file(path: Path) -> EnvironmentRequest | None:
     """What a file of requirements asks for, without a model; None when it is no such file. Raises LoadError."""
     reader = READERS.get(path.name) or (_requirements if path.suffix in (".txt", ".lock", ".in") else None)
+    if path.name == RENV:
+        return renv_request(_reader(path.absolute().parent)(RENV), RENV)
     asked = None if reader is None else reader(path.absolute().parent, path.name)
     return None if asked is None else _request(asked, EnvironmentSection(), (WORKER_NEEDS,))
 

@@ -245,7 +245,9 @@ class Reconciler:
         if isinstance(outcome, Unbuilt):
             self._cannot_load(entry, outcome.failure, outcome.lines)
             return
-        entry.group.python, entry.environment, entry.reason = outcome.python, outcome.label, ""
+        spec = entry.group.spec
+        entry.group.python, entry.environment, entry.reason = outcome.python or spec.python, outcome.label, ""
+        entry.group.variables = {**spec.variables, **outcome.variables}
         entry.is_waiting = True
         self._move(entry, Event.BUILT)
         self._reconcile(self._casts[entry.id.model])

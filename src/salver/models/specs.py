@@ -10,15 +10,12 @@ from salver.models.ownpackages import Fit
 from salver.models.programs import command_of
 from salver.models.sources import ModelSource
 from salver.replicas.base import ReplicaSpec
+from salver.replicas.environments import base as kinds
 from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings
 from salver.replicas.environments.pythons import is_found_by_version
+from salver.replicas.environments.rkind import LIBRARIES_VARIABLE, PROGRAMS_VARIABLE
 from salver.types import BatchSettings
 from salver_worker.runtimes.specs import R
-
-R_LIBRARIES = "R_LIBS"
-"""R's own variable."""
-R_PROGRAMS = "SALVER_RSCRIPT"
-"""What `salver_worker/runtimes/r_program.py` reads."""
 
 
 def replica_spec(
@@ -63,8 +60,8 @@ def _variables(source: ModelSource, settings: EnvironmentSettings) -> dict[str, 
         return environment.variables
     libraries = [str(source.folder / each) for each in environment.r_libraries]
     found = {
-        R_PROGRAMS: os.pathsep.join(settings.r_interpreters),
-        R_LIBRARIES: os.pathsep.join((*libraries, *settings.r_libraries)),
+        PROGRAMS_VARIABLE: os.pathsep.join(settings.r_interpreters),
+        LIBRARIES_VARIABLE: os.pathsep.join((*libraries, *settings.r_libraries)),
     }
     return {**{name: value for name, value in found.items() if value}, **environment.variables}
 
@@ -73,6 +70,8 @@ def wanted_environment(wish: EnvironmentWish | None, settings: EnvironmentSettin
     """What is to be built for a version; None where it runs in the interpreter as it is."""
     if wish is None or (wish.request.is_inferred and settings.infer_environments == "never"):
         return None
+    if wish.request.kind == kinds.R and not settings.r_repositories:
+        return None  # the worker holds R to the lock
     if settings.always_build_environments:
         return wish.request
     enough = {Fit.FITS}

@@ -95,6 +95,8 @@ class GetEnvironment(msgspec.Struct, frozen=True, kw_only=True):
 class WantedEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be locked or built, as a model would ask for it."""
 
+    kind: str = "python"
+    """Of R only a lock is asked for, which is a renv.lock, with or without hashes."""
     python: str = ""
     """A version, a range of them, or empty for the server's own."""
     requirements: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from salver.models.sources import ModelSource
 from salver.packaging.base import PackagingFailed, Wanted
 from salver.packaging.installed import pinned
 from salver.packaging.staging import Staged
-from salver.replicas.environments.base import EnvironmentRequest
+from salver.replicas.environments.base import PYTHON, EnvironmentRequest
 from salver.replicas.environments.locks import WORKER_NEEDS, read_lock
 from salver.replicas.environments.pythons import is_found_by_version
 from salver.replicas.environments.requirements import (
@@ -55,7 +55,7 @@ def _packages(wanted: Wanted, source: ModelSource, staged: Staged) -> Needs:
         return Needs(request=EnvironmentRequest(lock=text, origin=str(wanted.lock)))
     if wanted.requirements:
         return _needs(_wishes(wanted.requirements), base, "--requirements")
-    if source.wish is not None:
+    if source.wish is not None and source.wish.request.kind == PYTHON:
         told = [_told(source.wish.request)] if source.wish.request.is_inferred else []
         return Needs(request=source.wish.request, notes=tuple(told))
     return _as_installed(staged, base)

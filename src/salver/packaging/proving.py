@@ -19,9 +19,8 @@ from salver.replicas.base import LoadFailed, Ready, ReplicaSpec, WorkerLost
 from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, EnvironmentSettings
 from salver.replicas.environments.builder import Builder
 from salver.replicas.environments.interpreters import Interpreters
-from salver.replicas.environments.pipfiles import installer_variables
+from salver.replicas.environments.making import kinds_of
 from salver.replicas.environments.shelf import Shelf
-from salver.replicas.environments.uv import Uv
 from salver.replicas.local import LocalEngine
 from salver.types import DEFAULT_SIGNATURE
 
@@ -42,6 +41,9 @@ class Locks:
     def keep(self, request_digest: str, text: str) -> str:
         return self._kept.setdefault(request_digest, text)
 
+    def replace(self, request_digest: str, text: str) -> None:
+        self._kept[request_digest] = text
+
 
 class Prover:
     """Locks, builds and runs. Owned by one event loop; environments are shared with the servers on the same folder."""
@@ -49,8 +51,7 @@ class Prover:
     def __init__(self, settings: EnvironmentSettings, folder: Path, load_timeout_s: float, say: Say) -> None:
         shelf = Shelf(folder)
         self._interpreters = Interpreters(settings.interpreters, os.environ.get("PATH", os.defpath))
-        uv = Uv(settings, installer_variables(settings, os.environ), shelf.cache)
-        self._builder = Builder(settings, shelf, uv, self._interpreters, Locks())
+        self._builder = Builder(settings, shelf, kinds_of(settings, shelf, os.environ), Locks())
         self._load_timeout_s = load_timeout_s
         self._say = say
 

@@ -13,15 +13,19 @@ from salver.errors import Code, LoadError, RequestError, SalverError
 from salver.operations import environments
 from salver.operations.environments import EnvironmentRow, Package
 from salver.processes.base import ControlRequest
-from salver.replicas.environments.base import Environment, EnvironmentRequest
+from salver.replicas.environments.base import PYTHON, Environment, EnvironmentRequest, R
 from salver.replicas.environments.builder import Builder
 from salver.replicas.environments.locks import WORKER_NEEDS
 from salver.replicas.environments.pythons import is_found_by_version
+from salver.replicas.environments.renv import FILE as RENV
+from salver.replicas.environments.renv import renv_request
 from salver.replicas.environments.requirements import constraints_for, parse_lines, with_base
 from salver.types import ModelVersion
 
 T = TypeVar("T")
 Body = Callable[[ControlRequest], Awaitable[Any]]
+LINES_OF_PACKAGE = 40
+"""More than renv writes for one."""
 Wants = Callable[[], Mapping[ModelVersion, EnvironmentRequest]]
 
 
@@ -86,6 +90,9 @@ class EnvironmentOperations:
             return environments.BuiltEnvironment(is_plan=asked.is_plan, steps=steps, environment=row)
         said: list[str] = []
         prepared = await self._audited(request, wanted, lambda: self._builder.prepare(wanted, said.append))
+        if prepared.environment is None:
+            steps = (*said, f"nothing is to be installed: {prepared.label}")
+            return environments.BuiltEnvironment(is_plan=False, steps=steps)
         (row,) = await self._rows([prepared.environment])
         return environments.BuiltEnvironment(is_plan=False, steps=tuple(said), environment=row)
 
@@ -163,6 +170,12 @@ class EnvironmentOperations:
 
 def request_of(wanted: environments.WantedEnvironment) -> EnvironmentRequest:
     """As a model would have it. Raises RequestError(INVALID_INPUT): lines from outside may be anything."""
+    if wanted.kind == R:
+        return _renv_request(wanted)
+    if wanted.kind != PYTHON:
+        raise RequestError(
+            Code.INVALID_INPUT, f"There are no environments of the kind {wanted.kind[:64]!r}.", fix="Send python or r."
+        )
     if not is_found_by_version(wanted.python):
         raise RequestError(
             Code.INVALID_INPUT, f"python is a version or a range of them, not {wanted.python[:64]!r}.", fix="Send 3.11."
@@ -184,10 +197,23 @@ def request_of(wanted: environments.WantedEnvironment) -> EnvironmentRequest:
     )
 
 
+def _renv_request(wanted: environments.WantedEnvironment) -> EnvironmentRequest:
+    if not wanted.lock or wanted.requirements or wanted.constraints or wanted.python:
+        raise RequestError(
+            Code.INVALID_INPUT, "An environment of R is asked for by a lock alone.", fix="Send renv.lock as `lock`."
+        )
+    if wanted.lock.count("\n") > environments.MAX_LINES * LINES_OF_PACKAGE:
+        raise RequestError(Code.PAYLOAD_TOO_LARGE, f"More than {environments.MAX_LINES} packages.")
+    try:
+        return renv_request(wanted.lock, RENV)
+    except LoadError as error:
+        raise RequestError(Code.INVALID_INPUT, error.message, fix=error.fix) from error
+
+
 def _steps(wanted: EnvironmentRequest, *, is_locked: bool, is_built: bool) -> tuple[str, ...]:
     if is_built:
         return ("it is built already",)
-    resolve = () if is_locked or wanted.lock else (f"resolve {wanted.label}",)
+    resolve = () if is_locked or (wanted.lock and wanted.kind == PYTHON) else (f"resolve {wanted.label}",)
     return (*resolve, "install the packages of the lock")
 
 

@@ -62,6 +62,7 @@ class ReplicaGroup:
         """`numbers` are for the names of workers; groups of one version that live at the same time share them."""
         self.spec = spec
         self.python = spec.python
+        self.variables = spec.variables
         """The interpreter that its workers are started in: the environment's, once that is built."""
         self._engine = engine
         self._settings = settings
@@ -196,7 +197,8 @@ class ReplicaGroup:
         slot.begin(replica_id)
         self._listener.worker_starting(self)
         try:
-            worker = await self._engine.start(msgspec.structs.replace(self.spec, python=self.python), replica_id)
+            spec = msgspec.structs.replace(self.spec, python=self.python, variables=self.variables)
+            worker = await self._engine.start(spec, replica_id)
         except LoadError as error:
             raise LoadFailed(Failure(code=error.code.value, message=error.message, fix=error.fix)) from error
         except WorkerLost as lost:

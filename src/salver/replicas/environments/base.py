@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -11,8 +12,11 @@ import msgspec
 from salver.errors import Code, LoadError
 
 PYTHON = "python"
-"""The one kind of environment that is built today: an interpreter, with packages of the Python index beside it. Another
-kind, R with its libraries, brings a resolver and an installer of its own; requests, locks, shelf, operations stay."""
+"""An interpreter, with packages of the Python index beside it."""
+R = "r"
+"""A library of R packages, beside those that R has."""
+LANGUAGES = {PYTHON: "Python", R: "R"}
+"""The kinds of environments, as people call what runs in them."""
 
 Tell: TypeAlias = Callable[[str], None]
 """Hears how far a build is, as a clause such as `installing 12 packages`."""
@@ -34,6 +38,8 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Each Rscript that models of R may run in: the first of the series that renv.lock names; unset: the PATH's."""
     r_libraries: tuple[str, ...] = ()
     """Folders of R packages that models of R find before those of R's own library."""
+    r_repositories: tuple[str, ...] = ()
+    """Addresses, https:// or file://, that are asked in order for packages of a renv.lock; unset: none is installed."""
     environments_dir: str = ""
     """Folder of the environments and of what was downloaded for them; unset: `environments` in the data directory."""
     wheels_dir: str = ""
@@ -48,6 +54,9 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Also install packages that come as source; building them runs code of theirs as the server's user."""
     build_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 1800.0
     """Longest time that resolving and installing the packages of one environment may take together."""
+    install_cage: Literal["where_possible", "required", "off"] = "where_possible"
+    """Keep all files from installers that they do not need, by Landlock of Linux 5.13 and later: where the kernel can,
+    always (nothing is installed where it cannot), or not at all."""
     builds_at_once: Annotated[int, msgspec.Meta(ge=1)] = 2
     """How many environments are built at the same time; others wait."""
     environments_max_gb: Annotated[int, msgspec.Meta(ge=0)] = 64
@@ -61,12 +70,13 @@ class EnvironmentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str = PYTHON
     python: str = ""
-    """A version (`3.8`), a range (`>=3.9,<3.12`), a path or a command; empty: the server's own."""
+    """A version (`3.8`), a range (`>=3.9,<3.12`), a path or a command; empty: the server's own. Of R its version."""
     requirements: tuple[str, ...] = ()
     """As PEP 508 has them, each once, in order."""
     constraints: tuple[str, ...] = ()
     lock: str = ""
-    """The text of a lock that came with the version; then nothing is resolved."""
+    """The text of a lock that came with the version; then nothing is resolved. Of R the renv.lock, also where it says
+    the versions alone."""
     origin: str = ""
     """Where it was read, for people."""
     is_inferred: bool = False
@@ -83,7 +93,7 @@ class EnvironmentRequest(msgspec.Struct, frozen=True, kw_only=True):
         """For people: `numpy, six (requirements.txt), Python 3.8`."""
         names = ", ".join(self.requirements[:4]) or "a given lock"
         more = f" and {len(self.requirements) - 4} more" if len(self.requirements) > 4 else ""
-        python = f", Python {self.python}" if self.python else ""
+        python = f", {LANGUAGES.get(self.kind, self.kind)} {self.python}" if self.python else ""
         return f"{names}{more} ({self.origin}){python}" if self.origin else f"{names}{more}{python}"
 
 
@@ -108,13 +118,13 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that is there: the real one, neither a virtual environment nor a launcher."""
+    """A Python that is there: the real one, neither a virtual environment nor a launcher. Or an Rscript."""
 
     path: str
     version: str
     """All of it, `3.8.18`."""
     platform: str
-    """Implementation and machine: what wheels depend on besides the version."""
+    """Implementation and machine: what packages depend on besides the version."""
 
     @property
     def series(self) -> str:
@@ -132,7 +142,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Of its lock and its interpreter: equal for all versions that want the same."""
     kind: str = PYTHON
     python: str
-    """The version of its interpreter."""
+    """The version of its interpreter: Python's, or R's."""
     interpreter: str
     lock_digest: str
     packages: tuple[Pin, ...]
@@ -146,13 +156,18 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A version's environment, ready to start workers in."""
 
     python: str
-    """The path of the interpreter to start."""
-    environment: Environment
+    """The path of the interpreter to start; empty: the version's own."""
+    variables: dict[str, str] = {}
+    """With which it is started, over those of the version."""
+    environment: Environment | None
+    """None: nothing had to be installed."""
+    label: str
+    """For people."""
 
-    @property
-    def label(self) -> str:
-        built = self.environment
-        return f"Python {built.python}, {counted(len(built.packages), 'package')}, environment {built.id[:12]}"
+
+def label_of(environment: Environment) -> str:
+    packages = counted(len(environment.packages), "package")
+    return f"{LANGUAGES[environment.kind]} {environment.python}, {packages}, environment {environment.id[:12]}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -165,6 +180,46 @@ class BuildFailed(LoadError):
     def __init__(self, message: str, *, fix: str | None = None, lines: tuple[str, ...] = ()) -> None:
         super().__init__(Code.ENVIRONMENT_BROKEN, message, fix=fix)
         self.lines = lines
+
+
+class EnvironmentKind(Protocol):
+    """How environments of one kind are resolved and installed. What fails raises BuildFailed or LoadError."""
+
+    language: str
+    """For people: `Python`."""
+
+    async def find(self, request: EnvironmentRequest) -> Interpreter:
+        """What the environment is to be for."""
+
+    def read(self, text: str, origin: str) -> Lock:
+        """A lock of its text."""
+
+    async def known(self, request: EnvironmentRequest, kept: Lock | None, interpreter: Interpreter) -> Lock | None:
+        """The lock, where nothing has to be resolved for it; `kept` is the one of an earlier time."""
+
+    async def resolve(
+        self, request: EnvironmentRequest, kept: Lock | None, interpreter: Interpreter, folder: Path, tell: Tell
+    ) -> Lock: ...
+
+    def pins(self, lock: Lock, interpreter: Interpreter) -> tuple[Pin, ...]:
+        """Those that are installed."""
+
+    async def install(self, lock: Lock, interpreter: Interpreter, folder: Path, tell: Tell) -> Path:
+        """The environment, made inside `folder`."""
+
+    def start_in(self, place: Path | None, interpreter: Interpreter) -> tuple[str, dict[str, str]]:
+        """The interpreter to start in an environment that lies in this folder, or where there is none, and variables;
+        an empty one is the version's own."""
+
+    async def finish(self, place: Path) -> None:
+        """What can be done when the environment is in use already."""
+
+    async def forget(self, packages: Iterable[str], folder: Path) -> None:
+        """Remove what was downloaded of these packages; environments keep their files."""
+
+
+Kinds: TypeAlias = Mapping[str, EnvironmentKind]
+"""By the kind of a request."""
 
 
 class Environments(Protocol):
@@ -185,3 +240,6 @@ class LockBook(Protocol):
 
     def keep(self, request_digest: str, text: str) -> str:
         """Keep a lock, unless there is one already; returns the one that is kept."""
+
+    def replace(self, request_digest: str, text: str) -> None:
+        """Keep a lock instead of the one that is kept."""

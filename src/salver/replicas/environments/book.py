@@ -24,7 +24,10 @@ class StoredLocks:
         kept = self.lock(request_digest)
         if kept is not None:
             return kept
+        self.replace(request_digest, text)
+        return text
+
+    def replace(self, request_digest: str, text: str) -> None:
         digest = hashlib.sha256(text.encode()).hexdigest()
         self._store.set_value(LOCK + digest, text)
         self._store.set_value(REQUEST + request_digest, digest)
-        return text

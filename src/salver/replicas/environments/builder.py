@@ -4,7 +4,7 @@
 
     request ──► interpreter ──► lock (resolved once, kept for ever) ──► id ──► built already? ──► use it
                                                                          │
-                                       stage ──► install ──► seal ──► rename ──► use it ──► compile bytecode, seal
+                                       stage ──► install ──► seal ──► rename ──► use it ──► finish, seal
 
 A process that ends anywhere in this leaves a staging folder, which the next start removes, and what was downloaded,
 which the next build uses.
@@ -25,27 +25,27 @@ import msgspec
 
 from salver.errors import LoadError
 from salver.replicas.environments.base import (
-    PYTHON,
     BuildFailed,
     Environment,
+    EnvironmentKind,
     EnvironmentRequest,
     EnvironmentSettings,
     Interpreter,
+    Kinds,
     Lock,
     LockBook,
     Prepared,
     Tell,
     counted,
+    label_of,
 )
-from salver.replicas.environments.interpreters import Interpreters
-from salver.replicas.environments.locks import environment_id, pins_for, read_lock
+from salver.replicas.environments.locks import environment_id
 from salver.replicas.environments.shelf import Shelf
-from salver.replicas.environments.uv import Uv
 
 log = logging.getLogger("salver.environments")
 POLL_S = 0.2
 """How often it is asked whether somebody else has finished the same build."""
-COMPILE_S = 1800.0
+KEPT = "the kept lock"
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,13 +59,10 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 class Builder:
     """The environments of this machine. Owned by one event loop; what blocks for the disk is done in threads."""
 
-    def __init__(
-        self, settings: EnvironmentSettings, shelf: Shelf, uv: Uv, interpreters: Interpreters, book: LockBook
-    ) -> None:
+    def __init__(self, settings: EnvironmentSettings, shelf: Shelf, kinds: Kinds, book: LockBook) -> None:
         self._settings = settings
         self._shelf = shelf
-        self._uv = uv
-        self._interpreters = interpreters
+        self._kinds = kinds
         self._book = book
         self._flights: dict[str, _Flight] = {}
         self._turns = asyncio.Semaphore(settings.builds_at_once)
@@ -91,12 +88,20 @@ class Builder:
 
     async def lock(self, request: EnvironmentRequest, tell: Tell) -> Lock:
         """The lock for what is asked for: the one that is kept, else it is resolved and kept. Raises BuildFailed."""
-        interpreter = await self._interpreters.find(request.python)
-        return await self._lock(request, interpreter, tell)
+        kind = self._kind(request.kind)
+        return await self._lock(kind, request, await kind.find(request), tell)
 
     async def is_approved(self, request: EnvironmentRequest) -> bool:
-        """Whether somebody who may have packages installed wanted exactly this before."""
-        return await asyncio.to_thread(self._book.lock, request.digest) is not None
+        """Whether somebody who may have packages installed wanted exactly this before, or none has to be."""
+        if await asyncio.to_thread(self._book.lock, request.digest) is not None:
+            return True
+        try:
+            kind = self._kind(request.kind)
+            interpreter = await kind.find(request)
+            lock = await kind.known(request, None, interpreter)
+            return lock is not None and not kind.pins(lock, interpreter)
+        except LoadError:
+            return False
 
     # What operators ask for
 
@@ -113,35 +118,27 @@ class Builder:
 
     async def find(self, request: EnvironmentRequest) -> Environment | None:
         """The environment for what is asked for, if it is built."""
-        kept = await asyncio.to_thread(self._book.lock, request.digest)
+        kept = await self._kept(request)
         if kept is None:
             return None
-        interpreter = await self._interpreters.find(request.python)
-        id = environment_id(request.kind, read_lock(kept, "the kept lock"), interpreter)
-        return await asyncio.to_thread(self._shelf.find, id)
+        interpreter = await self._kind(request.kind).find(request)
+        return await asyncio.to_thread(self._shelf.find, environment_id(request.kind, kept, interpreter))
 
     async def lock_digests(self, requests: Iterable[EnvironmentRequest]) -> dict[str, str]:
         """The digest of the lock of each request that has one, by the digest of the request."""
 
-        def look() -> dict[str, str]:
-            found: dict[str, str] = {}
-            for request in requests:
-                text = self._book.lock(request.digest)
-                if text is not None:
-                    found[request.digest] = read_lock(text, "the kept lock").digest
-            return found
-
-        return await asyncio.to_thread(look)
+        locks = {request.digest: await self._kept(request) for request in requests}
+        return {digest: lock.digest for digest, lock in locks.items() if lock is not None}
 
     async def ids(self, requests: Iterable[EnvironmentRequest]) -> dict[str, str]:
         """The id of the environment of each request that has a lock and an interpreter, by the request's digest."""
         found: dict[str, str] = {}
         for request in requests:
-            text = await asyncio.to_thread(self._book.lock, request.digest)
-            if text is not None:
+            lock = await self._kept(request)
+            if lock is not None:
                 with contextlib.suppress(LoadError):
-                    interpreter = await self._interpreters.find(request.python)
-                    found[request.digest] = environment_id(request.kind, read_lock(text, "the kept lock"), interpreter)
+                    interpreter = await self._kind(request.kind).find(request)
+                    found[request.digest] = environment_id(request.kind, lock, interpreter)
         return found
 
     async def prune(self, needed: Sequence[EnvironmentRequest], *, is_plan: bool) -> Pruned:
@@ -173,14 +170,15 @@ class Builder:
 
     async def _forget_downloads(self, gone: Sequence[Environment], kept: Sequence[Environment]) -> None:
         """What was downloaded goes with the last environment that has it: only then the disk is free again."""
-        needed = {pin.name for each in kept for pin in each.packages}
-        names = sorted({pin.name for each in gone for pin in each.packages} - needed)
-        if names:
-            async with self._stage() as folder:
-                try:
-                    await self._uv.forget(names, folder)
-                except BuildFailed as failed:
-                    log.warning("downloads_not_removed", extra={"reason": failed.message})
+        for name, kind in self._kinds.items():
+            needed = {pin.name for each in kept if each.kind == name for pin in each.packages}
+            packages = sorted({pin.name for each in gone if each.kind == name for pin in each.packages} - needed)
+            if packages:
+                async with self._stage() as folder:
+                    try:
+                        await kind.forget(packages, folder)
+                    except BuildFailed as failed:
+                        log.warning("downloads_not_removed", extra={"reason": failed.message})
 
     async def stop(self) -> None:
         """End what is being built. Nothing can be asked for after that."""
@@ -215,30 +213,47 @@ class Builder:
             ) from error
 
     async def _build_or_find(self, request: EnvironmentRequest, tell: Tell) -> Prepared:
-        if request.kind != PYTHON:
-            raise BuildFailed(f"There are no environments of the kind {request.kind} here.")
-        interpreter = await self._interpreters.find(request.python)
-        lock = await self._lock(request, interpreter, tell)
+        kind = self._kind(request.kind)
+        interpreter = await kind.find(request)
+        lock = await self._lock(kind, request, interpreter, tell)
+        if not kind.pins(lock, interpreter):
+            python, variables = kind.start_in(None, interpreter)
+            label = f"{kind.language} {interpreter.version} with the packages that it has"
+            return Prepared(python=python, variables=variables, environment=None, label=label)
         id = environment_id(request.kind, lock, interpreter)
         environment = await self._in_use(id)
         if environment is None:
             self._check_may_build()
-            environment = await self._built(id, request, lock, interpreter, tell)
-        return Prepared(python=str(self._shelf.python(id)), environment=environment)
+            environment = await self._built(kind, id, request, lock, interpreter, tell)
+        python, variables = kind.start_in(self._shelf.folder(id), interpreter)
+        return Prepared(python=python, variables=variables, environment=environment, label=label_of(environment))
 
-    async def _lock(self, request: EnvironmentRequest, interpreter: Interpreter, tell: Tell) -> Lock:
-        kept = await asyncio.to_thread(self._book.lock, request.digest)
-        if kept is not None:
-            return read_lock(kept, "the kept lock")
-        if request.lock:
-            lock = read_lock(request.lock, request.origin or "the lock")
-        else:
+    async def _lock(
+        self, kind: EnvironmentKind, request: EnvironmentRequest, interpreter: Interpreter, tell: Tell
+    ) -> Lock:
+        kept = await self._kept(request)
+        lock = await kind.known(request, kept, interpreter)
+        if lock is None:
             self._check_may_build()
-            tell(f"resolving {counted(len(request.requirements), 'requirement')} for Python {interpreter.version}")
+            count = len(request.requirements)
+            tell(f"resolving {counted(count, 'requirement')} for {kind.language} {interpreter.version}")
             async with self._stage() as folder:
-                text = await self._uv.compile(request, interpreter, folder, tell)
-            lock = read_lock(text, "the lock")
-        return read_lock(await asyncio.to_thread(self._book.keep, request.digest, lock.text), "the kept lock")
+                lock = await kind.resolve(request, kept, interpreter, folder, tell)
+        if kept is None and kind.pins(lock, interpreter):
+            return kind.read(await asyncio.to_thread(self._book.keep, request.digest, lock.text), KEPT)
+        if kept is not None and kept != lock:
+            await asyncio.to_thread(self._book.replace, request.digest, lock.text)
+        return lock
+
+    async def _kept(self, request: EnvironmentRequest) -> Lock | None:
+        text = await asyncio.to_thread(self._book.lock, request.digest)
+        return None if text is None else self._kind(request.kind).read(text, KEPT)
+
+    def _kind(self, name: str) -> EnvironmentKind:
+        found = self._kinds.get(name)
+        if found is None:
+            raise BuildFailed(f"There are no environments of the kind {name} here.")
+        return found
 
     def _check_may_build(self) -> None:
         if not self._settings.build_environments:
@@ -254,7 +269,13 @@ class Builder:
             return await asyncio.to_thread(self._shelf.find, id)
 
     async def _built(
-        self, id: str, request: EnvironmentRequest, lock: Lock, interpreter: Interpreter, tell: Tell
+        self,
+        kind: EnvironmentKind,
+        id: str,
+        request: EnvironmentRequest,
+        lock: Lock,
+        interpreter: Interpreter,
+        tell: Tell,
     ) -> Environment:
         if self._turns.locked():
             tell("waiting for other builds")
@@ -263,11 +284,11 @@ class Builder:
             if there is not None:
                 return there
             await self._check_room()
-            packages = pins_for(lock, interpreter)
-            tell(f"installing {counted(len(packages), 'package')} for Python {interpreter.version}")
+            packages = kind.pins(lock, interpreter)
+            tell(f"installing {counted(len(packages), 'package')} for {kind.language} {interpreter.version}")
             started = time.monotonic()
             async with self._stage() as folder:
-                place = await self._uv.install(lock, interpreter, folder, tell)
+                place = await kind.install(lock, interpreter, folder, tell)
                 environment = Environment(
                     id=id,
                     kind=request.kind,
@@ -281,7 +302,7 @@ class Builder:
                 )
                 environment = await asyncio.to_thread(self._shelf.place, place, environment, lock.text)
             log.info("environment_built", extra={"environment": id, "packages": len(packages)})
-            task = asyncio.get_running_loop().create_task(self._finish(id))
+            task = asyncio.get_running_loop().create_task(self._finish(kind, id))
             self._finishing.add(task)
             task.add_done_callback(self._finishing.discard)
             if await self._in_use(id) is None:
@@ -297,28 +318,9 @@ class Builder:
                 fix="`salver env prune` removes those that no version uses; `environments_max_gb` allows more.",
             )
 
-    async def _finish(self, id: str) -> None:
-        """Compile the bytecode, so that the next start need not, and let nobody add anything to it."""
-        python = self._shelf.python(id)
-        library = next(iter(python.parent.parent.glob("lib/python*")), None)
-        process = await asyncio.create_subprocess_exec(
-            str(python),
-            *("-I", "-c", _COMPILE, str(library)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={"PATH": os.defpath},
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(COMPILE_S):
-                await process.wait()
-        except TimeoutError:
-            log.warning("environment_not_compiled", extra={"environment": id})
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+    async def _finish(self, kind: EnvironmentKind, id: str) -> None:
+        """Do what could wait, and let nobody add anything to it."""
+        await kind.finish(self._shelf.folder(id))
         await asyncio.to_thread(self._shelf.seal, id)
 
     @contextlib.asynccontextmanager
@@ -368,10 +370,3 @@ class _Flight:
             if not self._listeners and not self.task.done():
                 self.is_given_up = True
                 self.task.cancel()
-
-
-_COMPILE = """
-import compileall, os, sys
-os.nice(15)
-compileall.compile_dir(sys.argv[1], quiet=2)
-"""

@@ -38,6 +38,11 @@ def cage(programs: Iterable[str], variables: Mapping[str, str], writable: Iterab
     )
 
 
+def home_of(program: str) -> tuple[str, ...]:
+    """The folder around the `bin` that a program lies in."""
+    return (str(PurePosixPath(program).parent.parent),)
+
+
 def local_paths(text: str) -> list[str]:
     """The files and folders of this machine among addresses and paths, as `https://a/simple file:///b /c`."""
     found = []

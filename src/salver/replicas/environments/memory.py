@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from salver.replicas.environments.base import BuildFailed, Environment, EnvironmentRequest, Prepared, Tell
+from salver.replicas.environments.base import (
+    BuildFailed,
+    Environment,
+    EnvironmentRequest,
+    Prepared,
+    Tell,
+    label_of,
+)
 
 
 class MemoryEnvironments:
@@ -42,7 +49,9 @@ class MemoryEnvironments:
             built_at=0.0,
             build_s=0.0,
         )
-        self.building[request.digest].set_result(Prepared(python=python, environment=environment))
+        self.building[request.digest].set_result(
+            Prepared(python=python, environment=environment, label=label_of(environment))
+        )
 
     def fail(self, request: EnvironmentRequest, failure: BuildFailed) -> None:
         self.building[request.digest].set_exception(failure)

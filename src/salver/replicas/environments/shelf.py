@@ -2,7 +2,8 @@
 
 ::
 
-    cache/            what the installer downloaded and unpacked; files of environments are links to files here
+    cache/            what uv downloaded and unpacked; files of environments are links to files here
+    sources/          packages of R as they were downloaded
     staging/<name>/   one that is being built, with a lock file that its builder holds
     ready/<id>/       one that is built: it came here by one rename, after everything in it
     locks/<id>.build  held by who builds it, in this server or another on the same folder
@@ -23,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from salver.errors import Code, StartupError
-from salver.replicas.environments.base import Environment
+from salver.replicas.environments.base import PYTHON, Environment
 
 RECORD = "salver-environment.json"
 LOCK = "requirements.lock"
@@ -36,6 +37,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         """Raises StartupError when the folder cannot be used."""
         self.cache = folder / "cache"
+        self.sources = folder / "sources"
         self._ready = folder / "ready"
         self._staging = folder / "staging"
         self._locks = folder / "locks"
@@ -43,7 +45,7 @@ class Shelf:
         """Descriptors that say what this server uses."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for path in (self.cache, self._ready, self._staging, self._locks):
+            for path in (self.cache, self.sources, self._ready, self._staging, self._locks):
                 path.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StartupError(
@@ -59,11 +61,16 @@ class Shelf:
             found = msgspec.json.decode((folder / RECORD).read_bytes(), type=Environment)
         except (OSError, msgspec.DecodeError):
             return None
-        return found if self.python(id).exists() and found.id == id else None
+        interpreter = self.python(id) if found.kind == PYTHON else Path(found.interpreter)
+        return found if interpreter.exists() and found.id == id else None
+
+    def folder(self, id: str) -> Path:
+        """Where it lies when it is built."""
+        return self._ready / id
 
     def python(self, id: str) -> Path:
         """The interpreter to start workers with."""
-        return self._ready / id / "bin" / "python"
+        return self.folder(id) / "bin" / "python"
 
     def lock_of(self, id: str) -> str:
         """The text of the lock that the environment was built of."""
@@ -160,7 +167,7 @@ class Shelf:
         """What environments and the cache take on the disk; a file with several names counts once."""
         seen: set[int] = set()
         total = 0
-        for root in (self._ready, self.cache):
+        for root in (self._ready, self.cache, self.sources):
             for path, _, names in os.walk(root):
                 for name in names:
                     with contextlib.suppress(OSError):

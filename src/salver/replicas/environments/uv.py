@@ -1,27 +1,17 @@
-"""Resolves and installs with uv, in a process of its own that sees no secrets and has limits."""
+"""Resolves and installs with uv."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import re
-import shutil
-import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from salver.replicas.environments import launcher
 from salver.replicas.environments.base import EnvironmentRequest, EnvironmentSettings, Interpreter, Lock, Tell
-from salver.replicas.environments.failures import KEPT_LINES, build_failure
-
-MAX_FILE_BYTES = 16 * 1024**3
-MAX_MEMORY_BYTES = 8 * 1024**3
-MAX_LINE_BYTES = 64 * 1024
-WATCH_S = 0.5
-"""How often the free space of the disk is looked at while something is installed."""
-_SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+from salver.replicas.environments.cage import home_of
+from salver.replicas.environments.failures import build_failure
+from salver.replicas.environments.programs import Programs
 
 
 class Uv:
@@ -32,6 +22,12 @@ class Uv:
         self._settings = settings
         self._variables = dict(variables)
         self._cache = cache
+        self._programs = Programs(
+            settings,
+            build_failure,
+            readable=(sys.prefix, sys.base_prefix, os.path.expanduser(settings.wheels_dir)),
+            writable=(str(cache),),
+        )
 
     async def compile(self, request: EnvironmentRequest, interpreter: Interpreter, folder: Path, tell: Tell) -> str:
         """The text of a lock for what is asked for, as uv writes it. Raises BuildFailed."""
@@ -45,6 +41,7 @@ class Uv:
             ("--python", interpreter.path, "--python-version", interpreter.series, *self._trust()),
             folder=folder,
             tell=tell,
+            interpreter=interpreter,
         )
         return await asyncio.to_thread(lock.read_text)
 
@@ -57,12 +54,14 @@ class Uv:
             ("venv", place.name, "--relocatable", "--no-project", "--quiet", "--python", interpreter.path),
             folder=folder,
             tell=tell,
+            interpreter=interpreter,
         )
         await self._run(
             "installing its packages",
             ("pip", "sync", text.name, "--require-hashes", "--python", str(place / "bin" / "python"), *self._trust()),
             folder=folder,
             tell=tell,
+            interpreter=interpreter,
         )
         return place
 
@@ -73,59 +72,23 @@ class Uv:
     def _trust(self) -> tuple[str, ...]:
         return () if self._settings.allow_source_packages else ("--only-binary", ":all:")
 
-    async def _run(self, step: str, *arguments: Iterable[str], folder: Path, tell: Tell) -> None:
-        """Raises BuildFailed. Whatever ends this ends the process and all that it started."""
+    async def _run(
+        self, step: str, *arguments: Iterable[str], folder: Path, tell: Tell, interpreter: Interpreter | None = None
+    ) -> None:
+        """Raises BuildFailed."""
         words = [word for group in arguments for word in group]
-        process = await self._start(words, folder, is_resolving="compile" in words)
-        lines: list[str] = []
-        watching = asyncio.get_running_loop().create_task(self._watch_disk(process, folder))
-        try:
-            assert process.stdout is not None
-            async for raw in _lines_of(process.stdout):
-                line = _SECRET.sub("***", raw)
-                lines = [*lines, line][-4 * KEPT_LINES :]
-                if line.startswith(("Resolved ", "Prepared ", "Installed ", "Downloading ", "Building ")):
-                    tell(line[0].lower() + line[1:])
-            code = await process.wait()
-        finally:
-            watching.cancel()
-            _end(process)
-            await process.wait()
-        full = watching.done() and not watching.cancelled() and watching.result()
-        if full:
-            raise build_failure(step, [*lines, "no space left on device: too little would stay free"])
-        if code:
-            raise build_failure(step, lines or [f"uv ended with status {code}"])
+        is_resolving = "compile" in words
+        variables = {
+            **{name: value for name, value in self._variables.items() if is_resolving or name != "UV_CONSTRAINT"},
+            "UV_CACHE_DIR": str(self._cache),
+        }
 
-    async def _start(self, arguments: Sequence[str], folder: Path, *, is_resolving: bool) -> asyncio.subprocess.Process:
-        for name in ("home", "tmp"):
-            await asyncio.to_thread((folder / name).mkdir, exist_ok=True)
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", launcher.__file__, str(os.getpid()), str(MAX_FILE_BYTES), str(MAX_MEMORY_BYTES), "", ""),
-            uv_program(),
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=MAX_LINE_BYTES,
-            cwd=folder,
-            env={
-                **{name: value for name, value in self._variables.items() if is_resolving or name != "UV_CONSTRAINT"},
-                "HOME": str(folder / "home"),
-                "TMPDIR": str(folder / "tmp"),
-                "UV_CACHE_DIR": str(self._cache),
-            },
-            start_new_session=True,
-        )
+        def hear(line: str) -> None:
+            if line.startswith(("Resolved ", "Prepared ", "Installed ", "Downloading ", "Building ")):
+                tell(line[0].lower() + line[1:])
 
-    async def _watch_disk(self, process: asyncio.subprocess.Process, folder: Path) -> bool:
-        """End the process when too little stays free; True then."""
-        least = self._settings.environments_min_free_mb * 1024 * 1024
-        while (await asyncio.to_thread(shutil.disk_usage, folder)).free >= least:  # noqa: ASYNC110  nothing tells it
-            await asyncio.sleep(WATCH_S)
-        _end(process)
-        return True
+        homes = () if interpreter is None else home_of(interpreter.path)
+        await self._programs.run(step, [uv_program(), *words], folder, variables, hear, readable=homes)
 
 
 def _untold(_text: str) -> None:
@@ -136,25 +99,3 @@ def uv_program() -> str:
     import uv  # finds its own program
 
     return uv.find_uv_bin()
-
-
-async def _lines_of(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Lines as they come; of one that is too long, pieces."""
-    while raw := await _line(stream):
-        yield raw.decode(errors="replace").rstrip()
-
-
-async def _line(stream: asyncio.StreamReader) -> bytes:
-    try:
-        return await stream.readuntil(b"\n")
-    except asyncio.IncompleteReadError as error:
-        return error.partial
-    except asyncio.LimitOverrunError as error:
-        return await stream.read(max(error.consumed, 1))
-
-
-def _end(process: asyncio.subprocess.Process) -> None:
-    """The process leads a session of its own, so its group is all that it started."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)

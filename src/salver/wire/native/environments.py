@@ -23,7 +23,9 @@ class VersionName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvironmentDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One environment that is built, and the versions that run in it, or would if they were loaded."""
+    """One environment that is built, and the versions that run in it, or would if they were loaded. `python` is the
+    version of what it is for, which for the kind `r` is R.
+    """
 
     id: str
     kind: str
@@ -58,8 +60,11 @@ class EnvironmentDetailDocument(EnvironmentDocument, frozen=True, kw_only=True):
 
 
 class EnvironmentRequestDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be locked or built: requirements, or a lock instead of them. No `python`: the server's own."""
+    """What is to be locked or built: requirements, or a lock instead of them. No `python`: the server's own. Of the
+    kind `r` it is a renv.lock, as `lock`.
+    """
 
+    kind: str = "python"
     python: str = ""
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
@@ -67,7 +72,7 @@ class EnvironmentRequestDocument(msgspec.Struct, frozen=True, kw_only=True, forb
 
 
 class LockDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Exact versions with hashes, as the text of a requirements file without any address."""
+    """Exact versions with hashes: a requirements file without any address, or a renv.lock."""
 
     lock: str
     digest: str
