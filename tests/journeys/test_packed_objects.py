@@ -180,7 +180,7 @@ OBJECTS = {
     "mxnet": Object(
         "import mxnet as mx\nmodel = mx.gluon.nn.HybridSequential()\nmodel.add(mx.gluon.nn.Dense(3))\n"
         "model.initialize()\nmodel.hybridize()\nfound = model(mx.nd.array(asked)).asnumpy()\n"
-        "answer = {'hybridsequential0_dense0_fwd': found}",
+        "answer = {'dense0_fwd_output': found}",
         MXNET,
         "mxnet",
         ("mxnet",),
