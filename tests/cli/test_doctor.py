@@ -10,6 +10,7 @@ from salver.cli.checks import (
     FREE_ENOUGH,
     Finding,
     State,
+    check_cage,
     check_clock,
     check_data_directory,
     check_open_files,
@@ -83,6 +84,12 @@ def test_wrong_settings_are_a_finding_and_the_rest_is_checked(run, tmp_path):
 
 def test_python_is_described():
     assert check_python().state is State.FINE
+
+
+def test_whether_installers_are_caged_is_told():
+    assert check_cage(True).state is State.FINE
+    missing = check_cage(False)
+    assert (missing.state, "5.13" in missing.fix) == (State.NOTE, True)
 
 
 def test_each_runtime_tells_what_it_misses():

@@ -23,6 +23,7 @@ from salver.errors import SalverError
 from salver.net.base import NetSettings
 from salver.net.holders import holder_of
 from salver.processes.base import ProcessSettings
+from salver.replicas.environments.programs import has_landlock
 from salver.settings import Settings
 from salver.store.directory import DataDirectory
 from salver_worker.runtimes.specs import SPECS
@@ -61,7 +62,16 @@ def run_checks(settings: Settings) -> Iterator[Finding]:
     yield from check_ports(settings.net)
     yield check_open_files(settings.net)
     yield check_clock(time.time(), Path(salver.__file__).stat().st_mtime)
+    yield check_cage(has_landlock())
     yield check_worker()
+
+
+def check_cage(is_there: bool) -> Finding:
+    """Whether installers of packages can be kept from other files."""
+    if is_there:
+        return Finding("cage", State.FINE, "installers of packages have no files but those they need (Landlock)")
+    fix = "Use Linux 5.13 or later with Landlock switched on, or build environments elsewhere."
+    return Finding("cage", State.NOTE, "installers of packages can read what the server can: no Landlock", fix)
 
 
 def check_python() -> Finding:

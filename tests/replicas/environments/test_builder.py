@@ -247,6 +247,20 @@ def test_the_bytecode_is_compiled_and_then_nothing_can_be_added(bench: Callable[
     play(bench(), story)
 
 
+def test_nothing_is_installed_without_a_cage_where_one_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("salver.replicas.environments.programs.has_landlock", lambda: False)
+
+    async def story(bench: Bench) -> None:
+        with pytest.raises(BuildFailed) as caught:
+            await bench.python(OLD)
+        assert "this kernel has no Landlock" in caught.value.message
+        assert "install_cage" in (caught.value.fix or "")
+
+    play(Bench(tmp_path, install_cage="required"), story)
+
+
 def test_an_installer_sees_no_secrets_and_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = tmp_path / "uv"
     spy.write_text("#!/bin/sh\nenv\nexit 1\n")

@@ -15,7 +15,7 @@ SHOW = "ulimit -f; ulimit -c; ulimit -d; umask; nice"
 
 
 def launched(parent: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*START, str(parent), *arguments]
+    command = [*START, str(parent), *arguments[:2], "", "", *arguments[2:]]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -39,7 +39,7 @@ def test_what_was_started_ends_with_whoever_started_it(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     code = (
         "import os, subprocess, sys, time\n"
-        f"subprocess.Popen([*{START!r}, str(os.getpid()), '0', '0', '/bin/sh', '-c', 'echo $$ > {mark}; sleep 60'])\n"
+        f"subprocess.Popen([*{START!r}, str(os.getpid()), '0', '0', '', '', '/bin/sh', '-c', 'echo $$ > {mark}; sleep 60'])\n"
         "time.sleep(60)\n"
     )
     server = subprocess.Popen([sys.executable, "-c", code])

@@ -15,6 +15,7 @@ import pytest
 from environment_bench import Bench, play
 from r_repository import RRepository, needs_r, r_version, renv_lock, tiny_repository
 from salver.replicas.environments.base import BuildFailed, EnvironmentRequest, Prepared
+from salver.replicas.environments.programs import has_landlock
 from salver.replicas.environments.renv import parse_renv, renv_request
 
 pytestmark = [needs_r, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -28,6 +29,9 @@ def shared_repository(tmp_path_factory: pytest.TempPathFactory) -> RRepository:
 @pytest.fixture
 def repository(shared_repository: RRepository) -> RRepository:
     return shared_repository
+
+
+needs_landlock = pytest.mark.skipif(not has_landlock(), reason="NO LANDLOCK in this kernel: installers have no cage")
 
 
 def bench_of(tmp_path: Path, repository: RRepository, **settings: Any) -> Bench:
@@ -228,7 +232,17 @@ def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
         assert list((tmp_path / "environments" / "ready").iterdir()) == []
         assert not _lives(int(mark.read_text()))
 
-    play(bench_of(tmp_path, own), story)
+    play(bench_of(tmp_path, own, install_cage="off"), story)  # the mark lies outside of all that it may change
+
+
+@needs_landlock
+def test_the_code_of_a_package_has_no_files_but_those_it_needs(tmp_path: Path) -> None:
+    own = RRepository(tmp_path / "cran")
+    secret = tmp_path / "keys"
+    secret.write_text("do-not-tell\n")
+    own.add("nosy", "1.0", f'said <- local({{ read <- readLines("{secret}"); function() read }})\n')
+    failed = refusal(bench_of(tmp_path, own, install_cage="required"), wants(nosy="1.0"))
+    assert any("Permission denied" in line for line in failed.lines), failed.lines
 
 
 def test_what_no_version_uses_is_removed_with_its_files(tmp_path: Path, repository: RRepository) -> None:

@@ -62,7 +62,7 @@ class Programs:
 
         Raises BuildFailed. Whatever ends this ends the process and all that it started.
         """
-        inside = self._cage([*self._readable, *readable], folder, variables)
+        inside = self._cage([command[0], *self._readable, *readable], folder, variables)
         process = await self._start(command, folder, variables, inside)
         lines: list[str] = []
         watching = asyncio.get_running_loop().create_task(self._watch_disk(process, folder))

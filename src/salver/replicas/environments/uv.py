@@ -88,7 +88,15 @@ class Uv:
                 tell(line[0].lower() + line[1:])
 
         homes = () if interpreter is None else home_of(interpreter.path)
-        await self._programs.run(step, [uv_program(), *words], folder, variables, hear, readable=homes)
+        linked = await asyncio.to_thread(_linked, Path(self._settings.wheels_dir).expanduser())
+        await self._programs.run(step, [uv_program(), *words], folder, variables, hear, readable=(*homes, *linked))
+
+
+def _linked(wheels: Path) -> list[str]:
+    """Where the links in a folder of wheels lead to."""
+    if not wheels.name or not wheels.is_dir():
+        return []
+    return [os.path.realpath(path) for path in wheels.iterdir() if path.is_symlink()]
 
 
 def _untold(_text: str) -> None:
