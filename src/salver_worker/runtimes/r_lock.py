@@ -48,8 +48,9 @@ def check(lock: RLock, installed: Mapping[str, str]) -> None:
     raise LoadFailure(
         "%s wants %s, and R has %s" % (FILE, _listed(wanted), _listed(found)),
         code="ENVIRONMENT_BROKEN",
-        fix='Run renv::restore(library = "FOLDER") and name that folder with `r_libraries`%s; or make the lock of what '
-        "is here with renv::snapshot()." % _by_debian(absent),
+        fix="Name a repository to install them from with `r_repositories`; or run "
+        'renv::restore(library = "FOLDER") and name that folder with `r_libraries`%s; or make the lock of what is here '
+        "with renv::snapshot()." % _by_debian(absent),
     )
 
 

@@ -39,7 +39,8 @@ def test_what_was_started_ends_with_whoever_started_it(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     code = (
         "import os, subprocess, sys, time\n"
-        f"subprocess.Popen([*{START!r}, str(os.getpid()), '0', '0', '', '', '/bin/sh', '-c', 'echo $$ > {mark}; sleep 60'])\n"
+        f"limits = [str(os.getpid()), '0', '0', '', '']\n"
+        f"subprocess.Popen([*{START!r}, *limits, '/bin/sh', '-c', 'echo $$ > {mark}; sleep 60'])\n"
         "time.sleep(60)\n"
     )
     server = subprocess.Popen([sys.executable, "-c", code])

@@ -7,6 +7,9 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +248,33 @@ def test_the_code_of_a_package_has_no_files_but_those_it_needs(tmp_path: Path) -
     assert any("Permission denied" in line for line in failed.lines), failed.lines
 
 
+def test_a_server_that_is_killed_leaves_nothing_that_could_be_used(tmp_path: Path) -> None:
+    own = RRepository(tmp_path / "cran")
+    mark = tmp_path / "begun"
+    _write_slow(own, mark)
+    code = (
+        "import asyncio, sys; from pathlib import Path; from environment_bench import Bench\n"
+        "from salver.replicas.environments.renv import renv_request\n"
+        "bench = Bench(Path(sys.argv[1]), r_repositories=(sys.argv[2],), allow_source_packages=True)\n"
+        "asyncio.run(bench.builder.prepare(renv_request(sys.argv[3], 'renv.lock'), print))\n"
+    )
+    paths = os.pathsep.join(sys.path)
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), own.url, renv_lock(slow="1.0")],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.DEVNULL,
+    )
+    _wait_for(mark.exists)
+    server.kill()
+    server.wait()
+    installer = int(mark.read_text())
+    _wait_for(lambda: not _lives(installer))
+    bench = bench_of(tmp_path, own)
+    assert bench.shelf.all() == ()
+    assert bench.shelf.sweep() == 1
+    assert list((tmp_path / "environments" / "staging").iterdir()) == []
+
+
 def test_what_no_version_uses_is_removed_with_its_files(tmp_path: Path, repository: RRepository) -> None:
     async def story(bench: Bench) -> None:
         await bench.builder.prepare(wants(tinybase="2.0"), bench.said.append)
@@ -265,6 +295,13 @@ def _write_slow(own: RRepository, mark: Path) -> None:
     """A package whose code, which runs when it is installed, says so and goes on for long."""
     code = f'said <- function() 1\ncat(Sys.getpid(), file = "{mark}.new")\nfile.rename("{mark}.new", "{mark}")\n'
     own.add("slow", "1.0", code + "Sys.sleep(600)\n")
+
+
+def _wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120.0
+    while not holds():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
 
 
 def _lives(pid: int) -> bool:

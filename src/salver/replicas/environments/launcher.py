@@ -1,5 +1,6 @@
-"""Starts an installer with limits and in a cage, and has it end with the server. Run by path, with the standard library
-alone.
+"""Starts an installer with limits and in a cage, and has it and all that it starts end with the server.
+
+Run by path, with the standard library alone:
 
     python -I -S launcher.py PARENT FILE_BYTES MEMORY_BYTES READABLE WRITABLE PROGRAM ARGUMENTS...
 
@@ -45,7 +46,10 @@ def main(arguments: list[str]) -> None:
     parent, file_bytes, memory_bytes = map(int, arguments[:3])
     readable, writable, program = arguments[3:6]
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getpid() != os.getpgrp():
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # the server ended before this could hear of it
         os._exit(1)
     os.nice(10)
@@ -54,9 +58,14 @@ def main(arguments: list[str]) -> None:
         if value:
             resource.setrlimit(limit, (value, value))
     os.umask(0o077)
-    if writable:
-        enclose(libc, readable.split(":"), writable.split(":"))
-    os.execv(program, arguments[5:])  # noqa: S606  there is no shell to be started with
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if writable:
+            enclose(libc, readable.split(":"), writable.split(":"))
+        os.execv(program, arguments[5:])  # noqa: S606  there is no shell to be started with
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    sys.exit(code if code >= 0 else 128 - code)
 
 
 def landlock_version(libc: ctypes.CDLL) -> int:

@@ -52,9 +52,6 @@ PROGRAMS_VARIABLE = "SALVER_RSCRIPT"
 LIBRARY = "library"
 MAX_DESCRIPTION_BYTES = 1024 * 1024
 FETCH = Path(__file__).with_name("rfetch.R")
-INSTALL = "tools:::.install_packages()"
-"""All that `R CMD INSTALL` runs, with its words in one; here without the shells around it, which would leave it running
-when the server is killed."""
 
 
 class RKind:
@@ -119,17 +116,15 @@ class RKind:
         variables = {
             **self._variables,
             LIBRARIES_VARIABLE: self._libraries(library),
-            "R_DEFAULT_PACKAGES": "",
-            "LC_COLLATE": "C",
         }
         program = f"{await self._rscripts.home(interpreter.path)}/R"
         options = (f"--library={library}", "--no-docs", "--no-multiarch", "--no-lock")
-        install = (program, "--vanilla", "--no-echo", "-e", INSTALL, "--args")
+        install = (program, "CMD", "INSTALL", *options)
         for number, each in enumerate(in_order(described), 1):
             tell(f"installing {each.name} {each.version}, {number} of {len(described)}")
             await self._programs.run(
                 f"installing {each.name} {each.version}",
-                [*install, "".join(f"nextArg{word}" for word in (*options, str(files[each.name])))],
+                [*install, str(files[each.name])],
                 folder,
                 variables,
                 _unheard,

@@ -88,13 +88,14 @@ class Uv:
                 tell(line[0].lower() + line[1:])
 
         homes = () if interpreter is None else home_of(interpreter.path)
-        linked = await asyncio.to_thread(_linked, Path(self._settings.wheels_dir).expanduser())
+        linked = await asyncio.to_thread(_linked, self._settings.wheels_dir)
         await self._programs.run(step, [uv_program(), *words], folder, variables, hear, readable=(*homes, *linked))
 
 
-def _linked(wheels: Path) -> list[str]:
-    """Where the links in a folder of wheels lead to."""
-    if not wheels.name or not wheels.is_dir():
+def _linked(wheels_dir: str) -> list[str]:
+    """Where the links in the folder of wheels lead to."""
+    wheels = Path(wheels_dir).expanduser()
+    if not wheels_dir or not wheels.is_dir():
         return []
     return [os.path.realpath(path) for path in wheels.iterdir() if path.is_symlink()]
 
