@@ -54,7 +54,7 @@ def measure(name: str, case: Case) -> dict[str, Any]:
         starts = []
         for number in range(STARTS):
             begun = time.perf_counter()
-            with driver.WorkerProcess(Path(folder), python=python) as worker:
+            with driver.WorkerProcess(Path(folder), python=python, command=case.command(Path(folder))) as worker:
                 ready = worker.load(name, path)
                 starts.append(time.perf_counter() - begun)
                 assert ready.verb == frames.READY, ready.header
