@@ -42,6 +42,11 @@ def test_it_holds_the_system_the_interpreters_and_what_variables_name() -> None:
     assert made.writable == (*WRITABLE, "/shelf")
 
 
+def test_files_beside_an_index_of_this_machine_are_inside_but_not_all_there_is() -> None:
+    made = cage([], {"UV_INDEX": "file:///mirror/simple", "UV_DEFAULT_INDEX": "file:///simple"}, ["/shelf"])
+    assert made.readable == (*SYSTEM, "/simple", "/mirror/simple", "/mirror")
+
+
 def test_a_path_that_cannot_be_named_is_left_out() -> None:
     made = cage(["/odd:folder"], {}, ["/shelf", "/other:shelf"])
     assert made.readable == SYSTEM

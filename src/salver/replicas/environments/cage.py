@@ -17,7 +17,8 @@ SYSTEM = (
 )
 """Programs, libraries, certificates, and how names of machines are looked up; no keys, and nobody's home."""
 WRITABLE = ("/dev/null",)
-PLACES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_CONSTRAINT", "SSL_CERT_FILE", "SSL_CERT_DIR")
+INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX")
+PLACES = (*INDEXES, "UV_FIND_LINKS", "UV_CONSTRAINT", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that may name files and folders, several with spaces or commas between them."""
 
 
@@ -31,11 +32,18 @@ class Cage(msgspec.Struct, frozen=True, kw_only=True):
 def cage(programs: Iterable[str], variables: Mapping[str, str], writable: Iterable[str]) -> Cage:
     """`programs` are the prefixes of interpreters and the folders of whatever else is run or read."""
     named = (path for name in PLACES for path in local_paths(variables.get(name, "")))
-    readable = dict.fromkeys((*SYSTEM, *programs, *named))
+    mirrors = (root for name in INDEXES for path in local_paths(variables.get(name, "")) for root in _mirror(path))
+    readable = dict.fromkeys((*SYSTEM, *programs, *named, *mirrors))
     return Cage(
         readable=tuple(path for path in readable if path and ":" not in path),
         writable=tuple(path for path in (*WRITABLE, *writable) if ":" not in path),
     )
+
+
+def _mirror(index: str) -> tuple[str, ...]:
+    """The folder around an index of this machine: its pages lead to files beside it."""
+    around = PurePosixPath(index).parent
+    return (str(around),) if around.parent != around else ()
 
 
 def home_of(program: str) -> tuple[str, ...]:
