@@ -134,7 +134,6 @@ BODIES: dict[str, bytes] = {
 ROWS: dict[str, str] = {
     "text for numbers": '[["a", "b", "c", "d"]]',
     "one text": '[[1, 2, "3", 4]]',
-    "true for numbers": "[[true, true, true, true]]",
     "null for a number": "[[1, null, 3, 4]]",
     "an object for a number": '[[1, {"a": 2}, 3, 4]]',
     "too short": "[[1, 2, 3]]",
@@ -148,6 +147,19 @@ ROWS: dict[str, str] = {
     "base64 that is none": '[{"b64": "!!!"}]',
     "base64 for numbers": '[{"b64": "AAAA"}]',
 }
+
+
+TRUE = "[[true, true, true, true]]"
+"""Numbers for the two wires whose bodies are read by the one table of formats, and none for the others."""
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_true_is_a_number_by_the_table_of_formats_alone(running, wire):
+    answer = exchange(running, request_bytes(wire.address("sums"), rows_of(wire, TRUE)))
+    if wire.name in ("native", "mms"):
+        assert answer.status == 200, answer.body
+    else:
+        check_refusal(wire, answer)
 
 
 @pytest.mark.parametrize("wire", SPOKEN, ids=lambda wire: wire.name)
