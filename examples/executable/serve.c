@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -204,13 +205,18 @@ static int refuse(const struct link *link, uint64_t id, const char *code, const 
     return is_sent;
 }
 
-/* Computes into the body of a RESULT; 0 when nobody waits for it any more. */
+enum { COMPUTED, CANCELLED, TOO_LARGE };
+
+/* Computes into the body of a RESULT, as long as somebody waits for it. */
 static int compute(const struct linear *model, const struct link *link, uint64_t id, const double *values, uint64_t rows, double *answer) {
     for (uint64_t row = 0; row < rows; row++) {
-        if (row % ROWS_BETWEEN_LOOKS == 0 && is_unwanted(link, id)) return 0;
-        linear_row(model, values + row * model->inputs, answer + row * model->outputs);
+        if (row % ROWS_BETWEEN_LOOKS == 0 && is_unwanted(link, id)) return CANCELLED;
+        double *sums = answer + row * model->outputs;
+        linear_row(model, values + row * model->inputs, sums);
+        for (size_t output = 0; output < model->outputs; output++)
+            if (!isfinite(sums[output])) return TOO_LARGE;
     }
-    return 1;
+    return COMPUTED;
 }
 
 /* Answers one PREDICT; 0 when the link cannot be used any further. */
@@ -230,10 +236,13 @@ static int predict(const struct linear *model, const struct link *link, const st
     }
     uint64_t size = rows * model->outputs * sizeof(double);
     answer = calloc(1, size + ALIGNMENT);
+    int outcome = answer ? compute(model, link, frame->id, values, rows, answer) : COMPUTED;
     if (!answer) {
         is_usable = refuse(link, frame->id, "OUT_OF_MEMORY", "there was not enough memory");
-    } else if (!compute(model, link, frame->id, values, rows, answer)) {
+    } else if (outcome == CANCELLED) {
         is_usable = refuse(link, frame->id, "CANCELLED", "the prediction was cancelled");
+    } else if (outcome == TOO_LARGE) {
+        is_usable = refuse(link, frame->id, "MODEL_ERROR", "a sum is no finite number");
     } else {
         snprintf(header, sizeof header, "{\"tensors\":[[\"y\",\"FP64\",[%llu,%zu],%llu]]}", (unsigned long long)rows, model->outputs,
                  (unsigned long long)size);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ CASE = Case(
     build,
     ask_tensors("FP64"),
     tensor_rows,
-    {**refused("FP64", "BYTES"), "shape": (ask_tensors("FP64", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP64", "BYTES"),
+        "shape": (ask_tensors("FP64", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP64", value=math.inf), "MODEL_ERROR"),
+    },
     command=command,
 )
