@@ -255,7 +255,8 @@ def test_a_server_that_is_killed_leaves_nothing_that_could_be_used(tmp_path: Pat
     code = (
         "import asyncio, sys; from pathlib import Path; from environment_bench import Bench\n"
         "from salver.replicas.environments.renv import renv_request\n"
-        "bench = Bench(Path(sys.argv[1]), r_repositories=(sys.argv[2],), allow_source_packages=True)\n"
+        "words = {'allow_source_packages': True, 'install_cage': 'off'}\n"
+        "bench = Bench(Path(sys.argv[1]), r_repositories=(sys.argv[2],), **words)\n"
         "asyncio.run(bench.builder.prepare(renv_request(sys.argv[3], 'renv.lock'), print))\n"
     )
     paths = os.pathsep.join(sys.path)
