@@ -373,7 +373,7 @@ def test_the_version_is_told() -> None:
         (["--model_base_path=/m", "--port=8500", "--rest_api_port=8500"], "--rest_api_port cannot be same as --port"),
         (["--model_base_path=/m", "--port=many"], "--port is a whole number, not 'many'"),
         (["--model_config_file=/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
-        (["--model_base_path=gs://bucket/m"], "Copy or mount it into a folder"),
+        (["--model_base_path=hdfs://host/m"], "Copy or mount it into a folder"),
     ],
 )
 def test_a_line_that_cannot_be_served_names_cause_and_fix(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def test_a_format_that_is_known_and_not_served(tmp_path):
     (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
     told = refused(tmp_path, "weights.h5")
     assert told.code
-    assert "a Keras model" in told.cause
-    assert "ONNX" in told.fix
+    assert "a file of weights without the model" in told.cause
+    assert "Save the whole model" in told.fix
 
 
 BROKEN_MANIFESTS = {
