@@ -137,5 +137,6 @@ def test_a_store_that_fails_lists_nothing_or_has_damage_costs_nothing(
                 lake.put(5, name, (write_version(tmp_path / "built-5", 5) / name).read_bytes())
             eventually(lambda: quick.outcomes[-1].version == 5, 20.0, "what is whole serves")
         requests = nothing_was_lost(quick, slow)
-        assert {each.version for each in quick.outcomes} == {1, 5}
+        seen = {each.version for each in quick.outcomes}
+        assert {1, 5} <= seen <= {1, 4, 5}, "the last one that was cut off may come whole once the store is well"
         figure(f"500s, an empty list, a flipped bit, an object cut off: {requests} requests, 0 lost")
