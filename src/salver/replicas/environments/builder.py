@@ -68,6 +68,7 @@ class Builder:
         self._turns = asyncio.Semaphore(settings.builds_at_once)
         self._changing = asyncio.Lock()
         """Held while something is removed, and while something that is there is taken into use."""
+        self._building: set[asyncio.Task[Prepared]] = set()
         self._finishing: set[asyncio.Task[None]] = set()
 
     # What versions ask for (replicas.environments.base.Environments)
@@ -79,6 +80,8 @@ class Builder:
             flight = self._flights[request.digest] = _Flight()
             flight.task = asyncio.get_running_loop().create_task(self._prepared(request, flight.say))
             flight.task.add_done_callback(functools.partial(self._forget, request.digest, flight))
+            self._building.add(flight.task)
+            flight.task.add_done_callback(self._building.discard)
         return await flight.join(tell)
 
     def _forget(self, digest: str, flight: _Flight, _task: asyncio.Task[Prepared]) -> None:
@@ -182,12 +185,12 @@ class Builder:
 
     async def stop(self) -> None:
         """End what is being built. Nothing can be asked for after that."""
-        tasks = [flight.task for flight in self._flights.values() if flight.task is not None]
-        tasks += self._finishing  # type: ignore[arg-type]
-        for task in tasks:
+        for flight in self._flights.values():
+            flight.give_up()
+        for task in self._finishing:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._building or self._finishing:
+            await asyncio.wait({*self._building, *self._finishing})
         await asyncio.to_thread(self._shelf.close)
 
     # One build
@@ -367,6 +370,11 @@ class _Flight:
             return await asyncio.shield(self.task)
         finally:
             self._listeners.remove(tell)
-            if not self._listeners and not self.task.done():
-                self.is_given_up = True
-                self.task.cancel()
+            if not self._listeners:
+                self.give_up()
+
+    def give_up(self) -> None:
+        """Cancelled once only: what it does about its end is not to be cut off."""
+        if self.task is not None and not self.task.done() and not self.is_given_up:
+            self.is_given_up = True
+            self.task.cancel()

@@ -23,6 +23,8 @@ MAX_MEMORY_BYTES = 8 * 1024**3
 MAX_LINE_BYTES = 64 * 1024
 WATCH_S = 0.5
 """How often the free space of the disk is looked at while something is installed."""
+GONE_S = 5.0
+"""How long what was started may take to be gone after it was killed."""
 NO_SPACE = "no space left on device: too little would stay free"
 _SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
@@ -64,10 +66,10 @@ class Programs:
         """
         inside = self._cage([command[0], *self._readable, *readable], folder, variables)
         process = await self._start(command, folder, variables, inside)
+        assert process.stdout is not None
         lines: list[str] = []
         watching = asyncio.get_running_loop().create_task(self._watch_disk(process, folder))
         try:
-            assert process.stdout is not None
             async for raw in _lines_of(process.stdout):
                 line = _SECRET.sub("***", raw)
                 lines = [*lines, line][-4 * KEPT_LINES :]
@@ -77,6 +79,7 @@ class Programs:
             watching.cancel()
             _end(process)
             await process.wait()
+            await _nobody_writes(process.stdout)
         full = watching.done() and not watching.cancelled() and watching.result()
         if full:
             raise self._say_why(step, [*lines, NO_SPACE])
@@ -131,6 +134,14 @@ async def _lines_of(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """Lines as they come; of one that is too long, pieces."""
     while raw := await _line(stream):
         yield raw.decode(errors="replace").rstrip()
+
+
+async def _nobody_writes(stream: asyncio.StreamReader) -> None:
+    """Until all that were killed with the process are gone, as far as they could still write."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GONE_S):
+            while await stream.read(MAX_LINE_BYTES):
+                pass
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
