@@ -61,6 +61,9 @@ class Lives:
     def models(self) -> tuple[ModelStatus, ...]:
         return tuple(self._status(model) for model in self.wanted.values())
 
+    def model(self, name: str) -> ModelStatus | None:
+        return self._status(self.wanted[name]) if name in self.wanted else None
+
     def _status(self, model: WantedModel) -> ModelStatus:
         versions = tuple(
             VersionStatus(

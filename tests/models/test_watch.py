@@ -50,6 +50,9 @@ class Lives:
     def models(self) -> tuple[ModelStatus, ...]:
         return ()
 
+    def model(self, name: str) -> ModelStatus | None:
+        return None
+
     async def settled(self, ids: Any) -> None: ...
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import stat
+import subprocess
 import sys
 import textwrap
 import time
@@ -23,7 +24,7 @@ from salver.errors import Code, LoadError
 from salver.replicas.base import LoadFailed, WorkerLost
 from salver.replicas.local import LocalEngine, LocalWorker
 from salver.replicas.output import KEPT_LINES
-from salver.replicas.priority import GroupPriority, priority_here
+from salver.replicas.priority import GroupPriority, priorities_here
 
 Play = Callable[[Any], Any]
 TELLS_ITS_ENVIRONMENT = """
@@ -101,7 +102,9 @@ def test_a_worker_that_loads_stands_back_until_it_is_ready(run_folder: Path, pyt
     told, now = play(story())
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert now == own
-    assert told == [f"niceness {own + 7 if isinstance(priority_here(), GroupPriority) else own}"]
+    assert told == [
+        f"niceness {own + 7 if any(isinstance(each, GroupPriority) for each in priorities_here().priorities) else own}"
+    ]
 
 
 def test_a_worker_gets_the_named_variables_and_no_others(
@@ -360,7 +363,7 @@ def test_a_machine_without_room_is_told_as_such_and_nothing_is_left(
         elif where == "sockets":
             monkeypatch.setattr(socket, "socketpair", refuse)
         else:
-            monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+            monkeypatch.setattr(subprocess, "Popen", refuse)
         with pytest.raises(WorkerLost, match="Too many open files"):
             await engine.start(spec(), "m-1-1")
 

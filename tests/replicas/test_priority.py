@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from salver.replicas.priority import GroupPriority, NoPriority, Priority, SessionPriority, priority_here
+from salver.replicas.priority import GroupPriority, Priorities, Priority, SessionPriority, priorities_here
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of others are Linux's")
 TWO_THREADS = "import threading; threading.Thread(target=input).start(); print(flush=True); threading.Event().wait()"
@@ -36,8 +36,12 @@ def niceness(process: subprocess.Popen[bytes]) -> set[int]:
     return {os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in threads}
 
 
+def can_raise() -> bool:
+    return any(isinstance(each, GroupPriority) for each in priorities_here().priorities)
+
+
 def test_all_threads_of_a_group_stand_back_and_come_again(process: subprocess.Popen[bytes]) -> None:
-    if not isinstance(priority_here(), GroupPriority):
+    if not can_raise():
         pytest.skip("NO RIGHT to raise a priority")
     own, priority = os.getpriority(os.PRIO_PROCESS, 0), GroupPriority()
     priority.lower(process.pid, 5)
@@ -57,7 +61,7 @@ def test_a_session_stands_back_and_comes_again(process: subprocess.Popen[bytes])
     assert file.read_text().endswith("nice 0\n")
 
 
-@pytest.mark.parametrize("kind", [GroupPriority, SessionPriority, NoPriority])
+@pytest.mark.parametrize("kind", [GroupPriority, SessionPriority, Priorities])
 def test_a_process_that_has_ended_is_no_matter(kind: Callable[[], Priority]) -> None:
     priority = kind()
     ended = subprocess.Popen([sys.executable, "-c", ""])
@@ -66,11 +70,25 @@ def test_a_process_that_has_ended_is_no_matter(kind: Callable[[], Priority]) -> 
     assert priority.restore(ended.pid)
 
 
+def test_a_worker_stands_back_as_a_process_and_as_a_session(process: subprocess.Popen[bytes]) -> None:
+    file = Path(f"/proc/{process.pid}/autogroup")
+    if not (can_raise() and file.exists()):
+        pytest.skip("NO RIGHT to raise a priority, or no sessions in this kernel's scheduler")
+    own, priority = os.getpriority(os.PRIO_PROCESS, 0), priorities_here()
+    priority.lower(process.pid, 5)
+    assert (niceness(process), file.read_text().split()[-1]) == ({own + 5}, "5")
+    assert priority.restore(process.pid)
+    assert (niceness(process), file.read_text().split()[-1]) == ({own}, "0")
+
+
 def test_nothing_is_taken_that_could_not_be_given_back() -> None:
     without = shutil.which("setpriv")
     if without is None or os.getuid() != 0:
         pytest.skip("NO SETPRIV, or no root: a right cannot be given up")
-    code = "from salver.replicas.priority import priority_here; print(type(priority_here()).__name__)"
+    code = (
+        "from salver.replicas.priority import priorities_here\n"
+        "print(*[type(each).__name__ for each in priorities_here().priorities])"
+    )
     command = [without, "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice", sys.executable, "-c", code]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told.strip() in ("SessionPriority", "NoPriority")
+    assert told.strip() in ("SessionPriority", "")

@@ -354,7 +354,11 @@ def test_a_version_that_sleeps_is_found_for_whoever_has_it_woken(stage: Stage) -
     stage.serve(model_of(info_of(2), state=VersionState.DRAINING, scale=Scale(is_on_demand=True)))
     assert sleeper("m", None, None) == two, "it makes room, and is loaded again"
     stage.serve(model_of(info_of(2), scale=Scale(is_on_demand=True)))
+    assert sleeper("m", None, None) == two, "it is loaded, and no link to it has come yet"
+    link = stage.attach(ModelVersion("m", 2))
     assert sleeper("m", None, None) is None, "it serves"
+    stage.pipeline.link_lost(link)  # type: ignore[arg-type]
+    assert sleeper("m", None, None) is None, "its worker died, and is replaced without anybody's asking"
 
 
 def test_what_is_unknown_is_refused_by_what_it_is(stage: Stage) -> None:

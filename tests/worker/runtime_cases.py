@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 Ask = Callable[[Any, Any, int], Any]
 
 
@@ -22,7 +25,8 @@ class Case(NamedTuple):
     that is the worker; nothing for the Python worker. `says` is a pattern of lines that the library writes into the log
     whatever it is told. `many` rows are of so much data that
     to keep them of each of some hundred requests shows in the memory; 64 where a row takes long, and is kept as more
-    than its data.
+    than its data. Each case refuses `poison`, which fails inside of the library; `variables` are of the worker's
+    environment, and `fault` is a call that is made to raise (`faults/sitecustomize.py`) where no question can.
     """
 
     build: Callable[[Path, str], Path]
@@ -36,10 +40,17 @@ class Case(NamedTuple):
     command: Callable[[Path], Sequence[str]] = lambda folder: ()
     says: str = ""
     many: int = 4096
+    variables: Mapping[str, str] = MappingProxyType({})
+    fault: str = ""
 
 
 def ask_tensors(datatype: str, columns: int = 2, name: str = "x", value: Any = 1.0) -> Ask:
     return lambda link, driver, rows: link.predict(driver.tensor(name, np.full((rows, columns), value), datatype))
+
+
+def ask_column(datatype: str, name: str = "x", value: Any = 1.0) -> Ask:
+    """Of a model whose inputs are columns: one value for each row."""
+    return lambda link, driver, rows: link.predict(driver.tensor(name, np.full(rows, value), datatype))
 
 
 def ask_bodies(data: bytes) -> Ask:
@@ -64,6 +75,24 @@ def refused(right: str, wrong: str) -> dict[str, tuple[Ask, str]]:
         "name": (ask_tensors(right, name="z"), "INVALID_INPUT"),
         "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),
     }
+
+
+def refused_columns(right: str, wrong: str) -> dict[str, tuple[Ask, str]]:
+    """The same of a model whose inputs are columns."""
+    return {
+        "datatype": (ask_column(wrong), "INVALID_INPUT"),
+        "rank": (lambda link, driver, rows: link.predict(driver.tensor("x", [[1.0]], right)), "INVALID_INPUT"),
+        "name": (ask_column(right, name="z"), "INVALID_INPUT"),
+        "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),
+    }
+
+
+def variables_of(case: Case) -> dict[str, str]:
+    """Of the environment of the worker."""
+    if not case.fault:
+        return dict(case.variables)
+    path = os.pathsep.join((str(Path(__file__).parent / "faults"), str(SOURCE)))
+    return {**case.variables, "PYTHONPATH": path, "SALVER_TEST_FAULT": case.fault}
 
 
 def all_cases() -> dict[str, Case]:

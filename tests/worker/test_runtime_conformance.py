@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime_cases import all_cases
+from runtime_cases import all_cases, variables_of
 
 from framework_environments import framework_python
 from salver_worker import frames
@@ -44,7 +44,7 @@ def start(name: str, driver: Any, folder: Path, stack: ExitStack) -> Any:
     case = CASES[name]
     python = framework_python(*case.requirements, series=case.series) if case.requirements else None
     path = case.build(folder, python or sys.executable)
-    worker = stack.enter_context(driver.WorkerProcess(folder, python=python, command=case.command(folder)))
+    worker = stack.enter_context(driver.WorkerProcess(folder, python, variables_of(case), case.command(folder)))
     answer = worker.load(name, path)
     assert answer.verb == frames.READY, (answer.header, worker.log)
     worker.ready = answer.header
@@ -67,6 +67,11 @@ def serve_alone(driver: Any, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
 
 def test_every_runtime_has_a_case() -> None:
     assert {spec.name for spec in SPECS} == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_has_a_question_that_fails_inside_the_library(name: str) -> None:
+    assert "poison" in CASES[name].refused
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+
 from salver.models.entry import Entry, shown
 from salver.models.lifeline import Signpost, Situation
 from salver.models.wanted import WantedModel
-from salver.types import ModelStatus, ModelVersion
+from salver.types import ModelStatus, ModelVersion, VersionStatus
 
 
 class Cast:
@@ -16,6 +18,8 @@ class Cast:
         self.entries: list[Entry] = []
         self.signpost = Signpost()
         self.told = Signpost()
+        self._told: tuple[tuple[object, ...], ModelStatus] | None = None
+        """What was told of it last, and what of."""
 
     def situation(self) -> Situation:
         lives = tuple(entry.life() for entry in self.entries)
@@ -29,12 +33,20 @@ class Cast:
         return [entry for entry in self.entries if entry.id == id]
 
     def status(self) -> ModelStatus:
+        """The same object as before where nothing of it is another one."""
         by_version: dict[int, list[Entry]] = {}
         for entry in self.entries:
             by_version.setdefault(entry.id.version, []).append(entry)
+        versions = tuple(shown(by_version[version]) for version in sorted(by_version, reverse=True))
+        facts = (self.wanted, self.signpost, *versions)
+        if self._told is None or len(facts) != len(self._told[0]) or not all(map(operator.is_, self._told[0], facts)):
+            self._told = facts, self._status(versions)
+        return self._told[1]
+
+    def _status(self, versions: tuple[VersionStatus, ...]) -> ModelStatus:
         return ModelStatus(
             name=self.wanted.name,
-            versions=tuple(shown(by_version[version]) for version in sorted(by_version, reverse=True)),
+            versions=versions,
             default_version=self.signpost.default,
             labels=self.signpost.labels,
             policy=self.wanted.policy,

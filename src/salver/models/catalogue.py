@@ -7,6 +7,7 @@ acknowledged survives whatever happens to the process. Changes of one model come
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,6 +40,7 @@ class Lives(Protocol):
 
     def want(self, models: Sequence[WantedModel]) -> None: ...
     def models(self) -> tuple[ModelStatus, ...]: ...
+    def model(self, name: str) -> ModelStatus | None: ...
     async def settled(self, ids: Collection[ModelVersion]) -> None: ...
 
 
@@ -63,6 +65,8 @@ class Catalogue:
         self._intake = Intake(stock, make_spec, clock, is_approved)
         self._models = dict(models)
         self._clock = clock
+        self._told: dict[str, tuple[tuple[object, ...], WantedModel]] = {}
+        """What the reconciler was told last of each model, and of what it was made."""
         self._shelving = asyncio.Lock()
         """Held while artefacts come or go, so that none goes that a version is about to need."""
         self._writing: asyncio.Task[None] | None = None
@@ -74,7 +78,8 @@ class Catalogue:
 
     def want(self) -> None:
         """Tell the reconciler what should be served."""
-        self._lives.want([self._wanted(model) for model in self._models.values() if not model.is_nothing])
+        self._told = {model.name: self._wanted(model) for model in self._models.values() if not model.is_nothing}
+        self._lives.want([wanted for _, wanted in self._told.values()])
 
     def manifest_file(self, id: ModelVersion) -> ManifestFile | None:
         """The model.toml of a version, for messages that name its lines."""
@@ -477,7 +482,7 @@ class Catalogue:
         return frozenset(version.stored.digest for version in versions if version.stored is not None)
 
     def _status(self, name: str) -> ModelStatus | None:
-        return next((status for status in self._lives.models() if status.name == name), None)
+        return self._lives.model(name)
 
     def _ids(self, name: str) -> set[ModelVersion]:
         """The versions that run, and those that should."""
@@ -486,5 +491,10 @@ class Catalogue:
         wanted = [] if model is None else [spec.id for spec in wanted_model(model).specs]
         return {*running, *wanted}
 
-    def _wanted(self, model: KnownModel) -> WantedModel:
-        return wanted_model(model, asleep=set(model.numbers) - model.awake if model.sleeps else ())
+    def _wanted(self, model: KnownModel) -> tuple[tuple[object, ...], WantedModel]:
+        """What it consists of, and what should be served of it: of one that has not changed, the same as before."""
+        facts = model.facts
+        told = self._told.get(model.name)
+        if told is not None and all(map(operator.is_, told[0], facts)):
+            return told
+        return facts, wanted_model(model, asleep=set(model.numbers) - model.awake if model.sleeps else ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 
 import msgspec
@@ -37,6 +38,8 @@ class Entry:
         """What it runs in, in words; empty: the interpreter as it is."""
         self.is_waiting = False
         """Whether its environment was built, and its workers were not started yet."""
+        self._asleep: tuple[tuple[object, ...], VersionStatus] | None = None
+        """What was told of it last while it slept, and what of."""
         self.building: asyncio.Task[None] | None = None
         """What brings its environment about."""
 
@@ -81,6 +84,15 @@ class Entry:
         self.reason, self.fix = failure.message, failure.fix
 
     def status(self) -> VersionStatus:
+        """The same object as before where nothing happened to a version that sleeps: most do, where there are many."""
+        if self.state is not VersionState.UNLOADED or self.reason:
+            return self._status()
+        facts = (self.group.spec, self.info, self.environment, self.fix)
+        if self._asleep is None or not all(map(operator.is_, self._asleep[0], facts)):
+            self._asleep = facts, self._status()
+        return self._asleep[1]
+
+    def _status(self) -> VersionStatus:
         spec = self.group.spec
         is_at_rest = self.state is VersionState.UNLOADED or (not self.has_begun and self.state is VersionState.FAILED)
         return VersionStatus(
@@ -102,7 +114,7 @@ class Entry:
 
 def shown(entries: list[Entry]) -> VersionStatus:
     """What is told of a version: of the life that answers, else of the newest; and what keeps a newer one from it."""
-    entry = max(entries, key=_prominence)
+    entry = max(entries, key=_prominence) if len(entries) > 1 else entries[0]
     status = entry.status()
     newest = entries[-1]
     if newest is not entry and newest.state is VersionState.FAILED:

@@ -79,6 +79,12 @@ class KnownModel:
         self._record = record
 
     @property
+    def facts(self) -> tuple[object, ...]:
+        """All that it consists of. Each is replaced by what changes it, so where these are the same objects, nothing
+        has changed."""
+        return (self._record, self.versions, self.awake, self.own_policy)
+
+    @property
     def sleeps(self) -> bool:
         """Whether its versions are loaded only when somebody asks for them."""
         scale = self.record.scale

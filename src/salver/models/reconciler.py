@@ -88,21 +88,25 @@ class Reconciler:
     # What is wanted
 
     def want(self, models: Sequence[WantedModel]) -> None:
-        """All that should be served from now on; what is not among it ends. Before `start` it is only known."""
+        """All that should be served from now on; what is not among it ends. Before `start` it is only known.
+
+        A model that is the same object as the time before costs next to nothing.
+        """
         if self._stopping.is_set():
             return
-        before = self.models()
         wanted = {model.name: model for model in models}
         for name in wanted.keys() - self._casts.keys():
-            self._casts[name] = Cast(wanted[name])
-        for name, cast in list(self._casts.items()):
-            cast.wanted = wanted.get(name) or WantedModel(name=name)
+            self._casts[name] = Cast(WantedModel(name=name))
+        changed = [cast for name, cast in self._casts.items() if wanted.get(name) is not cast.wanted]
+        for cast in changed:
+            before = cast.status()
+            cast.wanted = wanted.get(cast.wanted.name) or WantedModel(name=cast.wanted.name)
             for entry in cast.entries:
                 if entry.state is VersionState.FAILED and entry.id.version in cast.wanted.failures:
                     entry.is_failure_kept = True
             self._reconcile(cast)
-        if self.models() != before:
-            self._publish_soon()
+            if cast.status() != before:
+                self._publish_soon()
 
     def measures(self) -> tuple[tuple[ModelVersion, tuple[Measure, ...]], ...]:
         """What the code of each version measured."""
@@ -163,6 +167,10 @@ class Reconciler:
 
     def models(self) -> tuple[ModelStatus, ...]:
         return tuple(cast.status() for _, cast in sorted(self._casts.items()) if cast.entries)
+
+    def model(self, name: str) -> ModelStatus | None:
+        cast = self._casts.get(name)
+        return cast.status() if cast is not None and cast.entries else None
 
     def ready_workers(self) -> list[tuple[ModelVersion, Worker]]:
         """Those that new requests may go to."""

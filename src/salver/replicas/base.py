@@ -31,7 +31,7 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """First pause before a crashed worker is started again; it doubles with each crash."""
     backoff_max_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     """Longest such pause."""
-    load_niceness: Annotated[int, msgspec.Meta(ge=0, le=19)] = 5
+    load_niceness: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10
     """How far a worker that is loading stands back behind those that answer, where the processor is short; 0: not at
     all."""
     threads: Annotated[int, msgspec.Meta(ge=1)] = 1

@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 import salver_worker
 from salver.errors import Code, LoadError
 from salver.replicas.base import Failure, LoadFailed, Ready, ReplicaSpec, WorkerLost
+from salver.replicas.child import Child, started
 from salver.replicas.control import ControlLink
 from salver.replicas.environments.interpreters import interpreter
 from salver.replicas.output import Output
-from salver.replicas.priority import NoPriority, Priority, priority_here
+from salver.replicas.priority import Priorities, Priority, priorities_here
 from salver.telemetry.measures import Measure
 from salver.types import ModelVersion
 from salver_worker import frames
@@ -54,7 +57,7 @@ class LocalEngine:
     def __init__(self, run_folder: Path, environment: Mapping[str, str], load_niceness: int = 0) -> None:
         self._run_folder = run_folder
         self._load_niceness = load_niceness
-        self._priority: Priority = priority_here() if load_niceness else NoPriority()
+        self._priority: Priority = priorities_here() if load_niceness else Priorities()
         self._environment = {
             name: value
             for name, value in environment.items()
@@ -102,21 +105,28 @@ class LocalEngine:
                 output, pipe = Output.open(lambda line: _tell(spec.id, line))
                 undo.callback(output.close)
                 with pipe:
-                    process = await asyncio.create_subprocess_exec(
-                        *command,
-                        *("--control-fd", str(theirs.fileno())),
-                        stdin=asyncio.subprocess.DEVNULL,
-                        stdout=pipe,
-                        stderr=asyncio.subprocess.STDOUT,
-                        pass_fds=(theirs.fileno(),),
-                        cwd=_home(spec) if spec.command else folder,
-                        env=self._variables(spec, folder),
-                        start_new_session=True,
-                    )
+                    begin = functools.partial(self._begin, spec, folder, command, theirs.fileno(), pipe)
+                    process = await started(begin)
             undo.pop_all()
-        self._priority.lower(process.pid, self._load_niceness)
         control = ControlLink(ours, asyncio.get_running_loop())
         return LocalWorker(spec, replica_id, process, control, output, folder, self._priority)
+
+    def _begin(
+        self, spec: ReplicaSpec, folder: Path, command: Sequence[str], control: int, output: BinaryIO
+    ) -> subprocess.Popen[bytes]:
+        """Blocks until the program runs. `control` is its end of the link, `output` takes what it prints."""
+        process = subprocess.Popen(  # noqa: S603  models are programs
+            [*command, "--control-fd", str(control)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(control,),
+            cwd=_home(spec) if spec.command else folder,
+            env=self._variables(spec, folder),
+            start_new_session=True,
+        )
+        self._priority.lower(process.pid, self._load_niceness)
+        return process
 
     def _variables(self, spec: ReplicaSpec, folder: Path) -> dict[str, str]:
         paths = (str(self._worker_path), spec.variables.get("PYTHONPATH"))
@@ -139,7 +149,7 @@ class LocalWorker:
         self,
         spec: ReplicaSpec,
         replica_id: str,
-        process: asyncio.subprocess.Process,
+        process: Child,
         control: ControlLink,
         output: Output,
         folder: Path,

@@ -1,6 +1,10 @@
 """Who comes second where there is not enough of the processor: a worker that is still loading.
 
 Taking priority from a process is free; giving it back is not. It is only taken where it can be given back.
+
+Linux shares the processor among sessions first where it groups by them (autogroups), and among the processes of each
+then: the niceness of a process says nothing to those of other sessions. Where control groups stand above the sessions,
+and where it does not group, it does. So a worker stands back in both ways.
 """
 
 from __future__ import annotations
@@ -37,8 +41,7 @@ class GroupPriority:
 
 
 class SessionPriority:
-    """Of all that is in the worker's session, which the scheduler of Linux takes as one where no control group stands
-    above it. Anybody may give it back, ten times a second in all."""
+    """Of the worker's session as a whole. Anybody may give it back, ten times a second in all."""
 
     def lower(self, pid: int, niceness: int) -> None:
         _write(pid, niceness)
@@ -47,24 +50,31 @@ class SessionPriority:
         return _write(pid, 0)
 
 
-class NoPriority:
-    """All are equals."""
+class Priorities:
+    """All of them at once; with none all are equals."""
 
-    def lower(self, pid: int, niceness: int) -> None: ...
+    def __init__(self, *priorities: Priority) -> None:
+        self.priorities = priorities
+
+    def lower(self, pid: int, niceness: int) -> None:
+        for each in self.priorities:
+            each.lower(pid, niceness)
 
     def restore(self, pid: int) -> bool:
-        return True
+        restored = [each.restore(pid) for each in self.priorities]
+        return all(restored)
 
 
-def priority_here() -> Priority:
-    """The best of the three that this machine and this user's rights allow."""
+def priorities_here() -> Priorities:
+    """Those that this machine and this user's rights allow."""
+    found: list[Priority] = []
     if sys.platform == "linux":
         if _can_raise():
-            return GroupPriority()
+            found.append(GroupPriority())
         with contextlib.suppress(OSError):
             if Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1":
-                return SessionPriority()
-    return NoPriority()
+                found.append(SessionPriority())
+    return Priorities(*found)
 
 
 def _can_raise() -> bool:

@@ -217,7 +217,8 @@ class Pipeline:
     def sleeper(self, model: str, version: int | None, label: str | None) -> ModelVersion | None:
         """The version that would answer for a name, when it is loaded for whoever asks and does not serve; else None.
 
-        It sleeps, or is being loaded already, or was taken out of memory a moment ago.
+        It sleeps, or is being loaded already, or was taken out of memory a moment ago. So it is also while no link to
+        it has come yet: nothing could be given to its queue.
         """
         status = self._models.get(model)
         if status is None or not status.scale.is_on_demand:
@@ -225,9 +226,9 @@ class Pipeline:
         if version is None:
             version = status.default_version if label is None else status.labels.get(label)
         found = next((entry for entry in status.versions if entry.id.version == version), None)
-        if found is None or found.state not in WAITED_FOR or found.id in self._queues:
+        if found is None or found.id in self._reached:
             return None
-        return found.id
+        return found.id if found.id in self._queues or found.state in WAITED_FOR else None
 
     @property
     def is_idle(self) -> bool:

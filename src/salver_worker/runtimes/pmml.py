@@ -27,6 +27,7 @@ JAVA_OPTIONS = ("-Xrs", "-XX:+UseSerialGC", "-XX:ActiveProcessorCount=%d")
 
 
 def load(request: LoadRequest) -> PmmlModel:
+    import jpype
     import pypmml
     from pypmml.jvm import PMMLError
 
@@ -40,7 +41,7 @@ def load(request: LoadRequest) -> PmmlModel:
     _start_java(request.threads)
     try:
         model = pypmml.Model.fromFile(request.path)
-    except PMMLError as error:
+    except (PMMLError, jpype.JException) as error:
         raise LoadFailure("PMML4S cannot read the document: %s" % error, fix="Export the model again.") from error
     return PmmlModel(model, "pypmml " + pypmml.__version__)
 

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from salver.replicas.environments import launcher
 
 START = (sys.executable, "-I", "-S", launcher.__file__)
@@ -23,6 +25,17 @@ def test_a_program_is_started_with_limits_and_behind_the_server() -> None:
     done = launched(os.getpid(), str(1024 * 1024), str(1024**3), "/bin/bash", "-c", SHOW)
     niceness = min(os.nice(0) + 10, 19)
     assert done.stdout.split() == ["1024", "0", str(1024 * 1024), "0077", str(niceness)]
+
+
+def test_its_session_stands_back_as_well_and_nobody_elses() -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("NO SESSIONS in this kernel's scheduler")
+    before = Path("/proc/self/autogroup").read_text()
+    command = [*START, str(os.getpid()), "0", "0", "", "", "/bin/cat", "/proc/self/autogroup"]
+    assert launched(os.getpid(), "0", "0", "/bin/cat", "/proc/self/autogroup").stdout == before
+    done = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=True)
+    assert done.stdout.split()[-1] == "10"
+    assert Path("/proc/self/autogroup").read_text() == before
 
 
 def test_a_limit_of_nothing_is_none() -> None:

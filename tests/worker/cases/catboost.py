@@ -27,6 +27,11 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=666), "MODEL_ERROR"),
+    },
     requirements=("catboost==1.2.10",),
+    fault="catboost.core:CatBoost.predict:catboost.CatBoostError",
 )

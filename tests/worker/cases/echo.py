@@ -13,4 +13,10 @@ def build(folder: Path, _python: str) -> Path:
     return path
 
 
-CASE = Case(build, ask_tensors("FP32"), tensor_rows, refused("FP32", "FP64"))
+CASE = Case(
+    build,
+    ask_tensors("FP32"),
+    tensor_rows,
+    {**refused("FP32", "FP64"), "poison": (ask_tensors("FP32", value=666), "MODEL_ERROR")},
+    fault="salver_worker.runtimes.echo:Echo.predict:builtins.ValueError",
+)

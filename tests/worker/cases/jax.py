@@ -1,7 +1,8 @@
-"""One function of a keyword."""
+"""One function of a keyword; JAX is told to raise where it meets a number that is none."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from runtime_cases import Case, ask_tensors, refused, tensor_rows
@@ -30,6 +31,11 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=math.nan), "MODEL_ERROR"),
+    },
     requirements=("jax[cpu]", "flatbuffers"),
+    variables={"JAX_DEBUG_NANS": "1"},
 )

@@ -27,6 +27,11 @@ CASE = Case(
     build,
     ask_tensors("FP64"),
     tensor_rows,
-    {**refused("FP64", "BYTES"), "shape": (ask_tensors("FP64", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP64", "BYTES"),
+        "shape": (ask_tensors("FP64", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP64", value=666), "MODEL_ERROR"),
+    },
     requirements=("lightgbm==4.7.0",),
+    fault="lightgbm.basic:Booster.predict:lightgbm.basic.LightGBMError",
 )

@@ -1,4 +1,4 @@
-"""A layer of Gluon, exported, in the oldest Python that is served."""
+"""A layer over ten numbers that are looked up, in the oldest Python that is served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import sys
 import mxnet as mx
 
 x = mx.sym.Variable("x")
-net = mx.mod.Module(mx.sym.FullyConnected(x, num_hidden=3, name="y"), data_names=["x"], label_names=None)
+found = mx.sym.take(mx.sym.Variable("table_weight", shape=(10,), dtype="float32"), x, mode="raise")
+net = mx.mod.Module(mx.sym.FullyConnected(found, num_hidden=3, name="y"), data_names=["x"], label_names=None)
 net.bind([("x", (1, 2))], for_training=False)
 net.init_params()
 net.save_checkpoint(sys.argv[1], 0)
@@ -22,6 +23,7 @@ net.save_checkpoint(sys.argv[1], 0)
 
 def build(folder: Path, python: str) -> Path:
     run_in(python, MAKE, folder / "net")
+    (folder / "net-signature.json").write_text('{"inputs": [{"data_name": "x", "data_shape": [0, 2]}]}')
     return folder / "net-symbol.json"
 
 
@@ -29,7 +31,11 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=666), "MODEL_ERROR"),
+    },
     requirements=("mxnet==1.9.1", "numpy<1.24"),
     series="3.8",
 )

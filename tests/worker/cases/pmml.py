@@ -1,36 +1,51 @@
-"""A tree with one split."""
+"""A regression over a letter of a word, which PMML4S fails to find beyond the word's end."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from runtime_cases import Case, tensor_rows
+from runtime_cases import Case, ask_column, refused_columns, tensor_rows
 
-from pmml_tree import TREE
+DOCUMENT = """<?xml version="1.0" encoding="UTF-8"?>
+<PMML xmlns="http://www.dmg.org/PMML-4_4" version="4.4">
+  <Header/>
+  <DataDictionary>
+    <DataField name="x" optype="continuous" dataType="double"/>
+    <DataField name="y" optype="continuous" dataType="double"/>
+  </DataDictionary>
+  <RegressionModel functionName="regression">
+    <MiningSchema><MiningField name="x"/><MiningField name="y" usageType="target"/></MiningSchema>
+    <LocalTransformations>
+      <DerivedField name="is_a" optype="continuous" dataType="double">
+        <Apply function="if">
+          <Apply function="equal">
+            <Apply function="substring">
+              <Constant dataType="string">abc</Constant><FieldRef field="x"/><Constant dataType="integer">1</Constant>
+            </Apply>
+            <Constant dataType="string">a</Constant>
+          </Apply>
+          <Constant dataType="double">1</Constant>
+          <Constant dataType="double">0</Constant>
+        </Apply>
+      </DerivedField>
+    </LocalTransformations>
+    <RegressionTable intercept="1.0"><NumericPredictor name="is_a" coefficient="2.0"/></RegressionTable>
+  </RegressionModel>
+</PMML>
+"""
 
 
 def build(folder: Path, _python: str) -> Path:
-    path = folder / "tree.pmml"
-    path.write_text(TREE)
+    path = folder / "letters.pmml"
+    path.write_text(DOCUMENT)
     return path
-
-
-def ask(datatype: str, name: str = "x", value: Any = 1.0) -> Any:
-    return lambda link, driver, rows: link.predict(driver.tensor(name, np.full(rows, value), datatype))
 
 
 CASE = Case(
     build,
-    ask("FP64"),
+    ask_column("FP64"),
     tensor_rows,
-    {
-        "datatype": (ask("BYTES"), "INVALID_INPUT"),
-        "rank": (lambda link, driver, rows: link.predict(driver.tensor("x", [[1.0]], "FP64")), "INVALID_INPUT"),
-        "name": (ask("FP64", name="z"), "INVALID_INPUT"),
-        "nothing": (lambda link, driver, rows: link.predict(), "INVALID_INPUT"),
-    },
+    {**refused_columns("FP64", "BYTES"), "poison": (ask_column("FP64", value=666), "MODEL_ERROR")},
     requirements=("pypmml==1.5.8",),
-    slab_values=(0.25, 0.75),
+    slab_values=(1, 2),
 )

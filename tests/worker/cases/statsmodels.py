@@ -1,18 +1,17 @@
-"""A line through two regressors."""
+"""A formula, which knows the two values that it was fitted to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from runtime_cases import Case, ask_tensors, refused, tensor_rows
+from runtime_cases import Case, ask_column, refused_columns, tensor_rows
 
 from framework_environments import run_in
 
 CODE = """
 import sys
-import numpy as np, statsmodels.api as sm
-x = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]] * 4)
-sm.OLS(x @ [1.0, 2.0], x).fit().save(sys.argv[1])
+import pandas, statsmodels.formula.api as smf
+smf.ols("y ~ C(x)", pandas.DataFrame({"x": [0.0, 1.0] * 6, "y": [0.5, 2.0] * 6})).fit().save(sys.argv[1])
 """
 
 
@@ -24,8 +23,9 @@ def build(folder: Path, python: str) -> Path:
 
 CASE = Case(
     build,
-    ask_tensors("FP64"),
+    ask_column("FP64"),
     tensor_rows,
-    {**refused("FP64", "BYTES"), "shape": (ask_tensors("FP64", columns=3), "INVALID_INPUT")},
+    {**refused_columns("FP64", "BYTES"), "poison": (ask_column("FP64", value=666), "INVALID_INPUT")},
     requirements=("statsmodels==0.14.6", "formulaic", "patsy"),
+    slab_values=(0, 1),
 )

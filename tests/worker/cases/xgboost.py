@@ -26,6 +26,11 @@ CASE = Case(
     build,
     ask_tensors("FP32"),
     tensor_rows,
-    {**refused("FP32", "FP64"), "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT")},
+    {
+        **refused("FP32", "FP64"),
+        "shape": (ask_tensors("FP32", columns=3), "INVALID_INPUT"),
+        "poison": (ask_tensors("FP32", value=666), "MODEL_ERROR"),
+    },
     requirements=("xgboost-cpu==3.2.0",),
+    fault="xgboost.core:Booster.inplace_predict:xgboost.core.XGBoostError",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import msgspec
 
 from salver.errors import Code, LoadError
 from salver.replicas.environments.base import Interpreter
+from salver.replicas.environments.looking import told_by
 from salver.replicas.environments.pythons import choose, is_found_by_version
 
 LOOK_S = 20.0
@@ -81,29 +83,10 @@ class Interpreters:
 
 async def look_at(path: str) -> Interpreter:
     """What the interpreter says of itself. Raises LoadError(ENVIRONMENT_BROKEN)."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            path,
-            *("-I", "-S", "-c", _LOOK),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={"PATH": os.path.dirname(path)},
-        )
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
-    try:
-        async with asyncio.timeout(LOOK_S):
-            told, _ = await process.communicate()
-    except TimeoutError:
-        raise _unusable(path, f"it said nothing in {LOOK_S:g} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    lines = told.decode(errors="replace").splitlines()
-    if process.returncode or len(lines) != 3:
-        raise _unusable(path, f"it is no Python 3, or ended with status {process.returncode}")
+    command, variables = (path, "-I", "-S", "-c", _LOOK), {"PATH": os.path.dirname(path)}
+    lines = await told_by(command, variables, LOOK_S, functools.partial(_unusable, path))
+    if len(lines) != 3:
+        raise _unusable(path, "it is no Python 3")
     return msgspec.convert(dict(zip(("path", "version", "platform"), lines, strict=True)), Interpreter)
 
 

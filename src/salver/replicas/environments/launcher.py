@@ -11,6 +11,7 @@ no Landlock.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -18,6 +19,7 @@ import signal
 import stat
 import sys
 
+NICENESS = 10
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> None:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # the server ended before this could hear of it
         os._exit(1)
-    os.nice(10)
+    stand_back()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for limit, value in ((resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_DATA, memory_bytes)):
         if value:
@@ -66,6 +68,14 @@ def main(arguments: list[str]) -> None:
         os.execv(program, arguments[5:])  # noqa: S606  there is no shell to be started with
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     sys.exit(code if code >= 0 else 128 - code)
+
+
+def stand_back() -> None:
+    """Behind the server: as a process, and as a session, which Linux may take as one."""
+    os.nice(NICENESS)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
+            file.write(str(NICENESS))
 
 
 def landlock_version(libc: ctypes.CDLL) -> int:

@@ -86,5 +86,10 @@ class PythonKind:
 _COMPILE = """
 import compileall, os, sys
 os.nice(15)
+try:
+    with open("/proc/self/autogroup", "w") as file:  # its session as well, which Linux may take as one
+        file.write("15")
+except OSError:
+    pass
 compileall.compile_dir(sys.argv[1], quiet=2)
 """

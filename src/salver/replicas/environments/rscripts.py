@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ import msgspec
 
 from salver.errors import Code, LoadError
 from salver.replicas.environments.base import Interpreter
+from salver.replicas.environments.looking import told_by
 
 LOOK_S = 60.0
 """How long R may take to say what it is, or what it has."""
@@ -71,29 +72,8 @@ class Rscripts:
         return seen
 
     async def _ask(self, path: str, code: str, variables: Mapping[str, str]) -> list[str]:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                path,
-                *("--vanilla", "-e", code),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env={**self._variables, **variables, "HOME": os.devnull},
-            )
-        except OSError as error:
-            raise _unusable(path, error.strerror or str(error)) from error
-        try:
-            async with asyncio.timeout(LOOK_S):
-                told, _ = await process.communicate()
-        except TimeoutError:
-            raise _unusable(path, f"it said nothing in {LOOK_S:g} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise _unusable(path, f"it ended with status {process.returncode}")
-        return told.decode(errors="replace").splitlines()
+        environment = {**self._variables, **variables, "HOME": os.devnull}
+        return await told_by((path, "--vanilla", "-e", code), environment, LOOK_S, functools.partial(_unusable, path))
 
 
 def _unusable(path: str, reason: str) -> LoadError:
