@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from salver.models.workflows.base import Workflow
 from salver.processes.channel import ChannelClosed
 from salver.store.base import KeyRecord
-from salver.telemetry.counters import Report
+from salver.telemetry.counters import BatchCount, Report
 from salver.types import ModelStatus, ModelVersion
 
 
@@ -101,6 +101,10 @@ class ToldFrontEnd:
     async def report(self) -> Report:
         await self._take_in()
         return self.counted
+
+    async def batches(self) -> tuple[BatchCount, ...]:
+        await self._take_in()
+        return self.counted.batches
 
     async def drain(self) -> None:
         await self._take_in()

@@ -16,7 +16,7 @@ from salver.processes.channel import ChannelClosed
 from salver.replicas.base import ReplicaSpec, WorkerLost
 from salver.replicas.memory import READY, MemoryWorker
 from salver.store.base import KeyRecord
-from salver.telemetry.counters import Report
+from salver.telemetry.counters import BatchCount, Report
 from salver.types import BatchSettings, ModelStatus, ModelVersion, VersionState, VersionStatus
 from told_front_end import ToldFrontEnd
 from virtual_time import run, settle, until
@@ -395,6 +395,24 @@ def test_reports_are_those_of_the_front_ends_that_answer_in_time() -> None:
         began = stage.now
         assert await stage.audience.reports() == [sound.counted]
         assert stage.now - began == pytest.approx(REPORT_TIMEOUT_S)
+
+    play(story)
+
+
+def test_batches_are_asked_for_by_themselves_and_kept_as_reports_are() -> None:
+    def counted(number: int, waiting: int = 0) -> BatchCount:
+        return BatchCount(model="m", version=1, batches=number, rows=number, waiting_rows=waiting, flying_rows=0)
+
+    async def story(stage: Stage) -> None:
+        one, other = [await stage.joined() for _ in range(2)]
+        one.counted = Report(batches=(counted(2),), connections=1)
+        other.counted = Report(batches=(counted(3, waiting=4),), connections=1)
+        assert await stage.audience.batches() == (counted(5, waiting=4),)
+        other.is_stuck, one.counted = True, Report(batches=(counted(6),), connections=2)
+        assert await stage.audience.batches() == (counted(9, waiting=4),)
+        assert [report.connections for report in await stage.audience.reports()] == [2, 0]
+        await stage.audience.remove(other)
+        assert await stage.audience.batches() == (counted(9),)
 
     play(story)
 

@@ -24,7 +24,7 @@ from salver.processes.remote import RemoteFrontEnd, start_front_end
 from salver.replicas.base import ReplicaSpec
 from salver.replicas.memory import READY
 from salver.store.base import KeyRecord
-from salver.telemetry.counters import Report
+from salver.telemetry.counters import BatchCount, Report
 from salver.types import BatchSettings, ModelStatus, ModelVersion, VersionState, VersionStatus
 from told_front_end import ToldFrontEnd
 from virtual_time import run, settle, until
@@ -156,8 +156,10 @@ def test_what_the_control_half_says_reaches_the_front_end() -> None:
         assert (far.keys, far.models) == ((KEY,), MODELS)
         await near.listen()
         await near.drain()
-        far.counted = Report(connections=3)
+        batches = BatchCount(model="m", version=1, batches=2, rows=3, waiting_rows=0, flying_rows=0)
+        far.counted = Report(connections=3, batches=(batches,))
         assert await near.report() == far.counted
+        assert await near.batches() == (batches,)
 
     play(story)
 

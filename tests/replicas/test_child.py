@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -126,8 +125,7 @@ def test_a_process_that_ends_with_its_parent_lives_as_long_as_the_server(play: P
         child = await started(begin)
         waiting = asyncio.create_task(child.wait())
         await (await started(lambda: program("/bin/true"))).wait()
-        time.sleep(0.05)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
         assert not waiting.done()
         os.kill(child.pid, signal.SIGTERM)
         return await waiting

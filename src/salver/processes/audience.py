@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar
 
 from salver.errors import SalverError
 from salver.models.workflows.base import Workflow
@@ -15,8 +16,10 @@ from salver.processes.channel import ChannelClosed
 from salver.processes.ledger import Ledger
 from salver.replicas.base import Worker, WorkerLost
 from salver.store.base import KeyRecord
-from salver.telemetry.counters import Report
+from salver.telemetry.counters import BatchCount, Report
 from salver.types import ModelStatus, ModelVersion
+
+T = TypeVar("T")
 
 log = logging.getLogger("salver.control")
 TELL_TIMEOUT_S = 10.0
@@ -184,8 +187,18 @@ class Audience:
         await asyncio.gather(*(self._ask(each) for each in self._front_ends))
         return self._ledger.reports()
 
+    async def batches(self) -> tuple[BatchCount, ...]:
+        """What the queues of all front ends have done; of one that does not answer in time, what it told last."""
+        await asyncio.gather(*(self._ask_for_batches(each) for each in self._front_ends))
+        return self._ledger.batches()
+
+    async def _ask_for_batches(self, front_end: FrontEndHandle) -> None:
+        batches = await _in_time(front_end.batches())
+        if batches is not None and front_end in self._front_ends:
+            self._ledger.note_batches(front_end, batches)
+
     async def _ask(self, front_end: FrontEndHandle) -> None:
-        report = await _report(front_end)
+        report = await _in_time(front_end.report())
         if report is not None and front_end in self._front_ends:
             self._ledger.note(front_end, report)
 
@@ -216,10 +229,11 @@ async def _has_let_go(front_end: FrontEndHandle, replica_ids: Collection[str]) -
         return False
 
 
-async def _report(front_end: FrontEndHandle) -> Report | None:
+async def _in_time(report: Awaitable[T]) -> T | None:
+    """What a front end has counted; None where it does not say so in time."""
     try:
         async with asyncio.timeout(REPORT_TIMEOUT_S):
-            return await front_end.report()
+            return await report
     except (ChannelClosed, SalverError, TimeoutError) as error:
         log.warning("front_end_gave_no_report", extra={"error": repr(error)})
         return None

@@ -12,7 +12,7 @@ from salver.access.audit import AuditEvent
 from salver.access.permit import Principal
 from salver.models.workflows.base import Workflow
 from salver.store.base import KeyRecord
-from salver.telemetry.counters import Report
+from salver.telemetry.counters import BatchCount, Report
 from salver.types import ModelStatus, ModelVersion
 
 
@@ -101,6 +101,9 @@ class FrontEndHandle(Protocol):
         """Begin to answer. Raises StartupError(PORT_TAKEN)."""
 
     async def report(self) -> Report: ...
+
+    async def batches(self) -> tuple[BatchCount, ...]:
+        """Of its report what its queues did: asked for whenever a version is loaded for somebody."""
 
     async def drain(self) -> None:
         """Say not ready, answer with `Connection: close`, go on serving."""

@@ -179,11 +179,14 @@ class FrontEnd:
     async def report(self) -> Report:
         return Report(
             requests=self.counters.requests(),
-            batches=tuple(_batch_count(id, queue) for id, queue in self.pipeline.queues.items()),
+            batches=await self.batches(),
             connections=sum(len(edge.connections) for edge in self._edges),
             refused_connections=sum(edge.refused_connections for edge in self._edges),
             dropped_log_lines=self._access_log.dropped_lines,
         )
+
+    async def batches(self) -> tuple[BatchCount, ...]:
+        return tuple(_batch_count(id, queue) for id, queue in self.pipeline.queues.items())
 
     async def listen(self) -> None:
         for door in self._doors:

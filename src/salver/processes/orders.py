@@ -123,6 +123,8 @@ class Orders:
                 await front_end.listen()
             case "report":
                 return await front_end.report()
+            case "batches":
+                return await front_end.batches()
             case "drain":
                 await front_end.drain()
             case "finish":

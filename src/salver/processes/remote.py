@@ -19,7 +19,7 @@ from salver.processes.channel import Channel, ChannelClosed, raw_value
 from salver.processes.messages import Attachment, BatchName, Overdue, Sleeper, unknown
 from salver.replicas.slab import Slab
 from salver.store.base import KeyRecord
-from salver.telemetry.counters import Report
+from salver.telemetry.counters import BatchCount, Report
 from salver.types import ModelStatus, ModelVersion
 
 log = logging.getLogger("salver.processes")
@@ -64,6 +64,9 @@ class RemoteFrontEnd:
 
     async def report(self) -> Report:
         return await self._channel.request("report", None, Report)
+
+    async def batches(self) -> tuple[BatchCount, ...]:
+        return await self._channel.request("batches", None, tuple[BatchCount, ...])
 
     async def drain(self) -> None:
         await self._channel.request("drain", None, type(None))

@@ -98,24 +98,31 @@ def _so_far(live: LiveCount) -> RequestCount:
 def merged(reports: Iterable[Report]) -> Report:
     """The sum of several processes' reports."""
     counts: dict[RequestKey, RequestCount] = {}
-    batches: dict[tuple[str, int], BatchCount] = {}
     connections = refused = dropped = 0
-    for report in reports:
+    told = tuple(reports)
+    for report in told:
         for key, count in report.requests:
             _add_count(counts.setdefault(key, RequestCount()), count)
-        for batch in report.batches:
-            known = batches.get((batch.model, batch.version))
-            batches[batch.model, batch.version] = batch if known is None else _added(known, batch)
         connections += report.connections
         refused += report.refused_connections
         dropped += report.dropped_log_lines
     return Report(
         requests=tuple(sorted(counts.items(), key=lambda pair: pair[0])),
-        batches=tuple(batches.values()),
+        batches=merged_batches(report.batches for report in told),
         connections=connections,
         refused_connections=refused,
         dropped_log_lines=dropped,
     )
+
+
+def merged_batches(told: Iterable[tuple[BatchCount, ...]]) -> tuple[BatchCount, ...]:
+    """The sum of what several processes' queues did."""
+    batches: dict[tuple[str, int], BatchCount] = {}
+    for counts in told:
+        for batch in counts:
+            known = batches.get((batch.model, batch.version))
+            batches[batch.model, batch.version] = batch if known is None else _added(known, batch)
+    return tuple(batches.values())
 
 
 def _add_count(total: RequestCount, count: RequestCount) -> None:
