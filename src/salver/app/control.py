@@ -43,12 +43,14 @@ from salver.processes.environments import EnvironmentOperations
 from salver.processes.management import Management
 from salver.processes.telling import Telling
 from salver.processes.workflows import Workflows
+from salver.replicas.base import ReplicaSettings
 from salver.replicas.environments.base import EnvironmentSettings
 from salver.replicas.environments.book import StoredLocks
 from salver.replicas.environments.builder import Builder
 from salver.replicas.environments.making import kinds_of
 from salver.replicas.environments.shelf import Shelf
 from salver.replicas.local import LocalEngine
+from salver.replicas.turns import half_of_the_processors
 from salver.settings import Settings
 from salver.store.base import Store
 from salver.store.directory import DataDirectory
@@ -78,13 +80,22 @@ def key_file(settings: Settings, directory: DataDirectory, administration: Admin
     return file
 
 
+def _engine(settings: ReplicaSettings, directory: DataDirectory) -> LocalEngine:
+    return LocalEngine(
+        directory.folder("run"),
+        os.environ,
+        load_niceness=settings.load_niceness,
+        loads_at_once=settings.loads_at_once or half_of_the_processors(),
+    )
+
+
 def control_half(
     settings: Settings, directory: DataDirectory, discovery: Discovery, state: State, on_event: OnEvent
 ) -> tuple[ControlHalf, Configurator]:
     """The half that knows what is to be served, before anybody can ask whether the server is ready."""
     builder = _builder(settings.environments, directory, state.store)
     control = ControlHalf(
-        LocalEngine(directory.folder("run"), os.environ, settings.replicas.load_niceness),
+        _engine(settings.replicas, directory),
         settings.replicas,
         state.administration,
         state.audit,

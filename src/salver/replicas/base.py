@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Annotated, Any, Protocol
 
@@ -31,9 +32,12 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """First pause before a crashed worker is started again; it doubles with each crash."""
     backoff_max_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     """Longest such pause."""
-    load_niceness: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10
+    load_niceness: Annotated[int, msgspec.Meta(ge=0, le=19)] = 5
     """How far a worker that is loading stands back behind those that answer, where the processor is short; 0: not at
     all."""
+    loads_at_once: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How many workers may begin to load at one time; each counts until it is ready, and for a second at most. 0: half
+    as many as there are processors."""
     threads: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Threads of the numerical libraries in each worker, unless model.toml says otherwise."""
     warm_up_rounds: Annotated[int, msgspec.Meta(ge=0)] = 1
@@ -154,11 +158,11 @@ class Worker(Protocol):
 class Engine(Protocol):
     """Where workers run: this machine's processes, or a cluster."""
 
-    async def start(self, spec: ReplicaSpec, replica_id: str) -> Worker:
+    async def start(self, spec: ReplicaSpec, replica_id: str, unwanted: asyncio.Event | None = None) -> Worker:
         """A new worker that has not loaded yet; ids are unique among those that live.
 
         Raises LoadError(ENVIRONMENT_BROKEN) when it can never be started as the spec says, and WorkerLost when the
-        machine has no room for it at the moment.
+        machine has no room for it at the moment, or `unwanted` was set before its turn came.
         """
 
 

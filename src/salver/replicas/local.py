@@ -28,6 +28,7 @@ from salver.replicas.control import ControlLink
 from salver.replicas.environments.interpreters import interpreter
 from salver.replicas.output import Output
 from salver.replicas.priority import Priorities, Priority, priorities_here
+from salver.replicas.turns import Turn, Turns
 from salver.telemetry.measures import Measure
 from salver.types import ModelVersion
 from salver_worker import frames
@@ -54,7 +55,9 @@ class LocalEngine:
     The run folder is the engine's alone: what a server that was killed left in it is removed first.
     """
 
-    def __init__(self, run_folder: Path, environment: Mapping[str, str], load_niceness: int = 0) -> None:
+    def __init__(
+        self, run_folder: Path, environment: Mapping[str, str], load_niceness: int = 0, loads_at_once: int = 0
+    ) -> None:
         self._run_folder = run_folder
         self._load_niceness = load_niceness
         self._priority: Priority = priorities_here() if load_niceness else Priorities()
@@ -66,13 +69,20 @@ class LocalEngine:
         for left in run_folder.iterdir():
             shutil.rmtree(left, ignore_errors=True)
         self._worker_path = _worker_only_path(run_folder)
+        self._turns = Turns(loads_at_once)
 
-    async def start(self, spec: ReplicaSpec, replica_id: str) -> LocalWorker:
+    async def start(self, spec: ReplicaSpec, replica_id: str, unwanted: asyncio.Event | None = None) -> LocalWorker:
         """A worker that has not loaded yet. Raises LoadError(ENVIRONMENT_BROKEN) or WorkerLost."""
         command = self._command(spec)
+        turn = await self._turns.take(unwanted or asyncio.Event())
+        if turn is None:
+            raise WorkerLost("it was not wanted any more")
         try:
-            return await self._start(spec, replica_id, command)
-        except OSError as error:
+            return await self._start(spec, replica_id, command, turn)
+        except BaseException as error:
+            turn.end()
+            if not isinstance(error, OSError):
+                raise
             reason = f"{command[0]} cannot be started: {error.strerror or error}"
             if error.errno in NO_ROOM:
                 raise WorkerLost(reason) from error
@@ -93,7 +103,7 @@ class LocalEngine:
             )
         return (path, *arguments)
 
-    async def _start(self, spec: ReplicaSpec, replica_id: str, command: Sequence[str]) -> LocalWorker:
+    async def _start(self, spec: ReplicaSpec, replica_id: str, command: Sequence[str], turn: Turn) -> LocalWorker:
         """Raises OSError; nothing is left then of what had been made."""
         with contextlib.ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix=f"{_UNFIT.sub('-', replica_id)[:40]}-", dir=self._run_folder))
@@ -109,7 +119,7 @@ class LocalEngine:
                     process = await started(begin)
             undo.pop_all()
         control = ControlLink(ours, asyncio.get_running_loop())
-        return LocalWorker(spec, replica_id, process, control, output, folder, self._priority)
+        return LocalWorker(spec, replica_id, process, control, output, folder, self._priority, turn)
 
     def _begin(
         self, spec: ReplicaSpec, folder: Path, command: Sequence[str], control: int, output: BinaryIO
@@ -154,7 +164,9 @@ class LocalWorker:
         output: Output,
         folder: Path,
         priority: Priority,
+        turn: Turn,
     ) -> None:
+        self._turn = turn
         self._priority = priority
         self.id = replica_id
         self.pid: int | None = process.pid
@@ -172,6 +184,12 @@ class LocalWorker:
         return tuple(self._output.tail)
 
     async def load(self) -> Ready:
+        try:
+            return await self._load()
+        finally:
+            self._turn.end()
+
+    async def _load(self) -> Ready:
         spec = self._spec
         options: dict[str, Any] = {"threads": spec.threads, "warm_up_rounds": spec.warm_up_rounds}
         if spec.records_example:
@@ -249,6 +267,7 @@ class LocalWorker:
         code = await self._process.wait()
         self.kill()  # whatever it started must not outlive it
         self._has_ended = True
+        self._turn.end()
         self._control.close()
         await self._output.wait(LAST_WORDS_S)
         self._output.close()

@@ -44,7 +44,12 @@ class MemoryEngine:
     def living(self) -> list[MemoryWorker]:
         return [worker for worker in self.workers if worker.is_alive]
 
-    async def start(self, spec: ReplicaSpec, replica_id: str) -> MemoryWorker:
+    async def start(
+        self,
+        spec: ReplicaSpec,
+        replica_id: str,
+        unwanted: asyncio.Event | None = None,
+    ) -> MemoryWorker:
         await asyncio.sleep(0)  # other things happen while a process is started
         if self.refusal is not None:
             raise self.refusal

@@ -198,7 +198,7 @@ class ReplicaGroup:
         self._listener.worker_starting(self)
         try:
             spec = msgspec.structs.replace(self.spec, python=self.python, variables=self.variables)
-            worker = await self._engine.start(spec, replica_id)
+            worker = await self._engine.start(spec, replica_id, slot.stopping)
         except LoadError as error:
             raise LoadFailed(Failure(code=error.code.value, message=error.message, fix=error.fix)) from error
         except WorkerLost as lost:
