@@ -107,6 +107,30 @@ def test_a_worker_that_loads_stands_back_until_it_is_ready(run_folder: Path, pyt
     ]
 
 
+def test_workers_begin_to_load_one_after_the_other(run_folder: Path, python_spec: Any, play: Play) -> None:
+    async def story() -> None:
+        engine, unwanted = LocalEngine(run_folder, os.environ, loads_at_once=1), asyncio.Event()
+        with pytest.raises(LoadError):
+            await engine.start(python_spec("", python="/no/such/python"), "m-1-0")
+        first = await engine.start(python_spec(""), "m-1-1")
+        given_up = asyncio.create_task(engine.start(python_spec(""), "m-1-2", unwanted))
+        second = asyncio.create_task(engine.start(python_spec(""), "m-1-3"))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        unwanted.set()
+        with pytest.raises(WorkerLost):
+            await given_up
+        await first.load()
+        await (await second).load()
+        third = await engine.start(python_spec("", python="false"), "m-1-4")
+        await third.wait()
+        assert len(modes_of_workers(run_folder)) == 2
+        for worker in (first, second.result()):
+            await worker.stop(10)
+
+    play(story())
+
+
 def test_a_worker_gets_the_named_variables_and_no_others(
     run_folder: Path, python_spec: Any, tmp_path: Path, play: Play
 ) -> None:

@@ -56,8 +56,9 @@ class LocalEngine:
     """
 
     def __init__(
-        self, run_folder: Path, environment: Mapping[str, str], load_niceness: int = 0, loads_at_once: int = 0
+        self, run_folder: Path, environment: Mapping[str, str], *, load_niceness: int = 0, loads_at_once: int = 0
     ) -> None:
+        """`loads_at_once`: how many workers may begin to load at one time; 0 is no bound."""
         self._run_folder = run_folder
         self._load_niceness = load_niceness
         self._priority: Priority = priorities_here() if load_niceness else Priorities()
