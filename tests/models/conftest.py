@@ -1,14 +1,21 @@
-"""Builders of small artefacts, made the way their own tools make them."""
+"""Builders of small artefacts, made the way their own tools make them, and a server that can be started again."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from salver.store.memory import MemoryStore
+
+sys.path.append(str(Path(__file__).parent))  # the module beside this file is imported by name
+
+from catalogue_stage import Server
 
 MakeFile = Callable[..., Path]
 
@@ -79,3 +86,23 @@ def onnx_model() -> bytes:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     model = helper.make_model(graph, opset_imports=opsets, producer_name="tests")
     return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def make_adder(tmp_path: Path) -> MakeFile:
+    """`make_adder(2)`: a file that is a model; each number another content."""
+
+    def make(number: int, name: str = "adder.py") -> Path:
+        path = tmp_path / f"made-{number}" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"def predict(x: float) -> float:\n    return x + {number}\n")
+        return path
+
+    return make
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Callable[..., Server]:
+    """Starts a server on the same store and files as before."""
+    store = MemoryStore()
+    return lambda *given: Server(store, tmp_path, given)

@@ -7,9 +7,11 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -47,6 +49,10 @@ from salver.wire.openinference.rest import OpenInferenceWire
 from salver.wire.tfserving.rest import TfServingWire
 from salver.wire.torchserve.inference import MmsWire
 from salver_worker import frames
+
+sys.path.append(str(Path(__file__).parent))  # the module beside this file is imported by name
+
+from burst_stage import Burst
 
 WIDE = 16384
 """Values in a row of the model `wide`: 64 KiB."""
@@ -483,6 +489,11 @@ def connect() -> Iterator[Callable[[Server], Client]]:
     """Connections, closed at the end."""
     with contextlib.ExitStack() as stack:
         yield lambda server: stack.enter_context(contextlib.closing(Client(server.address)))
+
+
+@pytest.fixture
+def burst(running: Server, connect: Callable[[Server], Client]) -> Burst:
+    return Burst(running, connect)
 
 
 def predict(value: float = 1.0, *headers: str, model: str = "m", extra: bytes = b"", wire: str = "native") -> bytes:

@@ -7,6 +7,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,10 @@ import uvloop
 
 from salver.replicas.base import ReplicaSpec
 from salver.types import BatchSettings, ModelVersion
+
+sys.path.append(str(Path(__file__).parent))  # the module beside this file is imported by name
+
+from supervisor_stage import tell
 
 T = TypeVar("T")
 
@@ -63,6 +68,12 @@ def play() -> Callable[[Coroutine[Any, Any, T]], T]:
             return runner.run(limited())
 
     return run
+
+
+@pytest.fixture
+def play_group(spec: Callable[..., ReplicaSpec]) -> Callable[..., None]:
+    """Runs a story with a group that was started, stops the group, and sees that no worker is left."""
+    return partial(tell, spec)
 
 
 @pytest.fixture
