@@ -79,6 +79,8 @@ def test_what_is_counted_is_what_happened(server, seven):
     with server(seven(name="seven", replicas=2, idempotent=True)) as running:
         with steady_load(running.url, "seven", clients=3) as load:
             eventually(lambda: len(load.outcomes) > 100, 20.0, "the load goes on")
+            ready = 'salver_replicas_ready{model="seven",version="1"}'
+            eventually(lambda: running.metrics()[ready] == 2, 20.0, "both replicas are ready")
         metrics = running.metrics()
         for wire in WIRES:
             sent = sum(outcome.wire == wire.name for outcome in load.outcomes)
@@ -87,5 +89,5 @@ def test_what_is_counted_is_what_happened(server, seven):
             assert metrics[f"salver_request_duration_seconds_count{{{labels}}}"] == sent
         rows = [value for name, value in metrics.items() if name.startswith("salver_rows_total")]
         assert sum(rows) == len(load.outcomes)
-        assert metrics['salver_replicas_ready{model="seven",version="1"}'] == 2
+        assert metrics[ready] == 2
         assert metrics['salver_version_state{model="seven",state="READY",version="1"}'] == 1
