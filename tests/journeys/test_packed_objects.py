@@ -213,7 +213,8 @@ OBJECTS = {
         "config = BertConfig(vocab_size=4, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,\n"
         "                    intermediate_size=8, max_position_embeddings=16)\n"
         "from transformers import BertForSequenceClassification\n"
-        "model = pipeline('text-classification', model=BertForSequenceClassification(config).eval(), tokenizer=tokenizer)\n"
+        "classifier = BertForSequenceClassification(config).eval()\n"
+        "model = pipeline('text-classification', model=classifier, tokenizer=tokenizer)\n"
         "asked = {'text': ['the cat', 'cat']}\n"
         "answer = {'label': [each['label'] for each in model(asked['text'])]}",
         TORCH,
