@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journey_server import Server, serving
+from journey_server import START_S, Server, eventually, serving
 
 triton = pytest.importorskip("tritonclient.http")
 
@@ -59,6 +59,11 @@ def test_tritons_client_asks_tritons_models(served: Server) -> None:
 
 
 def test_a_version_policy_loads_several_and_labels_name_the_classes(served: Server) -> None:
+    def states() -> list[str]:
+        document = served.get("/api/v1/models/simple_int8", headers=served.admin).json()
+        return [each["state"] for each in document["versions"]]
+
+    eventually(lambda: states() == ["READY", "READY"], START_S, "both versions have all their replicas")
     values = np.arange(16, dtype=np.int8).reshape(1, 16)
     inputs = [numbers(name, "INT8", values) for name in ("INPUT0", "INPUT1")]
     wanted = triton.InferRequestedOutput("OUTPUT0", binary_data=False, class_count=2)

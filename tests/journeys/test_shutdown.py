@@ -172,6 +172,7 @@ def test_what_a_model_s_code_has_started_ends_with_its_worker(server, tmp_path):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_nobody_is_left_when_the_server_is_killed(server, seven, figure, processes):
     with server(seven(name="seven", replicas=2), processes=processes) as running:
+        running.wait_for_workers("seven", 2)
         long, _ = in_the_background(running, "sleep 20")
         assert len(running.processes()) == 3 + (processes if processes > 1 else 0)
         running.crash()
