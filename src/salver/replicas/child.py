@@ -1,7 +1,7 @@
 """Starts a process, and hears of its end, without ever stopping the event loop.
 
-Starting one takes milliseconds in which its parent stands still, unless a thread does it: uvloop and asyncio both do it
-in the loop, where every request waits for it. The thread that starts all of them lives as long as this process: Linux
+Starting one takes milliseconds in which its parent stands still, unless a thread does it: uvloop does it in
+the loop, where every request waits for it. The thread that starts all of them lives as long as this process: Linux
 takes it for their parent, and sends those that ask for it (PR_SET_PDEATHSIG) their signal when it ends.
 """
 
