@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,21 @@ def test_a_syntax_error_shows_its_line(refuse_function: Serve) -> None:
     message = refuse_function("def predict(x):\n    return x +")["message"]
     assert "line 2" in message
     assert "return x +" in message
+
+
+def test_a_file_that_is_replaced_at_once_is_read_anew_and_nothing_is_written_beside_it(
+    driver: Any, tmp_path: Path
+) -> None:
+    """Of the same size and time as the one before, which Python's cache of compiled files takes for the same."""
+    answers = []
+    for number in (1, 2):
+        files = {"app.py": f"import own\ndef predict(x): return x * own.N + {number}", "own.py": f"N = {number}"}
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+            os.utime(tmp_path / name, (1e9, 1e9))
+        with driver.WorkerProcess(tmp_path) as worker:
+            answer = worker.load("function", tmp_path / "app.py")
+            assert answer.verb == frames.READY, answer.header
+            answers.append(ask(worker, driver).arrays["output"].tolist())
+    assert answers == [[[2.0, 3.0]], [[4.0, 6.0]]]
+    assert not (tmp_path / "__pycache__").exists()
